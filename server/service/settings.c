@@ -1,0 +1,258 @@
+#include "service/settings.h"
+
+#include "core/version.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TYPE_str GD_SETTING_STR
+#define TYPE_int GD_SETTING_INT
+#define TYPE_real GD_SETTING_REAL
+#define TYPE_bool GD_SETTING_BOOL
+
+const struct gd_setting_row gd_setting_rows[] = {
+#define GD_SETTING(name, type, initial, min, max, unit, text)                                                \
+    {#name, unit, text, TYPE_##type, offsetof(struct gd_settings, name), (double)(min), (double)(max)},
+#include "service/settings.def"
+#undef GD_SETTING
+};
+const size_t gd_setting_count = sizeof gd_setting_rows / sizeof gd_setting_rows[0];
+
+#define INIT_str(field, value) snprintf(field, sizeof field, "%s", (const char *)(uintptr_t)(value))
+#define INIT_int(field, value) field = (int64_t)(value)
+#define INIT_real(field, value) field = (double)(value)
+#define INIT_bool(field, value) field = (int)(value)
+
+void gd_settings_init(struct gd_settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+#define GD_SETTING(name, type, initial, min, max, unit, text) INIT_##type(settings->name, initial);
+#include "service/settings.def"
+#undef GD_SETTING
+    settings->ready_fd = -1;
+}
+
+static int parse_bool(const char *value, int *out)
+{
+    static const char *const yes[] = {"1", "true", "yes", "on"}, *const no[] = {"0", "false", "no", "off"};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(value, yes[i]) == 0)
+            return *out = 1, 0;
+        if (strcmp(value, no[i]) == 0)
+            return *out = 0, 0;
+    }
+    return -1;
+}
+
+static const struct gd_setting_row *find(const char *name)
+{
+    for (size_t i = 0; i < gd_setting_count; i++) {
+        const char *a = gd_setting_rows[i].name, *b = name;
+        while (*a != '\0' && (*a == *b || (*a == '_' && *b == '-')))
+            a++, b++;
+        if (*a == '\0' && *b == '\0')
+            return &gd_setting_rows[i];
+    }
+    return NULL;
+}
+
+int gd_settings_set(struct gd_settings *settings, const char *name, const char *value, const char *where, struct gd_err *err)
+{
+    const struct gd_setting_row *row = find(name);
+    if (row == NULL)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: there is no setting '%s'; gromosd --help lists them", where, name);
+    void *field = (char *)settings + row->offset;
+    char *end = NULL;
+    errno = 0;
+    switch (row->type) {
+    case GD_SETTING_STR:
+        if (strlen(value) >= sizeof(gd_setting_str))
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s is longer than %zu bytes", where, name,
+                              sizeof(gd_setting_str) - 1);
+        strcpy(field, value);
+        return 0;
+    case GD_SETTING_BOOL:
+        if (parse_bool(value, field) != 0)
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is neither yes nor no", where, name, value);
+        return 0;
+    case GD_SETTING_INT: {
+        long long number = strtoll(value, &end, 10);
+        if (end == value || *end != '\0' || errno != 0 || (double)number < row->min || (double)number > row->max)
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a whole number from %.0f to %.0f", where, name,
+                              value, row->min, row->max);
+        *(int64_t *)field = number;
+        return 0;
+    }
+    case GD_SETTING_REAL: {
+        double number = strtod(value, &end);
+        if (end == value || *end != '\0' || !(number >= row->min && number <= row->max))
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a number from %g to %g %s", where, name, value,
+                              row->min, row->max, row->unit);
+        *(double *)field = number;
+        return 0;
+    }
+    }
+    return gd_err_set(err, GD_E_INTERNAL, "setting %s has no type", name);
+}
+
+void gd_settings_text(const struct gd_settings *settings, const struct gd_setting_row *row, char *out, size_t room)
+{
+    const void *field = (const char *)settings + row->offset;
+    switch (row->type) {
+    case GD_SETTING_STR:
+        snprintf(out, room, "%s", (const char *)field);
+        break;
+    case GD_SETTING_INT:
+        snprintf(out, room, "%" PRId64, *(const int64_t *)field);
+        break;
+    case GD_SETTING_REAL:
+        snprintf(out, room, "%g", *(const double *)field);
+        break;
+    case GD_SETTING_BOOL:
+        snprintf(out, room, "%s", *(const int *)field ? "yes" : "no");
+        break;
+    }
+}
+
+/* ---- configuration file ---- */
+
+struct file_context {
+    struct gd_settings *settings;
+    const char *path;
+    struct gd_err *err;
+    int failed;
+};
+
+static int on_ini(void *user, const char *section, const char *name, const char *value)
+{
+    struct file_context *context = user;
+    char where[PATH_MAX + 32];
+    snprintf(where, sizeof where, "%s, section [%s]", context->path, section);
+    if (strcmp(section, "gromosd") != 0) {
+        context->failed = gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: the only section is [gromosd]", where);
+        return 0;
+    }
+    context->failed = gd_settings_set(context->settings, name, value, where, context->err);
+    return context->failed == 0;
+}
+
+static int read_file(struct gd_settings *settings, const char *path, struct gd_err *err)
+{
+    struct file_context context = {settings, path, err, 0};
+    int line = ini_parse(path, on_ini, &context);
+    if (context.failed != 0)
+        return gd_err_context(err, "line %d", line);
+    if (line == -1)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "configuration file %s", path);
+    if (line != 0)
+        return gd_err_set(err, GD_E_FILE_FORMAT, "%s, line %d: not of the form [section] or name = value", path, line);
+    return 0;
+}
+
+/* ---- command line ---- */
+
+enum { KEY_CONFIG = 0x1000, KEY_READY_FD, KEY_KEEP, KEY_FIRST_SETTING = 0x2000 };
+
+struct parse_context {
+    struct gd_settings *settings;
+    struct gd_err *err;
+    const char *config;
+    int config_only; /* first pass: only look for --config */
+    int code;
+};
+
+static error_t on_option(int key, char *argument, struct argp_state *state)
+{
+    struct parse_context *context = state->input;
+    if (key == KEY_CONFIG) {
+        context->config = argument;
+    } else if (key == KEY_KEEP) {
+        context->settings->keep = 1;
+    } else if (key == KEY_READY_FD) {
+        context->settings->ready_fd = atoi(argument);
+    } else if (key >= KEY_FIRST_SETTING && key < KEY_FIRST_SETTING + (int)gd_setting_count) {
+        if (context->config_only)
+            return 0;
+        const char *name = gd_setting_rows[key - KEY_FIRST_SETTING].name;
+        context->code = gd_settings_set(context->settings, name, argument != NULL ? argument : "yes", "command line", context->err);
+        return context->code == 0 ? 0 : EINVAL;
+    } else if (key == ARGP_KEY_ARG) {
+        context->code = gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "'%s' is not an option; gromosd --help lists them", argument);
+        return EINVAL;
+    } else {
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+#define OPTION_ROWS (gd_setting_count + 4)
+
+static void fill_options(struct argp_option *options, char (*names)[64], char (*texts)[512])
+{
+    size_t k = 0;
+    for (size_t i = 0; i < gd_setting_count; i++, k++) {
+        const struct gd_setting_row *row = &gd_setting_rows[i];
+        snprintf(names[i], sizeof names[i], "%s", row->name);
+        for (char *c = names[i]; *c != '\0'; c++)
+            *c = *c == '_' ? '-' : *c;
+        struct gd_settings defaults;
+        gd_settings_init(&defaults);
+        char value[sizeof(gd_setting_str)];
+        gd_settings_text(&defaults, row, value, sizeof value);
+        snprintf(texts[i], sizeof texts[i], "%s%s%.40s%s%s%s", row->text, *value ? " (default " : "", value, *value && *row->unit ? " " : "",
+                 *value ? row->unit : "", *value ? ")" : "");
+        options[k] = (struct argp_option){names[i], KEY_FIRST_SETTING + (int)i, row->type == GD_SETTING_BOOL ? "yes|no" : "VALUE",
+                                          row->type == GD_SETTING_BOOL ? OPTION_ARG_OPTIONAL : 0, texts[i], 1};
+    }
+    options[k++] = (struct argp_option){"config", KEY_CONFIG, "FILE", 0, "read settings from FILE ([gromosd], name = value); the command line wins", 0};
+    options[k++] = (struct argp_option){"keep", KEY_KEEP, NULL, 0, "keep the segments in a small parent and restart the worker if it dies", 0};
+    options[k++] = (struct argp_option){"ready-fd", KEY_READY_FD, "FD", OPTION_HIDDEN, "write one line here when serving", 0};
+    options[k] = (struct argp_option){0};
+}
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+    (void)state;
+    fprintf(stream, "gromosd %s (protocol %d)\n", GD_VERSION, GD_PROTOCOL_VERSION);
+}
+
+int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struct gd_err *err)
+{
+    struct argp_option *options = calloc(OPTION_ROWS, sizeof *options);
+    char(*names)[64] = calloc(gd_setting_count, sizeof *names);
+    char(*texts)[512] = calloc(gd_setting_count, sizeof *texts);
+    int code = GD_E_OUT_OF_MEMORY;
+    if (options == NULL || names == NULL || texts == NULL) {
+        gd_err_set(err, code, "no memory for the option table");
+        goto done;
+    }
+    fill_options(options, names, texts);
+    argp_program_version_hook = print_version;
+    struct argp argp = {options, on_option, NULL,
+                        "Holds molecular-dynamics States in shared memory, computes on them, serves them over ZeroMQ.\v"
+                        "Without options it serves the present user on a Unix socket and stays in the foreground.",
+                        NULL, NULL, NULL};
+    struct parse_context context = {settings, err, NULL, 1, 0};
+    error_t status = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT * 0, NULL, &context);
+    if (status == 0 && context.config != NULL)
+        context.code = read_file(settings, context.config, err);
+    if (status == 0 && context.code == 0) {
+        context.config_only = 0;
+        status = argp_parse(&argp, argc, argv, ARGP_NO_ERRS, NULL, &context);
+    }
+    code = context.code;
+    if (status != 0 && code == 0)
+        code = gd_err_set(err, GD_E_INVALID_ARGUMENT, "unknown option, or one without its value; gromosd --help lists them");
+done:
+    free(options);
+    free(names);
+    free(texts);
+    return code;
+}

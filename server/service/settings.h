@@ -1,0 +1,47 @@
+/* The daemon's parameters: one table (settings.def) feeds the command line, the configuration file, the help and `info`. */
+#ifndef GD_SERVICE_SETTINGS_H
+#define GD_SERVICE_SETTINGS_H
+
+#include "core/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef char gd_setting_str[512];
+typedef int64_t gd_setting_int;
+typedef double gd_setting_real;
+typedef int gd_setting_bool;
+
+struct gd_settings {
+#define GD_SETTING(name, type, initial, min, max, unit, text) gd_setting_##type name;
+#include "service/settings.def"
+#undef GD_SETTING
+    int ready_fd; /* where the starter waits for one line: "ready", or "error: why"; -1: nobody waits */
+    int keep;     /* run as the small parent that keeps the segments */
+};
+
+enum gd_setting_type { GD_SETTING_STR, GD_SETTING_INT, GD_SETTING_REAL, GD_SETTING_BOOL };
+
+struct gd_setting_row {
+    const char *name, *unit, *text;
+    enum gd_setting_type type;
+    size_t offset; /* in struct gd_settings */
+    double min, max;
+};
+
+extern const struct gd_setting_row gd_setting_rows[];
+extern const size_t gd_setting_count;
+
+void gd_settings_init(struct gd_settings *settings);
+
+/* Sets one by name from text; the error names the value, the range and `where` (file:line or option). */
+int gd_settings_set(struct gd_settings *settings, const char *name, const char *value, const char *where, struct gd_err *err);
+
+/* Command line, and the file it may name with --config (the command line wins). Ends the process itself only for --help,
+ * --usage and --version, through argp. */
+int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struct gd_err *err);
+
+/* The value as text, for `info` and the documentation. */
+void gd_settings_text(const struct gd_settings *settings, const struct gd_setting_row *row, char *out, size_t room);
+
+#endif
