@@ -7,6 +7,7 @@
 #define GD_CORE_SEGMENT_H
 
 #include "core/err.h"
+#include "core/memory.h"
 #include "proto/gd_shm.h"
 
 #include <stddef.h>
@@ -16,6 +17,7 @@ struct gd_segment {
     int fd_reader;  /* the same object opened read-only */
     void *base;
     size_t bytes;
+    int writable; /* 0: an adopted WRITER_ONLY segment, whose writer is gone; base is mapped read-only */
 };
 
 #define GD_SEGMENT_NONE ((struct gd_segment){.fd = -1, .fd_reader = -1})
@@ -28,16 +30,15 @@ struct gd_segment {
  * descriptors). Any thread. */
 int gd_segment_create(struct gd_segment *out, const char *name, size_t bytes, unsigned flags, struct gd_err *err);
 
-/* Takes over a descriptor that survived a restart; checks seals, owner and size. The fd is consumed on success. */
+/* Takes over a descriptor that survived a restart: a regular file of this user, mode 0600, opened read-write, sealed as above,
+ * whole pages and no smaller than a segment head. What stands in it is the caller's to check. The fd is consumed on success.
+ * Errors: GD_E_CORRUPT_DATA, GD_E_OUT_OF_MEMORY. */
 int gd_segment_adopt(struct gd_segment *out, int fd, struct gd_err *err);
 
-/* Allocates [offset, offset + bytes) of a sparse segment. */
+/* Allocates [offset, offset + bytes) of a sparse segment; what is allocated already stays as it is. */
 int gd_segment_allocate(struct gd_segment *segment, size_t offset, size_t bytes, struct gd_err *err);
 
 /* Unmaps and closes; NULL-safe, twice is fine. */
 void gd_segment_close(struct gd_segment *segment);
-
-/* Bytes that may still be allocated on this machine for segments (cgroup limit, MemAvailable, reserve). */
-size_t gd_memory_available(void);
 
 #endif

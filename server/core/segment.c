@@ -1,0 +1,185 @@
+#include "core/segment.h"
+
+#include "core/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Linux 6.3: without this flag the object is executable, and a hardened machine (vm.memfd_noexec=2) refuses it. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+#define SEALS_SIZE (F_SEAL_SHRINK | F_SEAL_GROW)
+#define MODE_PRIVATE (S_IRUSR | S_IWUSR)
+
+static int open_memfd(const char *name)
+{
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+    return fd < 0 && errno == EINVAL ? memfd_create(name, flags) : fd;
+}
+
+/* The same object through a descriptor that cannot be mapped for writing. */
+static int open_reader(int fd, struct gd_err *err)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int reader = open(path, O_RDONLY | O_CLOEXEC);
+    if (reader < 0)
+        return gd_err_errno(err, GD_E_OUT_OF_MEMORY, "cannot open a shared-memory segment for readers through %s (is /proc mounted?)",
+                            path);
+    return reader;
+}
+
+static int check_room(size_t bytes, struct gd_err *err)
+{
+    size_t available = gd_memory_available();
+    if (bytes > available)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY,
+                          "a segment of %zu bytes is more than the %zu bytes that memory and memory cgroup leave here", bytes,
+                          available);
+    return 0;
+}
+
+static int allocate(int fd, size_t offset, size_t bytes, struct gd_err *err)
+{
+    if (check_room(bytes, err) != 0)
+        return GD_E_OUT_OF_MEMORY;
+    int rc;
+    do
+        rc = fallocate(fd, 0, (off_t)offset, (off_t)bytes);
+    while (rc != 0 && errno == EINTR);
+    if (rc != 0)
+        return gd_err_errno(err, GD_E_OUT_OF_MEMORY, "cannot allocate %zu bytes of shared memory", bytes);
+    return 0;
+}
+
+/* Growing past RLIMIT_FSIZE would raise SIGXFSZ. */
+static int check_size(size_t bytes, struct gd_err *err)
+{
+    struct rlimit limit;
+    if (bytes > (size_t)INT64_MAX - GD_PAGE || bytes == 0)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no segment of %zu bytes can be made", bytes);
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "a segment of %zu bytes is above the file size limit of %llu (ulimit -f)", bytes,
+                          (unsigned long long)limit.rlim_cur);
+    return 0;
+}
+
+int gd_segment_create(struct gd_segment *out, const char *name, size_t bytes, unsigned flags, struct gd_err *err)
+{
+    struct gd_segment segment = GD_SEGMENT_NONE;
+    int code = check_size(bytes, err);
+    if (code != 0)
+        return code;
+    segment.bytes = (size_t)gd_round_up(bytes, GD_PAGE);
+    segment.writable = 1;
+
+    code = GD_E_OUT_OF_MEMORY;
+    segment.fd = open_memfd(name);
+    if (segment.fd < 0) {
+        gd_err_errno(err, code, "cannot create shared memory");
+        goto fail;
+    }
+    /* Readers could otherwise reopen their descriptor for writing, and other users theirs at all. */
+    if (fchmod(segment.fd, MODE_PRIVATE) != 0 || ftruncate(segment.fd, (off_t)segment.bytes) != 0) {
+        gd_err_errno(err, code, "cannot make shared memory of %zu bytes", segment.bytes);
+        goto fail;
+    }
+    if ((flags & GD_SEGMENT_SPARSE) == 0 && allocate(segment.fd, 0, segment.bytes, err) != 0)
+        goto fail;
+    void *base = mmap(NULL, segment.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, segment.fd, 0);
+    if (base == MAP_FAILED) {
+        gd_err_errno(err, code, "cannot map shared memory of %zu bytes", segment.bytes);
+        goto fail;
+    }
+    segment.base = base;
+    int seals = SEALS_SIZE | ((flags & GD_SEGMENT_WRITER_ONLY) != 0 ? F_SEAL_FUTURE_WRITE : 0);
+    if (fcntl(segment.fd, F_ADD_SEALS, seals) != 0 || fcntl(segment.fd, F_ADD_SEALS, F_SEAL_SEAL) != 0) {
+        gd_err_errno(err, code, "cannot seal shared memory");
+        goto fail;
+    }
+    segment.fd_reader = open_reader(segment.fd, err);
+    if (segment.fd_reader < 0)
+        goto fail;
+    *out = segment;
+    return 0;
+fail:
+    gd_segment_close(&segment);
+    return code;
+}
+
+/* Seals of an object that may be adopted, or -1. */
+static int check_adopted(int fd, size_t *bytes, struct gd_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "descriptor %d is not a shared-memory object", fd), -1;
+    if (st.st_uid != geteuid() || (st.st_mode & 07777) != MODE_PRIVATE)
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "the shared-memory object at descriptor %d has owner %u and mode %o, not %u and 600", fd,
+                          (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777), (unsigned)geteuid()),
+               -1;
+    if (st.st_size < (off_t)sizeof(struct gd_segment_head) || st.st_size % (off_t)GD_PAGE != 0)
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "the shared-memory object at descriptor %d has %lld bytes, which no segment has", fd,
+                          (long long)st.st_size),
+               -1;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & (SEALS_SIZE | F_SEAL_SEAL)) != (SEALS_SIZE | F_SEAL_SEAL) || (seals & F_SEAL_WRITE) != 0)
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "the shared-memory object at descriptor %d is not sealed as a segment is", fd), -1;
+    int mode = fcntl(fd, F_GETFL);
+    if (mode < 0 || (mode & O_ACCMODE) != O_RDWR)
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "descriptor %d is not open for reading and writing", fd), -1;
+    *bytes = (size_t)st.st_size;
+    return seals;
+}
+
+int gd_segment_adopt(struct gd_segment *out, int fd, struct gd_err *err)
+{
+    struct gd_segment segment = GD_SEGMENT_NONE;
+    int seals = check_adopted(fd, &segment.bytes, err);
+    if (seals < 0)
+        return GD_E_CORRUPT_DATA;
+    segment.writable = (seals & F_SEAL_FUTURE_WRITE) == 0;
+    segment.fd_reader = open_reader(fd, err);
+    if (segment.fd_reader < 0)
+        return GD_E_OUT_OF_MEMORY;
+    void *base = mmap(NULL, segment.bytes, segment.writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) {
+        gd_err_errno(err, GD_E_OUT_OF_MEMORY, "cannot map shared memory of %zu bytes", segment.bytes);
+        gd_segment_close(&segment);
+        return GD_E_OUT_OF_MEMORY;
+    }
+    segment.base = base;
+    segment.fd = fd;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    *out = segment;
+    return 0;
+}
+
+int gd_segment_allocate(struct gd_segment *segment, size_t offset, size_t bytes, struct gd_err *err)
+{
+    GD_CHECK(bytes > 0 && offset <= segment->bytes && bytes <= segment->bytes - offset);
+    return allocate(segment->fd, offset, bytes, err);
+}
+
+void gd_segment_close(struct gd_segment *segment)
+{
+    if (segment == NULL)
+        return;
+    if (segment->base != NULL)
+        munmap(segment->base, segment->bytes);
+    if (segment->fd_reader >= 0)
+        close(segment->fd_reader);
+    if (segment->fd >= 0)
+        close(segment->fd);
+    *segment = GD_SEGMENT_NONE;
+}
