@@ -11,6 +11,8 @@ HERE = Path(__file__).resolve().parent
 
 TYPES = {"int", "float", "str", "bool", "bytes", "uuid", "state", "vec3", "mat3", "box", "array", "list", "map"}
 ROLES = ("anyone", "reader", "writer", "admin")
+LEASES = ("none", "read", "write")
+"""What a command does to its State's live arrays; it runs under the lease unless it is none."""
 RUNS = ("inline", "size", "worker")
 """inline: on the loop thread. size: on a worker when the State is large. worker: always on a worker."""
 
@@ -45,6 +47,7 @@ class Command:
     summary: str
     role: str
     run: str
+    lease: str
     local: bool
     noun: str
     args: tuple[Field, ...]
@@ -107,14 +110,15 @@ def load() -> Model:
                 summary=raw["summary"],
                 role=raw["role"],
                 run=raw.get("run", "inline"),
+                lease=raw.get("lease", "none"),
                 local=raw.get("local", False),
                 noun=path.stem,
                 args=args,
                 result=tuple(_field(r, where) for r in raw["result"]),
                 errors=tuple(raw.get("errors", ())),
             )
-            if command.role not in ROLES or command.run not in RUNS:
-                raise ValueError(f"{where}: unknown role {command.role!r} or run {command.run!r}")
+            if command.role not in ROLES or command.run not in RUNS or command.lease not in LEASES:
+                raise ValueError(f"{where}: unknown role {command.role!r}, run {command.run!r} or lease {command.lease!r}")
             if unknown := set(command.errors) - known:
                 raise ValueError(f"{where}: unknown errors {sorted(unknown)}")
             commands.append(command)
