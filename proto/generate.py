@@ -32,6 +32,7 @@ def outputs(model: protocol_model.Model) -> dict[Path, Callable[[], str]]:
         import gen_energies
 
         files[HERE / "gd_energies.h"] = gen_energies.render
+        files[ROOT / "client-python/src/gromos/_energy_fields.py"] = gen_energies.render_python
     if importlib.util.find_spec("gen_python"):
         import gen_python
 
