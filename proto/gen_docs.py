@@ -84,7 +84,8 @@ def _text(field: Field) -> str:
 def _command(command: Command) -> list[str]:
     run = {"inline": "inline", "size": "by size", "worker": "on a worker"}[command.run]
     lines = ["", f"### {command.name}", "", command.summary, ""]
-    lines.append(f"Role {command.role}; runs {run}" + ("; local only." if command.local else "."))
+    lease = {"none": "", "read": "; reads under the State's lease", "write": "; changes the State under its lease"}[command.lease]
+    lines.append(f"Role {command.role}; runs {run}{lease}" + ("; local only." if command.local else "."))
     if command.args:
         lines += ["", "| argument | type | unit | | |", "|---|---|---|---|---|"]
         lines += [f"| `{a.name}` | {_type(a)} | {a.unit} | {_default(a)} | {_cell(_text(a))} |" for a in command.args]

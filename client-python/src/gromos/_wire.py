@@ -1,0 +1,286 @@
+"""The wire format without any input or output: requests to bytes, bytes to replies, Python values to arguments.
+
+A request is a msgpack map and, behind it, the raw bytes of arrays; see proto/PROTOCOL.md. Nothing here knows sockets, so all of
+it is tested without a daemon, and against the same golden vectors as the C codec.
+"""
+
+from __future__ import annotations
+
+import operator
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import DTypeError, IndexRangeError, InvalidArgumentError, InvalidMessageError, NotFiniteError, ShapeError
+
+Array = npt.NDArray[Any]
+Buffer = memoryview | bytes
+VERSION: Final = 1
+
+_HEAD: Final = b"\x84\xa1v" + msgpack.packb(VERSION) + b"\xa2id\xce"
+_COMMAND: Final = b"\xa3cmd"
+_ARGUMENTS: Final = b"\xa4args"
+_KINDS: Final = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i8": "<i8", "u1": "|u1"}
+_CODES: Final = {np.dtype(v): k for k, v in _KINDS.items()}
+
+
+class WireBox(Protocol):
+    """What is sent as a box: anything with a kind number and three edge vectors."""
+
+    def _to_wire(self) -> tuple[int, Sequence[float]]: ...
+
+
+# --- requests ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command, encoded but for its number, which is put in when it is sent."""
+
+    command: str
+    tail: bytes
+    parts: tuple[Array, ...] = ()
+
+    def head(self, number: int) -> bytes:
+        """Part 1 of the message. `number` is taken modulo 2**32."""
+        return _HEAD + (number & 0xFFFFFFFF).to_bytes(4, "big") + self.tail
+
+
+def encode(command: str, args: Mapping[str, Any]) -> Request:
+    """Encode a command; arrays among the arguments become parts of the message.
+
+    Parameters
+    ----------
+    command : str
+    args : mapping
+        Values as msgpack has them, or NumPy arrays of one of the dtypes on the wire.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a value cannot be encoded.
+    """
+    parts: list[Array] = []
+    plain: dict[str, Any] = {}
+    for name, value in args.items():
+        if isinstance(value, np.ndarray):
+            data = np.ascontiguousarray(value)
+            parts.append(data)
+            plain[name] = {"part": len(parts), "dtype": _CODES[data.dtype], "shape": list(value.shape)}
+        else:
+            plain[name] = value
+    try:
+        tail = _COMMAND + msgpack.packb(command) + _ARGUMENTS + msgpack.packb(plain)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidArgumentError(f"{command}: an argument cannot be sent: {error}", command=command) from None
+    return Request(command, tail, tuple(parts))
+
+
+# --- replies -------------------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """The map of a message from the daemon.
+
+    Raises
+    ------
+    InvalidMessageError
+        If it is no map, or no reply and no event of this protocol version.
+    """
+    try:
+        message = msgpack.unpackb(data)
+    except Exception as error:
+        raise InvalidMessageError(f"the daemon sent {len(data)} bytes that are not msgpack: {error}") from None
+    if not isinstance(message, dict) or ("event" not in message and ("id" not in message or "ok" not in message)):
+        raise InvalidMessageError("the daemon sent a message that is neither a reply nor an event")
+    return cast(dict[str, Any], message)
+
+
+Fetch = Callable[[int, int], Any]
+"""Gets a large result: its number and its bytes to a buffer."""
+
+
+def attach_arrays(result: dict[str, Any], parts: Sequence[Any], fetch: Fetch | None = None) -> dict[str, Any]:
+    """Put NumPy arrays where a result names a part or a segment; in place, one level of nested maps deep."""
+    needed: dict[int, int] = {}
+    _collect_segments(result, needed)
+    buffers: dict[int, Any] = {}
+    if needed and fetch is None:
+        raise InvalidMessageError("the reply lies in shared memory, which this session cannot reach")
+    for number, nbytes in needed.items():
+        assert fetch is not None
+        buffers[number] = fetch(number, nbytes)
+    _place(result, parts, buffers)
+    return result
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, dict) and "dtype" in value and "shape" in value and "part" in value
+
+
+def _is_segment(value: Any) -> bool:
+    return isinstance(value, dict) and "dtype" in value and "shape" in value and "segment" in value
+
+
+def _collect_segments(result: Mapping[str, Any], needed: dict[int, int]) -> None:
+    for value in result.values():
+        if _is_segment(value):
+            end = value["offset"] + value["bytes"]
+            needed[value["segment"]] = max(end, needed.get(value["segment"], 0))
+        elif isinstance(value, dict):
+            _collect_segments(value, needed)
+
+
+def _place(result: dict[str, Any], parts: Sequence[Any], buffers: Mapping[int, Any]) -> None:
+    for name, value in result.items():
+        if _is_part(value):
+            if not 1 <= value["part"] <= len(parts):
+                raise InvalidMessageError(f"result '{name}' names part {value['part']} of {len(parts)}")
+            result[name] = _view(name, value, parts[value["part"] - 1], 0)
+        elif _is_segment(value):
+            result[name] = _view(name, value, buffers[value["segment"]], value["offset"])
+        elif isinstance(value, dict):
+            _place(value, parts, buffers)
+
+
+def _view(name: str, about: Mapping[str, Any], buffer: Any, offset: int) -> Array:
+    dtype = np.dtype(_KINDS.get(about["dtype"], about["dtype"]))
+    shape = tuple(about["shape"])
+    count = 1
+    for length in shape:
+        count *= length
+    if count == 0:
+        return np.zeros(shape, dtype)
+    try:
+        return np.frombuffer(buffer, dtype, count, offset).reshape(shape)
+    except ValueError as error:
+        raise InvalidMessageError(f"result '{name}' does not fill its shape {shape} of {dtype}: {error}") from None
+
+
+# --- arguments -----------------------------------------------------------------------------------------------------
+
+
+def state(name: str, value: Any) -> str | bytes:
+    """A State's name, uuid or object as it is sent."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, uuid.UUID):
+        return value.bytes
+    if isinstance(value, bytes):
+        if len(value) != 16:
+            raise InvalidArgumentError(f"'{name}' is {len(value)} bytes; a uuid has 16")
+        return value
+    identity = getattr(value, "uuid", None)
+    if isinstance(identity, uuid.UUID):
+        return identity.bytes
+    raise InvalidArgumentError(f"'{name}' must be a State, its name or its uuid, not {type(value).__name__}")
+
+
+def integer(name: str, value: Any) -> int:
+    """A whole number; NumPy's integers too, floats not."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InvalidArgumentError(f"'{name}' must be a whole number, not {type(value).__name__}") from None
+
+
+def number(name: str, value: Any) -> float:
+    """A finite number."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(f"'{name}' must be a number, not {type(value).__name__}") from None
+    if result != result or result in (float("inf"), float("-inf")):
+        raise NotFiniteError(f"'{name}' is {result}; it must be finite")
+    return result
+
+
+def vec3(name: str, value: Any) -> list[float]:
+    """Three floats from a Vec3, a sequence or an array."""
+    return cast(list[float], reals(name, value, (3,)).tolist())
+
+
+def mat3(name: str, value: Any) -> list[float]:
+    """Nine floats, row by row, from a Mat3 or anything of shape (3, 3)."""
+    return cast(list[float], reals(name, value, (3, 3)).ravel().tolist())
+
+
+def reals(name: str, value: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """A small array of finite doubles of exactly this shape."""
+    to_numpy = getattr(value, "to_numpy", None)
+    if to_numpy is not None:
+        value = to_numpy()
+    try:
+        result = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DTypeError(f"'{name}' must be numbers of shape {shape}, not {type(value).__name__}") from None
+    if result.shape != shape:
+        raise ShapeError(f"'{name}' has shape {result.shape}; it must be {shape}")
+    if not np.isfinite(result).all():
+        raise NotFiniteError(f"'{name}' holds NaN or infinity; it must be finite")
+    return result
+
+
+def box(name: str, value: Any) -> dict[str, Any]:
+    """A Box, or the map on the wire, as it is sent."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    to_wire = getattr(value, "_to_wire", None)
+    if to_wire is None:
+        raise InvalidArgumentError(f"'{name}' must be a gromos.Box, not {type(value).__name__}")
+    kind, vectors = to_wire()
+    return {"kind": int(kind), "vectors": [float(v) for v in vectors]}
+
+
+def array(name: str, value: Any, kind: str, shape: str) -> Array:
+    """An array argument: of floats or ints, with the dimensions that `shape` (as in the protocol, "(n, 3)") has.
+
+    Parameters
+    ----------
+    value : array_like
+        For one-dimensional int arguments also a boolean mask, a slice with a stop, or a range.
+
+    Raises
+    ------
+    DTypeError, ShapeError, IndexRangeError
+    """
+    if isinstance(value, slice):
+        if value.stop is None or value.stop < 0 or (value.start or 0) < 0:
+            raise InvalidArgumentError(f"'{name}': a slice needs a stop, and no negative limits, here")
+        value = np.arange(value.start or 0, value.stop, value.step or 1)
+    try:
+        result = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"'{name}' makes no array of shape {shape}: {error}") from None
+    result = _integers(name, result, shape) if kind == "int" else _floats(name, result)
+    lengths = [part.strip() for part in shape.strip("()").split(",") if part.strip()]
+    fixed = [(axis, int(text)) for axis, text in enumerate(lengths) if text.isdigit()]
+    if result.ndim != len(lengths) or any(result.shape[axis] != length for axis, length in fixed):
+        if result.size == 0 and result.ndim <= len(lengths):
+            return result.reshape([int(text) if text.isdigit() else 0 for text in lengths])
+        raise ShapeError(f"'{name}' has shape {result.shape}; it must be {shape}")
+    return result
+
+
+def _integers(name: str, value: Array, shape: str) -> Array:
+    if value.dtype == np.bool_ and value.ndim == 1 and shape.count(",") == 1 and shape.endswith(",)"):
+        value = np.flatnonzero(value)
+    if value.size == 0:
+        return value.astype("<i4")
+    if value.dtype.kind not in "iu":
+        raise DTypeError(f"'{name}' has dtype {value.dtype}; it must be of whole numbers")
+    if value.dtype.kind == "u" and value.dtype.itemsize == 8 and int(value.max()) > 2**63 - 1:
+        raise IndexRangeError(f"'{name}' holds {int(value.max())}, beyond any atom index")
+    wanted = "<i4" if value.dtype.itemsize <= 4 and value.dtype != np.uint32 else "<i8"
+    return value.astype(wanted, copy=False)
+
+
+def _floats(name: str, value: Array) -> Array:
+    if value.dtype.kind not in "fiu":
+        raise DTypeError(f"'{name}' has dtype {value.dtype}; it must be of real numbers")
+    return value.astype("<f4" if value.dtype.itemsize <= 4 and value.dtype.kind == "f" else "<f8", copy=False)
