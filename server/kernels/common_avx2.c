@@ -1,0 +1,14 @@
+/* The kernels that do not depend on the precision, compiled for AVX2 and FMA. */
+#if defined(__x86_64__)
+#include "kernels/variants.h"
+
+#include "kernels/common_body.h"
+
+void gd_kernels_avx2_common(struct gd_kernels *table)
+{
+    set_common(table);
+    table->name = "avx2";
+}
+#else
+typedef int gd_no_avx2_here; /* a translation unit may not be empty */
+#endif
