@@ -5,8 +5,8 @@
 
 #include "core/log.h"
 #include "io/block_reader.h"
+#include "io/blocks_common.h"
 #include "io/configuration.h"
-#include "io/genbox.h"
 #include "io/labelled_rows.h"
 
 struct reader {
@@ -18,34 +18,20 @@ typedef int read_block(const struct reader *r, const struct gd_block *block, str
 
 static int read_title(const struct reader *r, const struct gd_block *block, struct gd_err *err)
 {
-    size_t length = (size_t)(block->end - block->begin);
-    while (length > 0 && (block->begin[length - 1] == '\n' || block->begin[length - 1] == '\r'))
-        length--;
-    char *title = strndup(block->begin, length);
-    if (title == NULL)
-        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory for the title", r->file->path);
-    int rc = gd_configuration_set_title(r->conf, title, err);
+    char *title = NULL;
+    int rc = gd_blocks_read_title(r->file, block, &title, err);
+    if (rc == 0)
+        rc = gd_configuration_set_title(r->conf, title, err);
     free(title);
     return rc;
 }
 
 static int read_timestep(const struct reader *r, const struct gd_block *block, struct gd_err *err)
 {
-    struct gd_cursor c;
-    long step;
-    double time;
-    gd_cursor_start(&c, r->file, block);
-    int rc = gd_cursor_long(&c, "the step", 0, LONG_MAX, &step, err);
+    int rc = gd_blocks_read_timestep(r->file, block, &r->conf->step, &r->conf->time, err);
     if (rc == 0)
-        rc = gd_cursor_double(&c, "the time", &time, err);
-    if (rc == 0)
-        rc = gd_cursor_finish(&c, "the time", err);
-    if (rc != 0)
-        return rc;
-    r->conf->has_time = 1;
-    r->conf->step = step;
-    r->conf->time = time;
-    return 0;
+        r->conf->has_time = 1;
+    return rc;
 }
 
 static int read_positions(const struct reader *r, const struct gd_block *block, struct gd_err *err)
@@ -118,65 +104,17 @@ static int read_lattice_shifts(const struct reader *r, const struct gd_block *bl
     return rc != 0 ? rc : gd_cursor_finish(&c, "one line of three shifts per atom", err);
 }
 
-static int read_triple(struct gd_cursor *c, const char *what, double out[3], struct gd_err *err)
-{
-    int rc = 0;
-    for (int k = 0; k < 3 && rc == 0; k++)
-        rc = gd_cursor_double(c, what, &out[k], err);
-    return rc;
-}
-
-static int set_box(const struct reader *r, const struct gd_cursor *c, const struct gd_genbox *g, struct gd_err *err)
-{
-    struct gd_err why;
-    gd_err_clear(&why);
-    int rc = gd_genbox_to_box(g, &r->conf->box, &why);
-    if (rc != 0)
-        return gd_cursor_fault(c, err, "%s", why.text);
-    memcpy(r->conf->euler, g->euler, sizeof g->euler);
-    memcpy(r->conf->origin, g->origin, sizeof g->origin);
-    return 0;
-}
-
 static int read_genbox(const struct reader *r, const struct gd_block *block, struct gd_err *err)
 {
-    struct gd_cursor c;
-    struct gd_token token;
-    struct gd_genbox g;
-    memset(&g, 0, sizeof g);
-    gd_cursor_start(&c, r->file, block);
-    int rc = gd_cursor_int(&c, "the box type", INT_MIN, INT_MAX, &g.type, err);
-    if (rc == 0)
-        rc = read_triple(&c, "a box length", g.length, err);
-    if (rc == 0)
-        rc = read_triple(&c, "a box angle", g.angle, err);
-    if (rc == 0)
-        rc = read_triple(&c, "an Euler angle of the box", g.euler, err);
-    if (rc == 0 && gd_cursor_peek(&c, &token)) /* older files end here */
-        rc = read_triple(&c, "the origin of the box", g.origin, err);
-    if (rc == 0)
-        rc = gd_cursor_finish(&c, "the origin of the box", err);
-    if (rc == 0)
-        rc = set_box(r, &c, &g, err);
+    int rc = gd_blocks_read_genbox(r->file, block, &r->conf->box, r->conf->euler, r->conf->origin, err);
     if (rc == 0)
         r->conf->has_box = 1;
     return rc;
 }
 
-/* The old form: three edges of a rectangular box; all zero is vacuum. */
 static int read_box(const struct reader *r, const struct gd_block *block, struct gd_err *err)
 {
-    struct gd_cursor c;
-    struct gd_genbox g = {.type = 1, .angle = {90.0, 90.0, 90.0}};
-    gd_cursor_start(&c, r->file, block);
-    int rc = read_triple(&c, "a box length", g.length, err);
-    if (rc == 0)
-        rc = gd_cursor_finish(&c, "the three box lengths", err);
-    if (rc != 0)
-        return rc;
-    if (g.length[0] == 0.0 && g.length[1] == 0.0 && g.length[2] == 0.0)
-        g.type = 0;
-    rc = set_box(r, &c, &g, err);
+    int rc = gd_blocks_read_box(r->file, block, &r->conf->box, err);
     if (rc == 0)
         r->conf->has_box = 2;
     return rc;
