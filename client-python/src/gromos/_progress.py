@@ -1,0 +1,93 @@
+"""Progress bars for what takes long: in a terminal and in a notebook, off elsewhere, and silenced by `gromos.progress(False)`
+or GROMOS_PROGRESS=0."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+SHOW_AFTER: Final = 1.0
+"""A wait shorter than this many seconds shows nothing."""
+
+_chosen: bool | None = None
+
+
+def progress(show: bool | None) -> None:
+    """Switch progress bars on or off for this process.
+
+    Parameters
+    ----------
+    show : bool or None
+        None goes back to the default: shown where standard error is a terminal and in notebooks, unless GROMOS_PROGRESS is 0.
+
+    Examples
+    --------
+    >>> import gromos
+    >>> gromos.progress(False)
+    """
+    global _chosen
+    _chosen = show
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    if shell is None:
+        return False
+    return type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def enabled() -> bool:
+    if _chosen is not None:
+        return _chosen
+    if os.environ.get("GROMOS_PROGRESS") in ("0", "no", "off"):
+        return False
+    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def _bar(**options: Any) -> Any:
+    if _in_notebook():
+        from tqdm.auto import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm(**options)
+
+
+def track(items: Iterable[T], total: int | None, label: str, unit: str) -> Iterator[T]:
+    """The items, with a bar beside them."""
+    if not enabled():
+        yield from items
+        return
+    bar = _bar(total=total, desc=label, unit=unit, leave=False)
+    try:
+        for item in items:
+            yield item
+            bar.update()
+    finally:
+        bar.close()
+
+
+class Waiting:
+    """Shows that a wait goes on, once it has gone on for a while. `tick` is called by whoever waits."""
+
+    __slots__ = ("_bar", "_label", "_start")
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._start = time.monotonic()
+        self._bar: Any = None
+
+    def tick(self) -> None:
+        if self._bar is None:
+            if time.monotonic() - self._start < SHOW_AFTER:
+                return
+            self._bar = _bar(desc=self._label, bar_format="{desc}: {elapsed}", leave=False)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,669 @@
+"""Sessions: one client's connection to a daemon, local (shared memory) or remote (arrays over the wire)."""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import collections
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+import zmq
+
+from . import _ext, _private, _progress, _protocol, _wire
+from ._errors import (
+    FileAccessError,
+    GromosError,
+    InvalidArgumentError,
+    NoDaemonError,
+    NotAuthorizedError,
+    OutcomeUnknownError,
+    ProtocolMismatchError,
+    TimeoutExpired,
+    from_number,
+    from_reply,
+)
+from ._protocol import InfoResult, StateDescribeResult, StatsResult
+from ._transport import ConnectionLost, Security, Transport, ZmqTransport
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .state import State
+
+__all__ = ["Session", "connect", "default_session"]
+
+Dtype = Literal["float32", "float64"]
+CONNECT_TIMEOUT: Final = 10.0
+RECONNECT_TIMEOUT: Final = 15.0
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+class _Link:
+    """One incarnation of a session: a reconnect makes a new one."""
+
+    __slots__ = ("door", "hello", "stop", "transport")
+
+    def __init__(self, transport: Transport, door: _ext.Door | None) -> None:
+        self.transport = transport
+        self.door = door
+        self.hello: dict[str, Any] = {}
+        self.stop = threading.Event()
+
+    def close(self) -> None:
+        self.stop.set()
+        self.transport.close()
+        if self.door is not None:
+            self.door.close()
+
+
+class Session:
+    """A connection to a daemon. Made by `gromos.connect`; usable from several threads and, after a fork, in the child, which
+    connects anew at its first use.
+
+    When the daemon goes away and comes back the session reconnects by itself. A command that was on the way when the daemon died is
+    sent again if it only reads; else it ends in `OutcomeUnknownError`.
+
+    Parameters
+    ----------
+    endpoint : str, optional
+        ``ipc://<directory>/zmq`` or ``tcp://<host>:<port>``. Left out: the daemon of this user, started if it does not run.
+    server_key : str or path, optional
+        The daemon's public CURVE key (40 characters, or a file that holds it): needed for tcp, but for loopback addresses of daemons
+        that allow it. Default $GROMOSD_SERVER_KEY.
+    client_key : path, optional
+        This client's secret key file, as written by `gromos keygen`. Default $GROMOSD_CLIENT_KEY; else a pair for this session only.
+    timeout : float, optional
+        Seconds a command may take before `TimeoutExpired`; None waits as long as the daemon lives.
+    name : str, optional
+        What the session calls itself in lists; the program's name and pid if left out.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        server_key: str | os.PathLike[str] | None = None,
+        client_key: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        name: str | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._name = name if name is not None else _program_name()
+        self._private = endpoint is None
+        self._security: Security | None = None
+        self._directory: Path | None = None
+        self._mock = transport
+        if endpoint is None:
+            self._directory = _private.instance_directory()
+            endpoint = f"ipc://{self._directory}/zmq"
+        elif transport is None:
+            self._directory = _parse_endpoint(endpoint)
+            if self._directory is None:
+                self._security = _security(endpoint, server_key, client_key)
+        self._endpoint = endpoint
+        self._lock = threading.Lock()
+        self._link: _Link | None = None
+        self._closed = False
+        self._forgotten: collections.deque[bytes] = collections.deque()
+        self._plain: dict[str, _wire.Request] = {}
+        self._commands = _protocol.Commands(self._call)
+        _sessions.add(self)
+        self._connect(None)
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def endpoint(self) -> str:
+        """Where the daemon answers."""
+        return self._endpoint
+
+    @property
+    def local(self) -> bool:
+        """Whether States are mapped into this process (True) or fetched over the wire."""
+        return self._directory is not None
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def server_version(self) -> str:
+        """Package version of the daemon."""
+        return str(self._hello()["version"])
+
+    @property
+    def number(self) -> int:
+        """The session's number at the daemon; another one after a reconnect."""
+        return int(self._hello()["session"])
+
+    @property
+    def role(self) -> str:
+        """reader, writer or admin."""
+        return str(self._hello()["role"])
+
+    @property
+    def commands(self) -> _protocol.Commands:
+        """Every command of the protocol as a method, below the level of State."""
+        return self._commands
+
+    def close(self) -> None:
+        """End the session; twice is fine. Arrays stay valid; States of this session can no longer be asked or changed."""
+        with self._lock:
+            self._closed = True
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        condition = "closed" if self._closed else "local" if self.local else "remote"
+        return f"<gromos.Session {self._endpoint} {condition}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _session_for, (self._endpoint,)
+
+    # --- what a user asks ----------------------------------------------------------------------------------------
+
+    def ping(self) -> float:
+        """Ask the daemon for a sign of life.
+
+        Returns
+        -------
+        float
+            Seconds until it came.
+        """
+        start = time.perf_counter()
+        self._call("ping", {})
+        return time.perf_counter() - start
+
+    def info(self) -> InfoResult:
+        """What the daemon is: version, machine, kernel variant, limits."""
+        return self._commands.info()
+
+    def stats(self) -> StatsResult:
+        """The daemon's counters since its start."""
+        return self._commands.stats()
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """The open sessions, one map each."""
+        return self._commands.sessions().sessions
+
+    def states(self) -> list[StateDescribeResult]:
+        """What States there are that this session may see."""
+        return self._commands.state_list().states
+
+    def create(self, num_atoms: int, **options: Any) -> State:
+        """Make a State here; `gromos.State` with ``session=`` this one, same arguments."""
+        from .state import State
+
+        return State(num_atoms, session=self, **options)
+
+    def attach(self, state: str | builtins.bytes | uuid.UUID) -> State:
+        """A State that exists, by name or uuid.
+
+        Raises
+        ------
+        NotFoundError
+        """
+        from .state import State
+
+        return State._attach(state, self)
+
+    def load(self, path: str | os.PathLike[str], **options: Any) -> State:
+        """Read a file into a new State here; see `gromos.load`."""
+        from ._files import load
+
+        return load(path, session=self, **options)
+
+    def evict(self, session: int) -> None:
+        """End another session by force; needs the role admin. Its leases are rolled back, its pins dropped."""
+        self._commands.evict(session=session)
+
+    def shutdown(self, force: bool = False) -> None:
+        """Stop the daemon; needs the role admin.
+
+        Parameters
+        ----------
+        force : bool
+            Even while there are named States.
+        """
+        self._commands.shutdown(force=force)
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def _call(self, command: str, args: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
+        if args:
+            request = _wire.encode(command, args)
+        else:
+            found = self._plain.get(command)
+            request = found if found is not None else self._plain.setdefault(command, _wire.encode(command, args))
+        if self._forgotten:
+            self._release_forgotten()
+        if timeout is None:
+            timeout = self.timeout
+            if timeout is not None and "timeout" in args:
+                timeout += args["timeout"]
+        waiting = None
+        if _protocol.COMMANDS[command].run != "inline" and _progress.enabled():
+            waiting = _progress.Waiting(command)
+        while True:
+            link = self._link
+            if link is None:
+                link = self._connect(None)
+            try:
+                message, parts = link.transport.roundtrip(request, timeout, waiting.tick if waiting else None)
+            except ConnectionLost as lost:
+                self._connect(link)
+                if lost.sent and not _protocol.COMMANDS[command].repeatable:
+                    raise OutcomeUnknownError(
+                        f"{command}: the daemon went away before it answered; look at the State before you try again",
+                        command=command,
+                    ) from None
+                continue
+            finally:
+                if waiting is not None:
+                    waiting.close()
+            break
+        if message["ok"]:
+            result: dict[str, Any] = message["result"]
+            if result:
+                _wire.attach_arrays(result, parts, link.door.result if link.door is not None else None)
+            return result
+        raise from_reply(message["error"], command, message["id"])
+
+    def _hello(self) -> dict[str, Any]:
+        link = self._link
+        if link is None:
+            link = self._connect(None)
+        return link.hello
+
+    def _door(self, broken: _ext.Door | None = None) -> _ext.Door:
+        """The door of a local session, connected anew if it was closed or is the `broken` one."""
+        link = self._link
+        if link is None or (link.door is not None and (link.door.closed or link.door is broken)):
+            link = self._connect(link)
+        assert link.door is not None
+        return link.door
+
+    def _forget(self, identity: bytes) -> None:
+        """Give the handle of a State back at the next call; safe in a finalizer."""
+        if not self._closed:
+            self._forgotten.append(identity)
+
+    def _release_forgotten(self) -> None:
+        while self._forgotten:
+            try:
+                identity = self._forgotten.popleft()
+            except IndexError:
+                return
+            link = self._link
+            if link is None:
+                self._forgotten.clear()
+                return
+            try:
+                link.transport.roundtrip(_wire.encode("state.close", {"state": identity}), self.timeout)
+            except ConnectionLost:
+                return  # the handles went with the connection
+
+    # --- connecting ----------------------------------------------------------------------------------------------
+
+    def _connect(self, broken: _Link | None) -> _Link:
+        """A working link in place of `broken`; the first one, or the first one after a fork, if that is None."""
+        with self._lock:
+            if self._closed:
+                raise NoDaemonError("the session is closed")
+            if self._link is not None and self._link is not broken:
+                return self._link
+            if self._link is not None:
+                self._link.close()
+                self._link = None
+            first = broken is None
+            deadline = time.monotonic() + (CONNECT_TIMEOUT if first else RECONNECT_TIMEOUT)
+            pause = 0.005
+            while True:
+                try:
+                    self._link = self._open()
+                    return self._link
+                except NoDaemonError:
+                    # A named endpoint must answer at once; after a loss the daemon is given time to come back.
+                    if first or time.monotonic() > deadline:
+                        raise
+                time.sleep(pause)
+                pause = min(2 * pause, 0.1)
+
+    def _open(self) -> _Link:
+        if self._mock is not None:
+            return self._greeted(_Link(self._mock, None))
+        _private.check_descriptors()
+        if self._directory is None:
+            return self._open_remote()
+        if not self._private:
+            return self._open_local(self._directory)
+        _private.prepare_directory(self._directory)
+        try:
+            return self._open_local(self._directory)
+        except NoDaemonError:
+            pass
+        with _private.start_lock(self._directory):
+            try:
+                return self._open_local(self._directory)
+            except NoDaemonError:
+                # A daemon that holds the instance but does not answer yet is starting, or stopping.
+                if (pid := _private.owner_pid(self._directory)) is not None:
+                    return self._await_owner(self._directory, pid)
+            _private.start(self._directory)
+            return self._open_local(self._directory)
+
+    def _await_owner(self, directory: Path, pid: int) -> _Link:
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        while True:
+            try:
+                return self._open_local(directory)
+            except NoDaemonError as error:
+                if _private.owner_pid(directory) is None:
+                    _private.start(directory)
+                elif time.monotonic() > deadline:
+                    raise NoDaemonError(
+                        f"the daemon of {directory} (pid {pid}) does not answer: {error}; see {directory}/log, or end it with kill {pid}"
+                    ) from None
+            time.sleep(0.02)
+
+    def _open_local(self, directory: Path) -> _Link:
+        _private.check_socket_path(directory)
+        path = directory / "door"
+        try:
+            _private.check_directory(directory)
+        except FileNotFoundError:
+            raise NoDaemonError(f"no daemon at {directory}: the directory does not exist") from None
+        try:
+            door = _ext.Door(str(path), __version__)
+        except ProtocolMismatchError as error:
+            pid = _private.owner_pid(directory)
+            raise ProtocolMismatchError(
+                f"{error.message}. This package is {__version__} (protocol {_protocol.PROTOCOL_VERSION}); the daemon of {directory} "
+                f"is of another version: install the same one on both sides, or stop it with kill {pid} and connect again"
+            ) from None
+        link = _Link(
+            ZmqTransport(f"ipc://{directory}/zmq", lambda: self._greeting(door.token), lambda hello: link.hello.update(hello)),
+            door,
+        )
+        return self._greeted(link)
+
+    def _open_remote(self) -> _Link:
+        def welcome(hello: dict[str, Any]) -> None:
+            link.hello.update(hello)
+
+        link = _Link(
+            ZmqTransport(self._endpoint, lambda: self._greeting(link.hello.get("token")), welcome, self._security),
+            None,
+        )
+        link = self._greeted(link)
+        period = link.hello.get("ttl_ms", 0) / 3000
+        if period > 0:
+            beat = threading.Thread(
+                target=_heartbeat, args=(link.transport, link.stop, period), name="gromos-heartbeat", daemon=True
+            )
+            beat.start()
+        return link
+
+    def _greeting(self, token: bytes | None) -> dict[str, Any]:
+        greeting: dict[str, Any] = {
+            "protocol": _protocol.PROTOCOL_VERSION,
+            "version": __version__,
+            "client": self._name,
+        }
+        if token:
+            greeting["token"] = token
+        return greeting
+
+    def _greeted(self, link: _Link) -> _Link:
+        """Send one command over the link, so that what is wrong with it shows now."""
+        try:
+            message, _ = link.transport.roundtrip(_wire.encode("ping", {}), CONNECT_TIMEOUT)
+            if not message["ok"]:
+                raise from_reply(message["error"], "ping", message["id"])
+        except ConnectionLost:
+            link.close()
+            raise NoDaemonError(self._nobody()) from None
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _nobody(self) -> str:
+        if self._directory is not None:
+            return f"no daemon answers at {self._endpoint}"
+        return (
+            f"no daemon answers at {self._endpoint}; check host and port, and that the server key is that of the daemon"
+            + ("" if self._security else " (none was given: it is needed unless the daemon allows plain loopback)")
+        )
+
+    def _after_fork(self) -> None:
+        """In a forked child: the connection belongs to the parent."""
+        self._lock = threading.Lock()
+        link, self._link = self._link, None
+        self._forgotten = collections.deque()
+        if link is not None:
+            _inherited.append(link)
+            if isinstance(link.transport, ZmqTransport):
+                link.transport.abandon()
+
+
+_inherited: list[_Link] = []
+
+
+def _heartbeat(transport: Transport, stop: threading.Event, period: float) -> None:
+    """Keeps a remote session alive while it is silent."""
+    beat = _wire.encode("heartbeat", {})
+    while not stop.wait(period):
+        try:
+            transport.roundtrip(beat, period)
+        except (ConnectionLost, TimeoutExpired):
+            continue  # the next call finds out and reconnects
+        except GromosError:
+            return
+
+
+def _program_name() -> str:
+    import sys
+
+    program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
+    return f"{program or 'python'}:{os.getpid()}"[:63]
+
+
+# --- endpoints and keys --------------------------------------------------------------------------------------------
+
+
+def _parse_endpoint(endpoint: str) -> Path | None:
+    """The directory of an ipc endpoint; None for a tcp one."""
+    form = "an endpoint is ipc://<directory>/zmq or tcp://<host>:<port>"
+    if endpoint.startswith("ipc://"):
+        path = Path(endpoint[6:]).expanduser()
+        if not path.is_absolute():
+            raise InvalidArgumentError(f"{endpoint!r} names no absolute path; {form}")
+        return path.parent if path.name == "zmq" else path
+    if endpoint.startswith("tcp://"):
+        try:
+            parts = urlsplit(endpoint)
+            valid = bool(parts.hostname) and parts.port is not None and parts.path in ("", "/")
+        except ValueError:
+            valid = False
+        if valid:
+            return None
+    raise InvalidArgumentError(f"{endpoint!r} is not understood; {form}")
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _security(
+    endpoint: str, server_key: str | os.PathLike[str] | None, client_key: str | os.PathLike[str] | None
+) -> Security | None:
+    if server_key is None:
+        server_key = os.environ.get("GROMOSD_SERVER_KEY")
+    if client_key is None:
+        client_key = os.environ.get("GROMOSD_CLIENT_KEY")
+    if server_key is None:
+        host = urlsplit(endpoint).hostname or ""
+        if not _is_loopback(host):
+            raise InvalidArgumentError(
+                f"{endpoint} is not on this machine, so the connection is encrypted: give server_key=, the public key of the daemon "
+                "(it stands in its runtime directory and in its log)"
+            )
+        return None
+    if not zmq.has("curve"):
+        raise NotAuthorizedError("this libzmq was built without CURVE; install pyzmq with libsodium")
+    server = _read_key(server_key, "public-key")
+    if client_key is None:
+        public, secret = zmq.curve_keypair()
+    else:
+        secret = _read_key(client_key, "secret-key")
+        public = zmq.curve_public(secret)
+    return Security(server, public, secret)
+
+
+def _read_key(key: str | os.PathLike[str], kind: str) -> bytes:
+    """A Z85 key: the text itself, a file with the text, or a ZeroMQ certificate (public-key = "...")."""
+    text = os.fspath(key)
+    if len(text) == 40 and not os.path.exists(text):
+        return text.encode()
+    try:
+        content = Path(text).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileAccessError(f"the key file {text} cannot be read: {error}") from None
+    for line in content.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name.strip() == kind:
+            content = value
+    words = [word.strip('"') for word in content.split() if not word.startswith("#")]
+    if len(words) < 1 or len(words[0]) != 40:
+        raise InvalidArgumentError(f"{text} holds no {kind}: a key is 40 characters (Z85)")
+    return words[0].encode()
+
+
+# --- the default session -------------------------------------------------------------------------------------------
+
+_default: Session | None = None
+_default_explicit = False
+_default_lock = threading.Lock()
+
+
+def connect(
+    endpoint: str | None = None,
+    *,
+    server_key: str | os.PathLike[str] | None = None,
+    client_key: str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    name: str | None = None,
+    default: bool | None = None,
+) -> Session:
+    """Connect to a daemon.
+
+    Without an endpoint this is the default session: $GROMOSD_ENDPOINT if that is set, else the daemon of this user, which is started
+    if it does not run and ends by itself when idle.
+
+    Parameters
+    ----------
+    endpoint : str, optional
+        ``ipc://<directory>/zmq`` or ``tcp://<host>:<port>``.
+    server_key, client_key, timeout, name
+        See `Session`.
+    default : bool, optional
+        Whether functions without ``session=`` use this one from now on. Left out: if none was connected by hand before.
+
+    Returns
+    -------
+    Session
+
+    Raises
+    ------
+    NoDaemonError
+        Nobody answers, or the private daemon cannot be started.
+    ProtocolMismatchError
+        The daemon is of a version that speaks another protocol.
+    FileAccessError
+        The runtime directory is missing, foreign, or open to others.
+
+    Examples
+    --------
+    >>> import gromos
+    >>> session = gromos.connect()
+    >>> session.ping() < 1.0
+    True
+    """
+    global _default, _default_explicit
+    plain = endpoint is None and server_key is None and client_key is None and timeout is None and name is None
+    if plain and default is not False:
+        return default_session()
+    session = Session(
+        endpoint if endpoint is not None else os.environ.get("GROMOSD_ENDPOINT"),
+        server_key=server_key,
+        client_key=client_key,
+        timeout=timeout,
+        name=name,
+    )
+    with _default_lock:
+        taken = _default is not None and not _default.closed and _default_explicit
+        if default or (default is None and not taken):
+            _default = session
+            _default_explicit = True
+    return session
+
+
+def default_session() -> Session:
+    """The session that functions without ``session=`` use; connected at the first call."""
+    global _default, _default_explicit
+    session = _default
+    if session is not None and not session.closed:
+        return session
+    with _default_lock:
+        if _default is None or _default.closed:
+            _default = Session(os.environ.get("GROMOSD_ENDPOINT"))
+            _default_explicit = False
+        return _default
+
+
+def _session_for(endpoint: str) -> Session:
+    """An open session of this process to an endpoint, or a new one (unpickling)."""
+    for session in list(_sessions):
+        if session.endpoint == endpoint and not session.closed:
+            return session
+    if endpoint == f"ipc://{_private.instance_directory()}/zmq":
+        candidate = default_session() if not os.environ.get("GROMOSD_ENDPOINT") else Session(None)
+        if candidate.endpoint == endpoint:
+            return candidate
+    return connect(endpoint)
+
+
+def _after_fork_in_child() -> None:
+    global _default_lock
+    _default_lock = threading.Lock()
+    for session in list(_sessions):
+        session._after_fork()
+
+
+def _close_all() -> None:
+    for session in list(_sessions):
+        session.close()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_close_all)
+
+_make_error: Callable[[int, str], BaseException] = from_number

@@ -1,0 +1,278 @@
+"""Requests over ZeroMQ: a free-list of connections, each used by one thread at a time.
+
+A call takes a free channel or opens another, so threads never wait for one another and no lock is held during a wait. A channel
+is one connection for life: libzmq may not reconnect it by itself, because a new daemon would not know it. When the connection is
+lost the call learns it (ConnectionLost), and whether its request had been sent; what to do then is the session's business.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import zmq
+
+from . import _wire
+from ._errors import GromosError, NoDaemonError, NotAuthorizedError, TimeoutExpired, from_reply
+
+SLICE_MS: Final = 50
+"""A wait looks this often whether the connection still stands, and lets Ctrl-C in."""
+
+_LOST_EVENTS: Final = (
+    zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+class ConnectionLost(Exception):
+    """The connection ended. `sent`: the request may have reached the daemon."""
+
+    def __init__(self, sent: bool) -> None:
+        super().__init__("connection lost")
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """CURVE keys, Z85 text: the daemon's public key and the client's pair."""
+
+    server_key: bytes
+    public_key: bytes
+    secret_key: bytes
+
+
+class Transport(Protocol):
+    """What a session needs; tests swap it."""
+
+    def roundtrip(
+        self, request: _wire.Request, timeout: float | None, tick: Callable[[], None] | None = None
+    ) -> tuple[dict[str, Any], Sequence[Any]]:
+        """Send and wait: the reply's map and its further parts. `tick` is called now and then during the wait.
+        Raises ConnectionLost, TimeoutExpired."""
+        ...
+
+    def dedicated(self) -> Channel:
+        """A connection of the caller's own, for events."""
+        ...
+
+    def close(self) -> None: ...
+
+
+_context_lock = threading.Lock()
+_context: zmq.Context[zmq.Socket[bytes]] | None = None
+_inherited: list[object] = []
+"""What a forked child took over and must neither use nor close."""
+
+
+def _get_context() -> zmq.Context[zmq.Socket[bytes]]:
+    global _context
+    with _context_lock:
+        if _context is None:
+            _context = zmq.Context()
+        return _context
+
+
+def _after_fork() -> None:
+    global _context, _context_lock
+    _inherited.append(_context)
+    _context = None
+    _context_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Channel:
+    """One DEALER connection. Not for two threads at once."""
+
+    __slots__ = ("_monitor", "_recv", "_send", "_socket")
+
+    def __init__(self, endpoint: str, security: Security | None = None) -> None:
+        context = _get_context()
+        socket = context.socket(zmq.DEALER)
+        try:
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.RCVTIMEO, SLICE_MS)
+            socket.setsockopt(zmq.RECONNECT_IVL, -1)
+            socket.setsockopt(zmq.IPV6, 1)
+            if endpoint.startswith("tcp:"):
+                # A peer that vanished without a word is noticed after about six seconds.
+                socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
+                socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 6000)
+                socket.setsockopt(zmq.CONNECT_TIMEOUT, 5000)
+            if security is not None:
+                socket.setsockopt(zmq.CURVE_SERVERKEY, security.server_key)
+                socket.setsockopt(zmq.CURVE_PUBLICKEY, security.public_key)
+                socket.setsockopt(zmq.CURVE_SECRETKEY, security.secret_key)
+            self._monitor = socket.get_monitor_socket(_LOST_EVENTS)
+            self._monitor.setsockopt(zmq.LINGER, 0)
+            self._socket = socket
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            socket.disable_monitor()
+            socket.close(0)
+            raise NoDaemonError(f"cannot connect to {endpoint}: {error}") from None
+        self._send = socket.send
+        self._recv = socket.recv
+
+    def send(self, number: int, request: _wire.Request) -> None:
+        """Send a request; ConnectionLost(sent=False) if the connection is gone already."""
+        try:
+            if request.parts:
+                self._socket.send_multipart([request.head(number), *request.parts], zmq.DONTWAIT, copy=False)
+            else:
+                self._send(request.head(number), zmq.DONTWAIT)
+        except zmq.Again:
+            raise ConnectionLost(False) from None
+
+    def receive(self, timeout: float | None, tick: Callable[[], None] | None = None) -> dict[str, Any] | None:
+        """The next message's map, or None when the time ran out. `parts` must be called before the next receive."""
+        deadline = None
+        while True:
+            try:
+                return _wire.decode(self._recv())
+            except zmq.Again:
+                if self._lost():
+                    raise ConnectionLost(True) from None
+            if tick is not None:
+                tick()
+            if timeout is not None:
+                now = time.monotonic()
+                if deadline is None:
+                    deadline = now + timeout - SLICE_MS / 1000
+                if now >= deadline:
+                    return None
+
+    def parts(self) -> Sequence[Any]:
+        """What is left of the message whose map was received last."""
+        parts = []
+        while self._socket.getsockopt(zmq.RCVMORE):
+            parts.append(self._socket.recv(copy=False).buffer)
+        return parts
+
+    def _lost(self) -> bool:
+        return self._monitor.poll(0) != 0
+
+    def close(self) -> None:
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+            self._socket.close(0)
+
+
+class ZmqTransport:
+    """Channels to one endpoint.
+
+    Parameters
+    ----------
+    endpoint : str
+        As ZeroMQ has it, ipc:// or tcp://.
+    hello : callable
+        Gives the arguments of `hello` for the next connection.
+    welcome : callable
+        Is given the result of each `hello`.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        hello: Callable[[], dict[str, Any]],
+        welcome: Callable[[dict[str, Any]], None],
+        security: Security | None = None,
+        hello_timeout: float = 10.0,
+    ) -> None:
+        self._endpoint = endpoint
+        self._hello = hello
+        self._welcome = welcome
+        self._security = security
+        self._hello_timeout = hello_timeout
+        self._numbers = itertools.count(1)
+        self._free: list[Channel] = []
+        self._closed = False
+
+    def roundtrip(
+        self, request: _wire.Request, timeout: float | None, tick: Callable[[], None] | None = None
+    ) -> tuple[dict[str, Any], Sequence[Any]]:
+        try:
+            channel = self._free.pop()
+        except IndexError:
+            try:
+                channel = self.dedicated()
+            except (NoDaemonError, NotAuthorizedError):
+                # The daemon is gone, or another one is there that does not know the token.
+                raise ConnectionLost(False) from None
+        try:
+            number = next(self._numbers) & 0xFFFFFFFF
+            channel.send(number, request)
+            while True:
+                message = channel.receive(timeout, tick)
+                if message is None:
+                    raise TimeoutExpired(
+                        f"{request.command}: no answer within {timeout:g} s", command=request.command, request_id=number
+                    )
+                if message.get("id") == number:
+                    # Nothing follows an empty result.
+                    result = message.get("result")
+                    if not result:
+                        parts: Sequence[Any] = ()
+                    else:
+                        parts = channel.parts()
+                    break
+                channel.parts()
+        except BaseException:
+            # Whatever comes on this connection later belongs to nobody.
+            channel.close()
+            raise
+        if self._closed:
+            channel.close()
+        else:
+            self._free.append(channel)
+        return message, parts
+
+    def dedicated(self) -> Channel:
+        channel = Channel(self._endpoint, self._security)
+        try:
+            self._greet(channel)
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def _greet(self, channel: Channel) -> None:
+        number = next(self._numbers) & 0xFFFFFFFF
+        try:
+            channel.send(number, _wire.encode("hello", self._hello()))
+            message = channel.receive(self._hello_timeout)
+        except ConnectionLost:
+            raise NoDaemonError(f"nobody answers at {self._endpoint}", command="hello") from None
+        if message is None:
+            raise NoDaemonError(f"no answer from {self._endpoint} within {self._hello_timeout:g} s", command="hello")
+        if not message["ok"]:
+            raise _error(message, "hello")
+        self._welcome(message["result"])
+
+    def close(self) -> None:
+        """Close the free channels; one in use closes when its call returns."""
+        self._closed = True
+        while self._free:
+            try:
+                self._free.pop().close()
+            except IndexError:
+                break
+
+    def abandon(self) -> None:
+        """Forget everything without touching it: the connections belong to the parent process."""
+        self._closed = True
+        _inherited.append(self._free)
+        self._free = []
+
+
+def _error(message: dict[str, Any], command: str) -> GromosError:
+    return from_reply(message.get("error") or {}, command, message.get("id"))
