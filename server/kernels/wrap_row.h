@@ -47,5 +47,5 @@ static inline void wrap_row(REAL *x, const struct gd_box *box, const double inve
     double d[3] = {(double)x[0] - half, (double)x[1] - half, (double)x[2] - half};
     if (fabs(d[0]) + fabs(d[1]) + fabs(d[2]) > 1.5 * half)
         for (int c = 0; c < 3; c++)
-            x[c] = (REAL)((double)x[c] + (d[c] < 0.0 ? half : -half));
+            x[c] = wrap_component((double)x[c] + (d[c] < 0.0 ? half : -half), 2.0 * half);
 }
