@@ -50,11 +50,11 @@ def enabled() -> bool:
 
 
 def _bar(**options: Any) -> Any:
-    if _in_notebook():
-        from tqdm.auto import tqdm
-    else:
-        from tqdm import tqdm
-    return tqdm(**options)
+    import tqdm
+    import tqdm.auto
+
+    bar: Any = tqdm.auto.tqdm if _in_notebook() else tqdm.tqdm
+    return bar(**options)
 
 
 def track(items: Iterable[T], total: int | None, label: str, unit: str) -> Iterator[T]:

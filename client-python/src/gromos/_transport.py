@@ -127,7 +127,7 @@ class Channel:
         """Send a request; ConnectionLost(sent=False) if the connection is gone already."""
         try:
             if request.parts:
-                self._socket.send_multipart([request.head(number), *request.parts], zmq.DONTWAIT, copy=False)
+                self._socket.send_multipart([request.head(number), *[memoryview(part) for part in request.parts]], zmq.DONTWAIT, copy=False)
             else:
                 self._send(request.head(number), zmq.DONTWAIT)
         except zmq.Again:

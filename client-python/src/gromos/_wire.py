@@ -12,17 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-import msgpack
+import msgpack  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 import numpy.typing as npt
 
 from ._errors import DTypeError, IndexRangeError, InvalidArgumentError, InvalidMessageError, NotFiniteError, ShapeError
 
 Array = npt.NDArray[Any]
-Buffer = memoryview | bytes
 VERSION: Final = 1
 
-_HEAD: Final = b"\x84\xa1v" + msgpack.packb(VERSION) + b"\xa2id\xce"
+_HEAD: Final[bytes] = b"\x84\xa1v" + msgpack.packb(VERSION) + b"\xa2id\xce"
 _COMMAND: Final = b"\xa3cmd"
 _ARGUMENTS: Final = b"\xa4args"
 _KINDS: Final = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i8": "<i8", "u1": "|u1"}
@@ -202,12 +201,12 @@ def number(name: str, value: Any) -> float:
 
 def vec3(name: str, value: Any) -> list[float]:
     """Three floats from a Vec3, a sequence or an array."""
-    return cast(list[float], reals(name, value, (3,)).tolist())
+    return list(reals(name, value, (3,)).tolist())
 
 
 def mat3(name: str, value: Any) -> list[float]:
     """Nine floats, row by row, from a Mat3 or anything of shape (3, 3)."""
-    return cast(list[float], reals(name, value, (3, 3)).ravel().tolist())
+    return list(reals(name, value, (3, 3)).ravel().tolist())
 
 
 def reals(name: str, value: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

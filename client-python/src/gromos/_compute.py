@@ -1,0 +1,373 @@
+"""Computing where the data is: what a State can be asked for, or told to do, without fetching its arrays.
+
+Every method is one command. Sums are in double whatever the State's dtype; results come back small, or as shared memory when they
+are large.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import ShapeError, UnsupportedError
+from ._frames import AnyFrame, FloatArray, checked_array
+from ._protocol import Commands
+
+if TYPE_CHECKING:
+    from ._session import Session
+    from ._state import State
+
+__all__ = ["Atoms", "Bounds", "Compute", "Superposition"]
+
+Vector = npt.NDArray[np.float64]
+Atoms = npt.ArrayLike | slice | None
+"""Indices, a boolean mask over all atoms, or a slice; None is all atoms."""
+
+
+class Bounds(NamedTuple):
+    """The box that just holds the atoms."""
+
+    lower: Vector
+    """smallest x, y and z, nm"""
+    upper: Vector
+    """largest x, y and z, nm"""
+
+
+class Superposition(NamedTuple):
+    """How a State lies on a reference: ``r' = rotation @ (r - center) + reference_center``."""
+
+    rmsd: float
+    """nm"""
+    rotation: npt.NDArray[np.float64]
+    """(3, 3), rows"""
+    center: Vector
+    """of the State's atoms, nm"""
+    reference_center: Vector
+    """nm"""
+
+
+class Compute:
+    """The computing half of `State`."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _uuid: uuid.UUID
+        _num_atoms: int
+        _session: Session
+
+        @property
+        def _commands(self) -> Commands: ...
+
+    def center_of_mass(self, atoms: Atoms = None) -> Vector:
+        """Centre of mass.
+
+        Parameters
+        ----------
+        atoms : array_like, optional
+            Indices, a boolean mask over all atoms, or a slice; all atoms if left out. Order and repeats count.
+
+        Returns
+        -------
+        ndarray of float64, (3,)
+            nm; summed in double whatever the State's dtype.
+
+        Raises
+        ------
+        IndexRangeError
+        """
+        return self._commands.state_center_of_mass(self._uuid, atoms=self._indices("atoms", atoms)).value
+
+    def center_of_geometry(self, atoms: Atoms = None) -> Vector:
+        """Mean of the positions, nm; `atoms` as in `center_of_mass`."""
+        return self._commands.state_center_of_geometry(self._uuid, atoms=self._indices("atoms", atoms)).value
+
+    def radius_of_gyration(self, atoms: Atoms = None) -> float:
+        """Mass-weighted radius of gyration about the centre of mass, nm; `atoms` as in `center_of_mass`."""
+        return self._commands.state_radius_of_gyration(self._uuid, atoms=self._indices("atoms", atoms)).value
+
+    def bounds(self, atoms: Atoms = None) -> Bounds:
+        """Smallest and largest coordinates, nm; `atoms` as in `center_of_mass`."""
+        result = self._commands.state_bounds(self._uuid, atoms=self._indices("atoms", atoms))
+        return Bounds(result.lower, result.upper)
+
+    def norms(self, array: Literal["positions", "velocities", "forces"] = "positions", atoms: Atoms = None) -> FloatArray:
+        """Length of every atom's vector, (m,) in the array's unit; `atoms` as in `center_of_mass`."""
+        return self._commands.state_norms(self._uuid, array=array, atoms=self._indices("atoms", atoms)).value
+
+    def kinetic_energy(self, atoms: Atoms = None) -> float:
+        """Sum of m v^2 / 2, kJ/mol; `atoms` as in `center_of_mass`."""
+        return self._commands.state_kinetic_energy(self._uuid, atoms=self._indices("atoms", atoms)).value
+
+    def temperature(self, atoms: Atoms = None, dof: float | None = None) -> float:
+        """Temperature of the motion, 2 E_kin / (dof k_B).
+
+        Parameters
+        ----------
+        atoms : array_like, optional
+            As in `center_of_mass`.
+        dof : float, optional
+            Degrees of freedom; three per atom if left out.
+
+        Returns
+        -------
+        float
+            K
+        """
+        return self._commands.state_temperature(self._uuid, atoms=self._indices("atoms", atoms), dof=dof).value
+
+    def translate(self, vector: npt.ArrayLike, atoms: Atoms = None, *, publish: bool = True) -> None:
+        """Add a vector (nm) to the positions; one commit. `atoms` as in `center_of_mass`."""
+        self._commands.state_translate(self._uuid, vector=vector, atoms=self._indices("atoms", atoms), publish=publish)
+
+    def rotate(
+        self,
+        matrix: npt.ArrayLike,
+        about: npt.ArrayLike | None = None,
+        atoms: Atoms = None,
+        *,
+        velocities: bool = True,
+        publish: bool = True,
+    ) -> None:
+        """Rotate positions, and velocities with them; one commit.
+
+        Parameters
+        ----------
+        matrix : Mat3 or array_like, (3, 3)
+            Orthogonal, determinant +1 within 1e-6; ``r' = matrix @ (r - about) + about``.
+        about : three floats, optional
+            nm; the centre of geometry if left out.
+        atoms : array_like, optional
+            As in `center_of_mass`.
+        """
+        self._commands.state_rotate(
+            self._uuid,
+            matrix=matrix,
+            about=about,
+            atoms=self._indices("atoms", atoms),
+            velocities=velocities,
+            publish=publish,
+        )
+
+    def scale(
+        self,
+        factor: float,
+        about: npt.ArrayLike | None = None,
+        atoms: Atoms = None,
+        *,
+        box: bool | None = None,
+        publish: bool = True,
+    ) -> None:
+        """Multiply distances from a point by a factor; one commit.
+
+        Parameters
+        ----------
+        factor : float
+            Above 0.
+        about : three floats, optional
+            The fixed point, nm; the origin if left out.
+        atoms : array_like, optional
+            As in `center_of_mass`.
+        box : bool, optional
+            Whether the box is scaled too; if left out, when all atoms are.
+        """
+        self._commands.state_scale(
+            self._uuid,
+            factor=factor,
+            about=about,
+            atoms=self._indices("atoms", atoms),
+            box=atoms is None if box is None else box,
+            publish=publish,
+        )
+
+    def wrap(self, by: Literal["atom", "molecule"] = "atom", *, publish: bool = True) -> None:
+        """Put atoms, or whole molecules by their centres, back into the box; one commit.
+
+        Raises
+        ------
+        NoTopologyError
+            By molecule, and nobody said what the molecules are (`set_molecules`, `Topology.apply`).
+        """
+        self._commands.state_wrap(self._uuid, by=by, publish=publish)
+
+    def remove_com_motion(self, *, publish: bool = True) -> Vector:
+        """Take the velocity of the centre of mass from all velocities; what was taken, nm/ps."""
+        return self._commands.state_remove_com_motion(self._uuid, publish=publish).velocity
+
+    def maxwell_velocities(self, temperature: float, *, seed: int = 0, remove_com: bool = True, publish: bool = True) -> None:
+        """Draw velocities from the Maxwell-Boltzmann distribution; one commit.
+
+        Parameters
+        ----------
+        temperature : float
+            K
+        seed : int
+            The same seed gives the same velocities on every machine.
+        remove_com : bool
+            Whether the motion of the centre of mass is taken away.
+        """
+        self._commands.state_maxwell_velocities(
+            self._uuid, temperature=temperature, seed=seed, remove_com=remove_com, publish=publish
+        )
+
+    def rmsd(
+        self,
+        reference: State | AnyFrame | npt.ArrayLike,
+        atoms: Atoms = None,
+        *,
+        fit: bool = True,
+        mass_weighted: bool = False,
+    ) -> float:
+        """Root mean square deviation from a reference, nm.
+
+        Parameters
+        ----------
+        reference : State, frame or array_like, (n, 3)
+            Positions of all atoms, nm.
+        atoms : array_like, optional
+            The atoms that are compared; as in `center_of_mass`.
+        fit : bool
+            After optimal superposition (Kabsch), without changing the State; False compares as it stands.
+        mass_weighted : bool
+
+        Raises
+        ------
+        ShapeError, IndexRangeError, NotFiniteError
+        """
+        return self._superpose(reference, atoms, fit, mass_weighted).rmsd
+
+    def superposition(
+        self, reference: State | AnyFrame | npt.ArrayLike, atoms: Atoms = None, *, mass_weighted: bool = False
+    ) -> Superposition:
+        """The rotation and translation that `fit` would apply; arguments as in `rmsd`."""
+        return self._superpose(reference, atoms, True, mass_weighted)
+
+    def _superpose(self, reference: Any, atoms: Atoms, fit: bool, mass_weighted: bool) -> Superposition:
+        result = self._commands.state_rmsd(
+            self._uuid,
+            **self._reference(reference),
+            fit=fit,
+            mass_weighted=mass_weighted,
+            atoms=self._indices("atoms", atoms),
+        )
+        return Superposition(result.value, result.rotation, result.center, result.reference_center)
+
+    def fit(
+        self,
+        reference: State | AnyFrame | npt.ArrayLike,
+        atoms: Atoms = None,
+        *,
+        mass_weighted: bool = False,
+        publish: bool = True,
+    ) -> float:
+        """Superpose the State onto a reference: all atoms move, `atoms` decide how; one commit. Arguments as in `rmsd`.
+
+        Returns
+        -------
+        float
+            RMSD after the fit, nm.
+        """
+        return self._commands.state_fit(
+            self._uuid,
+            **self._reference(reference),
+            mass_weighted=mass_weighted,
+            atoms=self._indices("atoms", atoms),
+            publish=publish,
+        ).value
+
+    def distances(self, pairs: npt.ArrayLike) -> FloatArray:
+        """Minimum-image distances of pairs of atoms.
+
+        Parameters
+        ----------
+        pairs : array_like of int, (m, 2)
+
+        Returns
+        -------
+        ndarray, (m,)
+            nm
+
+        Raises
+        ------
+        IndexRangeError, ShapeError
+        """
+        return self._commands.state_distances(self._uuid, pairs=pairs).value
+
+    def distance_array(self, atoms_a: Atoms = None, atoms_b: Atoms = None) -> FloatArray:
+        """Minimum-image distances between all of one set and all of another, (k, m) in nm; sets as in `center_of_mass`."""
+        return self._commands.state_distance_array(
+            self._uuid, atoms_a=self._indices("atoms_a", atoms_a), atoms_b=self._indices("atoms_b", atoms_b)
+        ).value
+
+    def neighbor_pairs(self, cutoff: float, atoms: Atoms = None) -> tuple[npt.NDArray[np.int32], FloatArray]:
+        """All pairs within a cutoff, minimum image.
+
+        Parameters
+        ----------
+        cutoff : float
+            nm; at most half the box width.
+        atoms : array_like, optional
+            Pairs among these; as in `center_of_mass`.
+
+        Returns
+        -------
+        pairs : ndarray of int32, (m, 2)
+            Sorted, the smaller index first.
+        distances : ndarray, (m,)
+            nm
+        """
+        result = self._commands.state_neighbor_pairs(self._uuid, cutoff=cutoff, atoms=self._indices("atoms", atoms))
+        return result.pairs, result.distances
+
+    def rdf(
+        self, atoms_a: Atoms = None, atoms_b: Atoms = None, *, r_max: float, bins: int = 100
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Radial distribution function between two sets of atoms; an atom is no pair with itself.
+
+        Parameters
+        ----------
+        atoms_a, atoms_b : array_like, optional
+            As in `center_of_mass`.
+        r_max : float
+            nm; at most half the box width.
+        bins : int
+
+        Returns
+        -------
+        r : ndarray, (bins,)
+            Centres of the bins, nm.
+        g : ndarray, (bins,)
+        """
+        result = self._commands.state_rdf(
+            self._uuid,
+            atoms_a=self._indices("atoms_a", atoms_a),
+            atoms_b=self._indices("atoms_b", atoms_b),
+            r_max=r_max,
+            bins=bins,
+        )
+        return result.r, result.g
+
+    # --- arguments -----------------------------------------------------------------------------------------------
+
+    def _indices(self, name: str, atoms: Atoms) -> Any:
+        if atoms is None:
+            return None
+        if isinstance(atoms, slice):
+            return np.arange(*atoms.indices(self._num_atoms), dtype=np.int64)
+        if isinstance(atoms, str):
+            raise UnsupportedError(f"'{name}' is a string; give indices or a boolean mask")
+        array = np.asarray(atoms)
+        if array.dtype == np.bool_ and array.shape != (self._num_atoms,):
+            raise ShapeError(f"'{name}' is a mask of shape {array.shape}; the State has {self._num_atoms} atoms, so it must be ({self._num_atoms},)")
+        return array
+
+    def _reference(self, reference: Any) -> dict[str, Any]:
+        if isinstance(reference, Compute):
+            if reference._session is self._session or reference._session.endpoint == self._session.endpoint:
+                return {"reference_state": reference._uuid}
+        if callable(getattr(reference, "positions", None)):
+            reference = reference.positions()
+        return {"reference": checked_array("reference", reference, (self._num_atoms, 3))}

@@ -1,0 +1,629 @@
+"""Frames and edits as Python sees them, local and remote, and the iterators over what is published."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _ext, _wire
+from ._errors import (
+    ConflictError,
+    GromosError,
+    InvalidArgumentError,
+    NoDaemonError,
+    NotFoundError,
+    NotFiniteError,
+    ShapeError,
+    StaleGenerationError,
+    StateDeletedError,
+    UnsupportedError,
+)
+from ._transport import Channel, ConnectionLost
+from ._box import Box
+from ._energy import Energy
+
+if TYPE_CHECKING:
+    from ._state import State
+
+FloatArray = npt.NDArray[np.floating[Any]]
+Policy = Literal["every", "latest"]
+NAMES: Final = ("positions", "velocities", "forces", "masses", "energies")
+UNITS: Final = ("nm", "nm/ps", "kJ/(mol nm)", "u", "kJ/mol")
+
+
+class Frame(_ext.Frame):
+    """A published step of a State: immutable, consistent, and in memory shared with everybody who looks at it.
+
+    It stays as it is for as long as this handle or any array over it lives, also after the State is deleted. Use it in a ``with``
+    block, or drop it when done: the publisher has to go round every frame that is held.
+    """
+
+    @property
+    def box(self) -> Box:
+        """The box of this step."""
+        return Box._from_wire(*self.raw_box)
+
+    @property
+    def energies(self) -> Energy:
+        """The energies of this step."""
+        mapping = self.mapping
+        return Energy._over(self.raw_energies, mapping.num_temperature_groups, mapping.num_energy_groups)
+
+    def __repr__(self) -> str:
+        return f"<gromos.Frame {self.sequence}: step {self.step}, {self.time:g} ps, {self.num_atoms()} atoms>"
+
+
+class Edit(_ext.Edit):
+    """The exclusive right to write a State's live arrays, from enter to exit.
+
+    Leaving the block makes everything one step (a commit) and publishes a frame unless ``publish=False``; leaving it by an exception
+    puts back what stood there before. The arrays turn private when the block ends.
+    """
+
+    @property
+    def box(self) -> Box:
+        return Box._from_wire(*self.get_box())
+
+    @box.setter
+    def box(self, box: Box) -> None:
+        self.set_box(*box._to_wire())
+
+    def set_positions(self, positions: npt.ArrayLike) -> None:
+        self.set_array(_ext.POSITIONS, positions)
+
+    def set_velocities(self, velocities: npt.ArrayLike) -> None:
+        self.set_array(_ext.VELOCITIES, velocities)
+
+    def set_forces(self, forces: npt.ArrayLike) -> None:
+        self.set_array(_ext.FORCES, forces)
+
+    def set_masses(self, masses: npt.ArrayLike) -> None:
+        self.set_array(_ext.MASSES, masses)
+
+
+class RemoteFrame:
+    """A commit of a State at another machine, fetched in one piece. Its arrays are read-only copies."""
+
+    def __init__(
+        self,
+        arrays: dict[str, npt.NDArray[Any]],
+        *,
+        sequence: int,
+        version: int,
+        step: int,
+        time: float,
+        box: Box,
+        groups: tuple[int, int],
+        missed: int = 0,
+    ) -> None:
+        self._arrays = {name: _read_only(array) for name, array in arrays.items()}
+        self._groups = groups
+        self.sequence = sequence
+        self.version = version
+        self.step = step
+        self.time = time
+        self.box = box
+        self.missed = missed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> Literal[False]:
+        return False
+
+    def release(self) -> None:
+        """Nothing to give back: the arrays are this process's own."""
+
+    @property
+    def released(self) -> bool:
+        return False
+
+    def num_atoms(self) -> int:
+        return len(self._arrays["positions"])
+
+    def has(self, which: int) -> bool:
+        return NAMES[which] in self._arrays
+
+    def array(self, which: int, mode: Literal["r", "c"] = "r") -> FloatArray:
+        try:
+            array = self._arrays[NAMES[which]]
+        except KeyError:
+            raise UnsupportedError(f"this frame carries no {NAMES[which]}") from None
+        if mode not in ("r", "c"):
+            raise InvalidArgumentError(f"mode is {mode!r}; a frame has 'r' and 'c'")
+        return array if mode == "r" else array.copy()
+
+    def positions(self, mode: Literal["r", "c"] = "r") -> FloatArray:
+        return self.array(_ext.POSITIONS, mode)
+
+    def velocities(self, mode: Literal["r", "c"] = "r") -> FloatArray:
+        return self.array(_ext.VELOCITIES, mode)
+
+    def forces(self, mode: Literal["r", "c"] = "r") -> FloatArray:
+        return self.array(_ext.FORCES, mode)
+
+    def masses(self, mode: Literal["r", "c"] = "r") -> npt.NDArray[np.float64]:
+        return self.array(_ext.MASSES, mode).astype(np.float64, copy=False)
+
+    @property
+    def energies(self) -> Energy:
+        return Energy._over(self._arrays["energies"], *self._groups)
+
+    def __repr__(self) -> str:
+        return f"<gromos.RemoteFrame {self.sequence}: step {self.step}, {self.time:g} ps, {self.num_atoms()} atoms>"
+
+
+AnyFrame = Frame | RemoteFrame
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    array.flags.writeable = False
+    return array
+
+
+def checked_array(name: str, value: npt.ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any] | None = None) -> npt.NDArray[Any]:
+    """An array of finite real numbers of this very shape, C-contiguous.
+
+    Raises
+    ------
+    ShapeError, DTypeError, NotFiniteError
+        Naming the argument, what it has and what it must have.
+    """
+    pattern = "(" + ", ".join("n" for _ in shape) + ("," if len(shape) == 1 else "") + ")"
+    result = _wire.array(name, value, "float", pattern)
+    if result.shape != shape:
+        raise ShapeError(f"'{name}' has shape {result.shape}; it must be {shape}")
+    if not np.isfinite(result).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
+        raise NotFiniteError(f"'{name}' holds {result[where]} at {where}; every element must be finite")
+    if dtype is not None:
+        result = result.astype(dtype, copy=False)
+    return np.ascontiguousarray(result)
+
+
+class RemoteEdit:
+    """An edit of a State at another machine: buffered here, sent as one commit when the block ends.
+
+    The lease is taken when the block is entered and carries a fencing number: if it was lost in between, the commit is refused with
+    `LeaseLostError` and nothing has changed.
+    """
+
+    def __init__(self, state: State, timeout: float | None, publish: bool) -> None:
+        self._state = state
+        self._timeout = 86400.0 if timeout is None else timeout
+        self._publish = publish
+        self._fence = 0
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+        self._small: dict[str, Any] = {}
+        self._base: dict[str, Any] = {}
+        self._version = 0
+
+    def __enter__(self) -> Self:
+        if self._fence:
+            raise ConflictError("this edit is open already")
+        lease = self._state._commands.state_lease(self._state._uuid, timeout=self._timeout)
+        self._fence = lease.fence
+        self._version = lease.version
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> Literal[False]:
+        if not self._fence:
+            return False
+        if kind is None:
+            self.commit()
+        else:
+            try:
+                self.rollback()
+            except GromosError:
+                pass  # the lease is gone, and with it nothing: no change was sent
+        return False
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def active(self) -> bool:
+        return self._fence != 0
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    def commit(self) -> None:
+        """End the edit now: one commit at the daemon."""
+        self._require()
+        fence, self._fence = self._fence, 0
+        state = self._state
+        if not self._arrays and not self._small:
+            state._commands.state_release(state._uuid, fence=fence)
+            return
+        for name, array in self._arrays.items():
+            checked_array(name, array, array.shape)
+        changes: dict[str, Any] = {**self._arrays, **self._small}
+        done = state._commands.state_set(state._uuid, **changes, publish=self._publish, fence=fence, timeout=self._timeout)
+        self._version = done.version
+
+    def rollback(self) -> None:
+        """End the edit without a change."""
+        self._require()
+        fence, self._fence = self._fence, 0
+        self._arrays.clear()
+        self._small.clear()
+        self._state._commands.state_release(self._state._uuid, fence=fence)
+
+    def _require(self) -> None:
+        if not self._fence:
+            raise ConflictError("the edit has ended, or was not entered with `with`")
+
+    def num_atoms(self) -> int:
+        return self._state.num_atoms()
+
+    def array(self, which: int) -> npt.NDArray[Any]:
+        self._require()
+        name = NAMES[which]
+        if name not in self._arrays:
+            self._arrays[name] = self._state._remote.fetch(name).copy()
+        return self._arrays[name]
+
+    def positions(self) -> FloatArray:
+        return self.array(_ext.POSITIONS)
+
+    def velocities(self) -> FloatArray:
+        return self.array(_ext.VELOCITIES)
+
+    def forces(self) -> FloatArray:
+        return self.array(_ext.FORCES)
+
+    def masses(self) -> npt.NDArray[np.float64]:
+        return self.array(_ext.MASSES)
+
+    def energies(self) -> npt.NDArray[np.float64]:
+        return self.array(_ext.ENERGIES)
+
+    def set_array(self, which: int, array: npt.ArrayLike) -> None:
+        self._require()
+        self._arrays[NAMES[which]] = self._state._remote.checked(which, array).copy()
+
+    def set_positions(self, positions: npt.ArrayLike) -> None:
+        self.set_array(_ext.POSITIONS, positions)
+
+    def set_velocities(self, velocities: npt.ArrayLike) -> None:
+        self.set_array(_ext.VELOCITIES, velocities)
+
+    def set_forces(self, forces: npt.ArrayLike) -> None:
+        self.set_array(_ext.FORCES, forces)
+
+    def set_masses(self, masses: npt.ArrayLike) -> None:
+        self.set_array(_ext.MASSES, masses)
+
+    def _value(self, name: str) -> Any:
+        return self._small[name] if name in self._small else self._state._remote.value(name)
+
+    @property
+    def step(self) -> int:
+        return int(self._value("step"))
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self._require()
+        self._small["step"] = _wire.integer("step", step)
+
+    @property
+    def time(self) -> float:
+        return float(self._value("time"))
+
+    @time.setter
+    def time(self, time: float) -> None:
+        self._require()
+        self._small["time"] = _wire.number("time", time)
+
+    @property
+    def box(self) -> Box:
+        wire = self._value("box")
+        return Box._from_wire(wire["kind"], wire["vectors"])
+
+    @box.setter
+    def box(self, box: Box) -> None:
+        self._require()
+        kind, vectors = box._to_wire()
+        self._small["box"] = {"kind": kind, "vectors": list(vectors)}
+
+
+AnyEdit = Edit | RemoteEdit
+
+
+class Remote:
+    """What a State of a remote session knows: arrays by version, and how to ask for newer ones."""
+
+    def __init__(self, state: State, about: Any) -> None:
+        self._state = state
+        self.num_atoms = int(about.num_atoms)
+        self.dtype = np.dtype(about.dtype)
+        self.groups = (int(about.num_temperature_groups), int(about.num_energy_groups))
+        self._cache: dict[str, tuple[int, npt.NDArray[Any]]] = {}
+
+    def fetch(self, name: str) -> npt.NDArray[Any]:
+        """The newest commit's array, read-only; over the wire only if the version moved."""
+        version, array = self._cache.get(name, (-1, None))
+        got = self._state._commands.state_get(self._state._uuid, arrays=[name], newer_than=version)
+        fresh = got.arrays.get(name)
+        if fresh is not None:
+            array = _read_only(fresh)
+            self._cache[name] = (got.version, array)
+        assert array is not None
+        return array
+
+    def frame(self) -> RemoteFrame:
+        got = self._state._commands.state_get(self._state._uuid, arrays=list(NAMES))
+        box = Box._from_wire(got.box["kind"], got.box["vectors"])
+        return RemoteFrame(
+            got.arrays, sequence=0, version=got.version, step=got.step, time=got.time, box=box, groups=self.groups
+        )
+
+    def value(self, name: str) -> Any:
+        if name == "num_atoms":
+            return self.num_atoms
+        return getattr(self._state.describe(), name)
+
+    def checked(self, which: int, array: npt.ArrayLike) -> npt.NDArray[Any]:
+        if which < _ext.MASSES:
+            return checked_array(NAMES[which], array, (self.num_atoms, 3), self.dtype)
+        if which == _ext.MASSES:
+            return checked_array("masses", array, (self.num_atoms,), np.dtype(np.float64))
+        return checked_array("energies", array, self.fetch("energies").shape, np.dtype(np.float64))
+
+
+class Frames(ABC):
+    """Frames as they are published, from the moment this was made. Iterate with ``for`` or ``async for``; usable as a context
+    manager.
+
+    Iteration ends when nothing was published for `timeout` seconds (then `timed_out` is True) and after `close`; it raises
+    `StateDeletedError` when the State goes.
+
+    Attributes
+    ----------
+    missed : int
+        Frames that were published but not given out because this reader was slow. Frames left out on request (``every=n``) do not
+        count.
+    timed_out : bool
+    """
+
+    def __init__(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._closed = False
+        self._executor: ThreadPoolExecutor | None = None
+        self.missed = 0
+        self.timed_out = False
+
+    @abstractmethod
+    def _next(self, timeout: float | None) -> AnyFrame | None:
+        """The next frame, or None when the time ran out."""
+
+    def close(self) -> None:
+        """Stop; twice is fine."""
+        self._closed = True
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+            self._executor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[AnyFrame]:
+        return self
+
+    def __next__(self) -> AnyFrame:
+        if self._closed:
+            raise StopIteration
+        frame = self._next(self._timeout)
+        if frame is None:
+            self.timed_out = True
+            self.close()
+            raise StopIteration
+        return frame
+
+    def __aiter__(self) -> AsyncIterator[AnyFrame]:
+        return self
+
+    async def __anext__(self) -> AnyFrame:
+        # One thread waits, in short pieces, so that a cancelled task leaves it behind for a moment only.
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, "gromos-frames")
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        loop = asyncio.get_running_loop()
+        while not self._closed:
+            frame = await loop.run_in_executor(self._executor, self._next, 0.1)
+            if frame is not None:
+                return frame
+            if deadline is not None and time.monotonic() >= deadline:
+                self.timed_out = True
+                self.close()
+        raise StopAsyncIteration
+
+
+class LocalFrames(Frames):
+    """Frames out of the shared ring: a futex tells, nothing is copied."""
+
+    def __init__(self, state: State, policy: Policy, timeout: float | None, every: int, spin: float) -> None:
+        super().__init__(timeout)
+        self._state = state
+        self._policy = policy
+        self._every = every
+        self._spin = spin
+        self._last = state._with_mapping(lambda mapping: mapping.newest_sequence)
+        self._wanted = self._last + every
+
+    def _next(self, timeout: float | None) -> AnyFrame | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            mapping = self._state._bound()
+            try:
+                if mapping.wait_frame(self._wanted - 1, left, self._spin) is None:
+                    return None
+                return self._take(mapping)
+            except (StaleGenerationError, NoDaemonError):
+                # Another generation has a ring of its own, whose sequences start again.
+                self._state._rebind(mapping)
+                self._last = 0
+                self._wanted = 1
+            except NotFoundError:
+                continue  # it left the ring while it was looked for
+
+    def _take(self, mapping: _ext.Mapping) -> AnyFrame:
+        if self._policy == "latest":
+            frame = mapping.snapshot()
+        else:
+            try:
+                frame = mapping.snapshot(self._wanted)
+            except NotFoundError:
+                later = [sequence for sequence in mapping.frames_list() if sequence >= self._wanted]
+                if not later:
+                    raise
+                frame = mapping.snapshot(later[0])
+        skipped = frame.sequence - self._wanted
+        if skipped > 0:
+            self.missed += skipped // self._every if self._policy == "every" else skipped
+        self._last = frame.sequence
+        self._wanted = self._last + self._every
+        assert isinstance(frame, Frame)
+        return frame
+
+
+class RemoteFrames(Frames):
+    """Frames as events over a connection of their own, a few on the way at any time."""
+
+    CREDIT: Final = 4
+
+    def __init__(
+        self, state: State, policy: Policy, timeout: float | None, every: int, atoms: npt.NDArray[Any] | None, velocities: bool
+    ) -> None:
+        super().__init__(timeout)
+        self._state = state
+        self._args: dict[str, Any] = {
+            "state": state._uuid.bytes,
+            "every": every,
+            "policy": policy,
+            "velocities": velocities,
+            "credit": self.CREDIT,
+        }
+        if atoms is not None:
+            self._args["atoms"] = atoms
+        self._pending: collections.deque[tuple[dict[str, Any], Any]] = collections.deque()
+        self._lock = threading.RLock()  # the channel is one thread's at a time, and close() may come from another
+        self._number = 0
+        self._channel: Channel | None = None
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        session = self._state.session
+        link = session._link or session._connect(None)
+        try:
+            self._channel = link.transport.dedicated()
+            self._subscription = self._ask("state.subscribe", self._args)["subscription"]
+        except (ConnectionLost, NoDaemonError):
+            link = session._connect(link)
+            self._channel = link.transport.dedicated()
+            self._subscription = self._ask("state.subscribe", self._args)["subscription"]
+
+    def _ask(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
+        """A command on the subscription's own connection; events that come before the answer are kept."""
+        from ._transport import _error
+
+        assert self._channel is not None
+        self._number += 1
+        self._channel.send(self._number, _wire.encode(command, args))
+        while True:
+            message = self._channel.receive(30.0)
+            if message is None:
+                raise ConnectionLost(True)
+            parts = self._channel.parts()
+            if "event" in message:
+                self._pending.append((message, parts))
+            elif message.get("id") == self._number:
+                if not message["ok"]:
+                    raise _error(message, command)
+                return dict(message["result"])
+
+    def _next(self, timeout: float | None) -> AnyFrame | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._closed:
+            left = 0.2 if deadline is None else min(0.2, max(0.0, deadline - time.monotonic()))
+            with self._lock:
+                frame = self._look(left)
+            if frame is not None:
+                return frame
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+        return None
+
+    def _look(self, timeout: float) -> AnyFrame | None:
+        """One message, if one comes in time and is a frame of this subscription."""
+        if self._channel is None:
+            return None
+        try:
+            if self._pending:
+                message, parts = self._pending.popleft()
+            else:
+                received = self._channel.receive(timeout)
+                if received is None:
+                    return None
+                message, parts = received, self._channel.parts()
+            if message.get("event") == "state":
+                self._on_state(message)
+            if message.get("event") != "frame" or message.get("subscription") != self._subscription:
+                return None
+            self._ask("state.credit", {"subscription": self._subscription, "credit": 1})
+        except ConnectionLost:
+            self._channel.close()
+            self._subscribe()
+            return None
+        return self._frame(message, parts)
+
+    def _on_state(self, message: dict[str, Any]) -> None:
+        if message.get("what") == "deleted" and message.get("uuid") == self._state.uuid.bytes:
+            raise StateDeletedError(f"the State {self._state._label()} was deleted")
+
+    def _frame(self, message: dict[str, Any], parts: Any) -> RemoteFrame:
+        _wire.attach_arrays(message, parts)
+        arrays = {name: message[name] for name in ("positions", "velocities") if message.get(name) is not None}
+        missed = int(message.get("missed", 0))
+        self.missed += missed
+        box = message["box"]
+        return RemoteFrame(
+            arrays,
+            sequence=message["sequence"],
+            version=message["version"],
+            step=message["step"],
+            time=message["time"],
+            box=Box._from_wire(box["kind"], box["vectors"]),
+            groups=self._state._remote.groups,
+            missed=missed,
+        )
+
+    def close(self) -> None:
+        """Ends the subscription with its connection."""
+        super().close()
+        with self._lock:
+            if self._channel is None:
+                return
+            try:
+                self._ask("state.unsubscribe", {"subscription": self._subscription})
+            except (ConnectionLost, GromosError):
+                pass  # it ends with the connection
+            self._channel.close()
+            self._channel = None

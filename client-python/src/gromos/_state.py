@@ -1,0 +1,756 @@
+"""State: one molecular system's dynamic variables, in memory that many processes see at once."""
+
+from __future__ import annotations
+
+import os
+import time as time_module
+import uuid
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _ext, _wire
+from ._errors import (
+    ConflictError,
+    InvalidArgumentError,
+    NoDaemonError,
+    NotFoundError,
+    OutcomeUnknownError,
+    StaleGenerationError,
+    StateDeletedError,
+    TimeoutExpired,
+    UnsupportedError,
+)
+from ._frames import (
+    AnyEdit,
+    AnyFrame,
+    Edit,
+    FloatArray,
+    Frame,
+    Frames,
+    LocalFrames,
+    Policy,
+    Remote,
+    RemoteEdit,
+    RemoteFrames,
+)
+from ._protocol import Commands, StateDescribeResult
+from ._session import Dtype, Session, _session_for, default_session
+from ._box import Box
+from ._compute import Atoms, Compute
+from ._energy import Energy
+
+if TYPE_CHECKING:
+    from ._ext import Mode
+
+__all__ = ["State", "attach"]
+
+T = TypeVar("T")
+TIMEOUT: Final = 10.0
+
+
+class State(_ext.StateBase, Compute):
+    """Positions, velocities, forces, masses, box, energies, step and time of one molecular system.
+
+    The arrays lie in shared memory. Every process that attaches to the State sees the same memory: nothing is copied, and asking for
+    an array costs the same for any number of atoms. Over a remote session the same calls fetch and send arrays.
+
+    Parameters
+    ----------
+    num_atoms : int
+    num_temp_groups, num_energy_groups : int
+        Temperature baths and energy groups: the shape of `energies`.
+    name : str, optional
+        A named State lives until it is deleted; one without a name as long as somebody has it open.
+    dtype : {"float32", "float64"}
+        Of positions, velocities and forces.
+    session : Session, optional
+        The default one if left out.
+    slots : int
+        Frames the ring of published frames holds; 0 lets the daemon choose by size.
+    frame_forces : bool
+        Whether published frames carry forces.
+
+    Raises
+    ------
+    NameTakenError, OutOfMemoryError, QuotaExceededError, InvalidArgumentError
+
+    Examples
+    --------
+    >>> import gromos, numpy as np
+    >>> s = gromos.State(num_atoms=3)
+    >>> s.set_positions([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    >>> s.positions()[1]
+    array([1., 0., 0.], dtype=float32)
+    >>> with s.edit() as e:
+    ...     e.positions()[:] += 0.5
+    >>> s.center_of_geometry()
+    array([0.83333333, 0.83333333, 0.5       ])
+    """
+
+    __slots__ = ("__weakref__", "_closed", "_finalizer", "_name", "_num_atoms", "_remote", "_session", "_uuid")
+
+    _session: Session
+    _uuid: uuid.UUID
+    _name: str
+    _num_atoms: int
+    _remote: Remote
+    _closed: bool
+
+    def __init__(
+        self,
+        num_atoms: int,
+        num_temp_groups: int = 1,
+        num_energy_groups: int = 1,
+        *,
+        name: str | None = None,
+        dtype: Dtype | npt.DTypeLike = "float32",
+        session: Session | None = None,
+        slots: int = 0,
+        frame_forces: bool = False,
+    ) -> None:
+        session = session if session is not None else default_session()
+        made = session.commands.state_create(
+            num_atoms=num_atoms,
+            num_temperature_groups=num_temp_groups,
+            num_energy_groups=num_energy_groups,
+            name=name,
+            dtype=_dtype_name(dtype),
+            slots=slots,
+            frame_forces=frame_forces,
+        )
+        self._open(session, made.state)
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _attach(cls, state: str | bytes | uuid.UUID, session: Session) -> Self:
+        self = cls.__new__(cls)
+        if session.local:
+            self._open_local(session, state)
+        else:
+            self._open(session, session.commands.state_open(state).state)
+        return self
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **options: Any) -> State:
+        """Read a file into a new State; `gromos.load` with the same arguments."""
+        from ._files import load
+
+        return load(path, **options)
+
+    def _open(self, session: Session, about: StateDescribeResult) -> None:
+        """Take up a State this session has a handle on."""
+        if session.local:
+            self._open_local(session, about.uuid)
+            return
+        self._session = session
+        self._uuid = about.uuid
+        self._name = about.name
+        self._num_atoms = about.num_atoms
+        self._closed = False
+        self._remote = Remote(self, about)
+        self._finalizer = weakref.finalize(self, session._forget, about.uuid.bytes)
+        self._finalizer.atexit = False
+
+    def _open_local(self, session: Session, state: str | bytes | uuid.UUID) -> None:
+        mapping = _open_mapping(session, state)
+        self._session = session
+        self._uuid = uuid.UUID(bytes=mapping.uuid)
+        self._name = mapping.name
+        self._num_atoms = mapping.num_atoms
+        self._closed = False
+        self._bind(mapping)
+
+    def close(self) -> None:
+        """Give the State back; twice is fine. Arrays stay valid. A State without a name ends when nobody has it open."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._session.local:
+            self._bind(None)
+        else:
+            self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def delete(self, force: bool = False) -> None:
+        """Delete the State for everybody. Arrays somebody holds stay valid and do not move any more.
+
+        Parameters
+        ----------
+        force : bool
+            Even while somebody else holds its lease.
+
+        Raises
+        ------
+        ConflictError
+            Somebody holds the lease.
+        """
+        self._commands.state_delete(self._uuid, force=force)
+
+    def clone(self, name: str | None = None) -> State:
+        """A new State with the newest commit of this one.
+
+        Parameters
+        ----------
+        name : str, optional
+
+        Raises
+        ------
+        NameTakenError, OutOfMemoryError, QuotaExceededError
+        """
+        made = self._commands.state_clone(self._uuid, name=name)
+        clone = State.__new__(State)
+        clone._open(self._session, made.state)
+        return clone
+
+    def rename(self, name: str | None) -> None:
+        """Give the State another name, or none. Nobody who has it open notices.
+
+        Raises
+        ------
+        NameTakenError
+        """
+        self._commands.state_rename(self._uuid, name=name or "")
+        self._name = name or ""
+
+    def describe(self) -> StateDescribeResult:
+        """What the daemon knows of this State: name, size, version, lease, sessions, frames published and skipped."""
+        return self._commands.state_describe(self._uuid)
+
+    # --- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    @property
+    def uuid(self) -> uuid.UUID:
+        """What names the State for good."""
+        return self._uuid
+
+    @property
+    def name(self) -> str | None:
+        """The name it was opened or renamed with here; None if it has none."""
+        return self._name or None
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of positions, velocities and forces."""
+        return self._mapping.dtype if self._mapping is not None else self._remote_of().dtype
+
+    @property
+    def num_temp_groups(self) -> int:
+        mapping = self._mapping
+        return mapping.num_temperature_groups if mapping is not None else self._remote_of().groups[0]
+
+    @property
+    def num_energy_groups(self) -> int:
+        mapping = self._mapping
+        return mapping.num_energy_groups if mapping is not None else self._remote_of().groups[1]
+
+    @property
+    def box(self) -> Box:
+        """The periodic box (a value: assign a new one to change it)."""
+        mapping = self._mapping
+        if mapping is not None:
+            return Box._from_wire(*mapping.box)
+        wire = self._remote_value("box")
+        return Box._from_wire(wire["kind"], wire["vectors"])
+
+    @box.setter
+    def box(self, box: Box) -> None:
+        self.set(box=box)
+
+    @property
+    def step(self) -> int:
+        """Number of the present step."""
+        return super().step
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self.set(step=step)
+
+    @property
+    def time(self) -> float:
+        """Time of the present step, ps."""
+        return super().time
+
+    @time.setter
+    def time(self, time: float) -> None:
+        self.set(time=time)
+
+    @property
+    def energies(self) -> Energy:
+        """The energies: a view of the live memory, read-only outside an edit."""
+        mapping = self._mapping
+        if mapping is not None:
+            return Energy._over(mapping.energies, mapping.num_temperature_groups, mapping.num_energy_groups)
+        remote = self._remote_of()
+        return Energy._over(remote.fetch("energies"), *remote.groups)
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def edit(self, timeout: float | None = TIMEOUT, publish: bool = True) -> AnyEdit:  # type: ignore[override]
+        """The exclusive right to write, for a ``with`` block.
+
+        Leaving the block makes everything one step and publishes a frame; leaving it by an exception puts back what was there.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds to wait for others; None waits for ever.
+        publish : bool
+            Whether the commit publishes a frame.
+
+        Raises
+        ------
+        LeaseTimeoutError
+            On entering: somebody else wrote for the whole time.
+        LeaseLostError
+            On leaving: the lease was taken away; nothing has changed.
+
+        Examples
+        --------
+        >>> import gromos
+        >>> s = gromos.State(10)
+        >>> with s.edit() as e:
+        ...     e.velocities()[:, 0] = 1.0
+        ...     e.time = 0.002
+        """
+        mapping = self._mapping
+        if mapping is not None and mapping.door.closed:
+            self._rebind(mapping)
+        return super().edit(timeout, publish)  # type: ignore[return-value]
+
+    def set_positions(self, positions: npt.ArrayLike, *, publish: bool = True, timeout: float | None = TIMEOUT) -> None:
+        """Replace all positions in one edit.
+
+        Parameters
+        ----------
+        positions : array_like, (n, 3)
+            nm; converted to the State's dtype.
+        publish : bool
+            Whether a frame is published.
+        timeout : float or None
+            Seconds to wait for others who write.
+
+        Raises
+        ------
+        ShapeError, DTypeError, NotFiniteError, LeaseTimeoutError
+        """
+        self._set_array(_ext.POSITIONS, positions, publish, timeout)
+
+    def set_velocities(self, velocities: npt.ArrayLike, *, publish: bool = True, timeout: float | None = TIMEOUT) -> None:
+        """Replace all velocities, (n, 3) in nm/ps, in one edit; else as `set_positions`."""
+        self._set_array(_ext.VELOCITIES, velocities, publish, timeout)
+
+    def set_forces(self, forces: npt.ArrayLike, *, publish: bool = True, timeout: float | None = TIMEOUT) -> None:
+        """Replace all forces, (n, 3) in kJ/(mol nm), in one edit; else as `set_positions`."""
+        self._set_array(_ext.FORCES, forces, publish, timeout)
+
+    def set_masses(self, masses: npt.ArrayLike, *, publish: bool = True, timeout: float | None = TIMEOUT) -> None:
+        """Replace all masses, (n,) in u and above zero, in one edit; else as `set_positions`."""
+        self._set_array(_ext.MASSES, masses, publish, timeout)
+
+    def set(
+        self,
+        *,
+        positions: npt.ArrayLike | None = None,
+        velocities: npt.ArrayLike | None = None,
+        forces: npt.ArrayLike | None = None,
+        masses: npt.ArrayLike | None = None,
+        box: Box | None = None,
+        step: int | None = None,
+        time: float | None = None,
+        publish: bool = True,
+        timeout: float | None = TIMEOUT,
+    ) -> None:
+        """Replace several things in one edit; what is left out stays.
+
+        Raises
+        ------
+        ShapeError, DTypeError, NotFiniteError, InvalidArgumentError, LeaseTimeoutError
+        """
+        if box is not None and not isinstance(box, Box):
+            raise InvalidArgumentError(f"'box' must be a gromos.Box, not {type(box).__name__}")
+        arrays = ((_ext.POSITIONS, positions), (_ext.VELOCITIES, velocities), (_ext.FORCES, forces), (_ext.MASSES, masses))
+        with self.edit(timeout, publish) as e:
+            for which, array in arrays:
+                if array is not None:
+                    e.set_array(which, array)
+            if box is not None:
+                e.box = box
+            if step is not None:
+                e.step = _wire.integer("step", step)
+            if time is not None:
+                e.time = _wire.number("time", time)
+
+    def set_molecules(self, starts: npt.ArrayLike) -> None:
+        """Say which atoms form molecules; `wrap(by="molecule")` needs it.
+
+        Parameters
+        ----------
+        starts : array_like of int, (k + 1,)
+            First atom of each molecule, then the number of atoms.
+        """
+        self._commands.state_set_molecules(self._uuid, starts=starts)
+
+    def _set_array(self, which: int, array: npt.ArrayLike, publish: bool, timeout: float | None) -> None:
+        mapping = self._mapping
+        if mapping is None:
+            name = ("positions", "velocities", "forces", "masses")[which]
+            data = {name: self._remote_of().checked(which, array)}
+            limit = 86400.0 if timeout is None else timeout
+            self._commands.state_set(self._uuid, **data, publish=publish, timeout=limit)  # type: ignore[arg-type]
+            return
+        try:
+            mapping.set_array(which, array, publish, timeout)
+        except (StaleGenerationError, NoDaemonError) as error:
+            if isinstance(error, OutcomeUnknownError):
+                raise
+            self._rebind(mapping).set_array(which, array, publish, timeout)
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> AnyFrame:
+        """The newest commit as a frame: one step, immutable, consistent.
+
+        Raises
+        ------
+        TooManyPinsError
+            This session holds as many frames as it may.
+
+        Examples
+        --------
+        >>> import gromos
+        >>> s = gromos.State(10)
+        >>> with s.snapshot() as f:
+        ...     f.step, f.positions().shape
+        (0, (10, 3))
+        """
+        if self._mapping is None:
+            return self._remote_of().frame()
+        frame = self._with_mapping(lambda mapping: mapping.snapshot())
+        assert isinstance(frame, Frame)
+        return frame
+
+    def frames(
+        self,
+        policy: Policy = "every",
+        *,
+        timeout: float | None = None,
+        every: int = 1,
+        spin: float = 0.0,
+        atoms: Atoms = None,
+        velocities: bool = True,
+    ) -> Frames:
+        """The frames published from now on, for ``for`` and ``async for``.
+
+        Parameters
+        ----------
+        policy : {"every", "latest"}
+            Every frame as long as it is still in the ring, or always the newest. What was left out counts in `missed`.
+        timeout : float, optional
+            End when nothing was published for this many seconds; None waits for ever.
+        every : int
+            Only each so-manieth frame.
+        spin : float
+            Seconds to look before sleeping (local sessions): answers sooner, costs a core.
+        atoms : array_like of int, optional
+            Only these atoms are sent (remote sessions).
+        velocities : bool
+            Whether velocities are sent too (remote sessions).
+
+        Returns
+        -------
+        Frames
+
+        Examples
+        --------
+        >>> import gromos
+        >>> s = gromos.State(10)
+        >>> frames = s.frames(timeout=0.1)
+        >>> s.set_positions(s.positions())
+        >>> [f.version for f in frames]
+        [1]
+        """
+        if policy not in ("every", "latest"):
+            raise InvalidArgumentError(f"policy is {policy!r}; it must be 'every' or 'latest'")
+        every = _wire.integer("every", every)
+        if every < 1:
+            raise InvalidArgumentError(f"every is {every}; it must be at least 1")
+        if self._mapping is None:
+            self._remote_of()
+            return RemoteFrames(self, policy, timeout, every, self._indices("atoms", atoms), velocities)
+        if atoms is not None:
+            raise UnsupportedError("a local frame is the shared memory itself, all atoms of it: index the arrays instead")
+        return LocalFrames(self, policy, timeout, every, spin)
+
+    def history(self) -> list[AnyFrame]:
+        """The frames that still stand in the ring, oldest first. They are held until dropped: do not keep them long.
+
+        Raises
+        ------
+        UnsupportedError
+            Over a remote session, which has no ring at hand.
+        """
+        if self._mapping is None:
+            self._remote_of()
+            raise UnsupportedError("history() needs the ring of frames in this machine's memory; use frames() over a remote session")
+        found: list[AnyFrame] = []
+        mapping = self._bound()
+        for sequence in self._with_mapping(lambda m: m.frames_list()):
+            try:
+                frame = mapping.snapshot(sequence)
+            except NotFoundError:
+                continue  # overwritten meanwhile
+            assert isinstance(frame, Frame)
+            found.append(frame)
+        return found
+
+    def wait(self, after: int | None = None, timeout: float | None = 5.0, spin: float = 0.0) -> int:
+        """Sleep until there is a version above `after`.
+
+        Parameters
+        ----------
+        after : int, optional
+            The present version if left out.
+        timeout : float or None
+            Seconds; None waits for ever.
+        spin : float
+            Seconds to look before sleeping (local sessions).
+
+        Returns
+        -------
+        int
+            The version.
+
+        Raises
+        ------
+        TimeoutExpired, StateDeletedError
+        """
+        after = self.version if after is None else _wire.integer("after", after)
+        if self._mapping is None:
+            self._remote_of()
+            return self._wait_remote(after, timeout)
+        deadline = None if timeout is None else time_module.monotonic() + timeout
+        while True:
+            mapping = self._bound()
+            left = None if deadline is None else max(0.0, deadline - time_module.monotonic())
+            try:
+                version = mapping.wait(after, left, spin)
+            except (StaleGenerationError, NoDaemonError):
+                self._rebind(mapping)
+                continue
+            if version is None:
+                raise TimeoutExpired(f"no version above {after} within {timeout:g} s")
+            return version
+
+    def _wait_remote(self, after: int, timeout: float | None) -> int:
+        while True:
+            try:
+                return self._commands.state_wait(self._uuid, after=after, timeout=3600.0 if timeout is None else timeout).version
+            except TimeoutExpired:
+                if timeout is not None:
+                    raise
+
+    # --- files ---------------------------------------------------------------------------------------------------
+
+    def to_file(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write the newest commit to a file: GROMOS (.cnf, .g96) by the daemon, other formats through MDAnalysis.
+
+        Parameters
+        ----------
+        path : path
+            The format follows from its ending.
+        title : str, optional
+            GROMOS formats: the TITLE block.
+        names, resnames, resids : optional
+            Other formats: what the atoms are called (a State does not know).
+
+        Raises
+        ------
+        FileAccessError, UnsupportedError
+        """
+        from ._files import save
+
+        save(self, path, **options)
+
+    # --- bindings to memory and session --------------------------------------------------------------------------
+
+    @property
+    def _commands(self) -> Commands:
+        if self._closed:
+            raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+        return self._session.commands
+
+    def _label(self) -> str:
+        return repr(self._name) if self._name else str(self._uuid)
+
+    def _bound(self) -> _ext.Mapping:
+        mapping = self._mapping
+        if mapping is None:
+            raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+        return mapping
+
+    def _with_mapping(self, action: Callable[[_ext.Mapping], T]) -> T:
+        """Do something with the mapping; once more with a new one if it was outdated or its connection gone."""
+        mapping = self._bound()
+        try:
+            return action(mapping)
+        except (StaleGenerationError, NoDaemonError):
+            return action(self._rebind(mapping))
+
+    def _rebind(self, old: _ext.Mapping) -> _ext.Mapping:
+        """The newest generation over a living door, in place of `old`."""
+        mapping = self._bound()
+        if mapping is not old and not mapping.door.closed:
+            return mapping
+        if old.deleted:
+            raise StateDeletedError(f"the State {self._label()} was deleted; arrays over it stay valid")
+        self._session._door(old.door if old.door.closed else None)
+        mapping = _open_mapping(self._session, self._uuid)
+        self._bind(mapping)
+        return mapping
+
+    def _remap(self) -> None:
+        """Called by the extension when the mapping has been found stale."""
+        self._rebind(self._bound())
+
+    def _remote_of(self) -> Remote:
+        if self._closed:
+            raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+        return self._remote
+
+    def _remote_array(self, which: int, mode: str) -> FloatArray:
+        remote = self._remote_of()
+        name = ("positions", "velocities", "forces", "masses", "energies")[which]
+        if mode == "r":
+            return remote.fetch(name)
+        if mode == "c":
+            return remote.fetch(name).copy()
+        if mode == "r+":
+            raise ConflictError("mode 'r+' over a remote session: write inside `with state.edit() as e`, on e's arrays")
+        raise InvalidArgumentError(f"mode is {mode!r}; it must be 'r', 'c' or 'r+'")
+
+    def _remote_value(self, name: str) -> Any:
+        return self._remote_of().value(name)
+
+    def _remote_edit(self, timeout: float | None, publish: bool) -> RemoteEdit:
+        self._remote_of()
+        return RemoteEdit(self, timeout, publish)
+
+    # --- Python's own --------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self._num_atoms
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return self._uuid == other._uuid if isinstance(other, State) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._uuid)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self._uuid.bytes, self._session.endpoint)
+
+    def __repr__(self) -> str:
+        condition = " closed" if self._closed else "" if self._session.local else " remote"
+        return f"<gromos.State {self._label()}: {self._num_atoms} atoms{condition}>"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        if self._closed:
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        rows = [
+            ("name", self._name or "none"),
+            ("uuid", str(self._uuid)),
+            ("atoms", f"{self._num_atoms:,}"),
+            ("dtype", str(self.dtype)),
+            ("box", str(self.box)),
+            ("step, time", f"{self.step}, {self.time:g} ps"),
+            ("version", str(self.version)),
+            ("session", self._session.endpoint),
+        ]
+        cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<table><caption>gromos.State</caption>{cells}</table>"
+
+
+def _open_mapping(session: Session, state: str | bytes | uuid.UUID) -> _ext.Mapping:
+    identity = _wire.state("state", state)
+    broken = None
+    while True:
+        door = session._door(broken)
+        try:
+            if isinstance(identity, bytes):
+                return door.open(uuid=identity)
+            try:
+                return door.open(name=identity)
+            except NotFoundError:
+                try:
+                    parsed = uuid.UUID(identity)
+                except ValueError:
+                    parsed = None
+                if parsed is None:
+                    raise
+                return door.open(uuid=parsed.bytes)
+        except NoDaemonError:
+            if broken is not None:
+                raise
+            broken = door
+
+
+def _dtype_name(dtype: Any) -> str:
+    try:
+        name = str(np.dtype(dtype).name)
+    except TypeError:
+        name = str(dtype)
+    if name not in ("float32", "float64"):
+        raise InvalidArgumentError(f"dtype is {name}; it must be float32 or float64")
+    return name
+
+
+def _unpickle(identity: bytes, endpoint: str) -> State:
+    return State._attach(identity, _session_for(endpoint))
+
+
+def attach(state: str | bytes | uuid.UUID, *, session: Session | None = None) -> State:
+    """A State that exists, by its name or uuid.
+
+    Parameters
+    ----------
+    state : str, bytes or UUID
+    session : Session, optional
+        The default one if left out.
+
+    Raises
+    ------
+    NotFoundError
+        No State of this name; `Session.states` lists what there is.
+
+    Examples
+    --------
+    >>> import gromos
+    >>> made = gromos.State(5, name="attach-example")
+    >>> gromos.attach("attach-example") == made
+    True
+    >>> made.delete()
+    """
+    return State._attach(state, session if session is not None else default_session())

@@ -1,0 +1,220 @@
+"""The command `gromos`: look at a daemon and what it holds.
+
+    gromos ping | info | ls | top | info NAME | evict SESSION | shutdown | keygen FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import _private
+from ._errors import FileAccessError, GromosError, NoDaemonError
+from ._session import Session
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status: 0, 1 for an error of the daemon, 2 for wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except GromosError as error:
+        print(f"gromos: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gromos", description="Look at a gromosd and the States it holds.")
+    parser.add_argument("--version", action="version", version=f"gromos {__version__}")
+    parser.add_argument("--endpoint", metavar="URL", help="ipc://DIR/zmq or tcp://HOST:PORT; default $GROMOSD_ENDPOINT, else this user's daemon")
+    parser.add_argument("--server-key", metavar="KEY", help="the daemon's public key (text or file); default $GROMOSD_SERVER_KEY")
+    parser.add_argument("--client-key", metavar="FILE", help="this client's secret key; default $GROMOSD_CLIENT_KEY")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    ping = add("ping", _ping, "Ask for signs of life and time them.")
+    ping.add_argument("--count", "-c", type=int, default=10, help="how many (default 10)")
+    add("ls", _ls, "List the States.")
+    info = add("info", _info, "Show the daemon, or one State.")
+    info.add_argument("state", nargs="?", help="name or uuid")
+    top = add("top", _top, "States and sessions, live.")
+    top.add_argument("--interval", "-i", type=float, default=1.0, metavar="S", help="seconds between looks (default 1)")
+    top.add_argument("--count", "-n", type=int, default=0, help="end after so many looks (default: never)")
+    evict = add("evict", _evict, "End a session by force; what it was editing is rolled back.")
+    evict.add_argument("session", type=int, help="number, as `gromos top` shows it")
+    delete = add("rm", _rm, "Delete a State.")
+    delete.add_argument("state", help="name or uuid")
+    delete.add_argument("--force", action="store_true", help="even while somebody writes it")
+    shutdown = add("shutdown", _shutdown, "Stop the daemon.")
+    shutdown.add_argument("--force", action="store_true", help="even while there are named States")
+    keygen = add("keygen", _keygen, "Make a key for remote sessions; prints the public half.")
+    keygen.add_argument("file", help="the secret key is written here, readable by you only")
+    return parser
+
+
+def _session(options: argparse.Namespace) -> Session:
+    """A session to a daemon that runs; looking at one must not start one."""
+    endpoint = options.endpoint or os.environ.get("GROMOSD_ENDPOINT")
+    if endpoint is None:
+        directory = _private.instance_directory()
+        if _private.owner_pid(directory) is None:
+            raise NoDaemonError(f"no daemon runs for this user ({directory})")
+        endpoint = f"ipc://{directory}/zmq"
+    return Session(endpoint, server_key=options.server_key, client_key=options.client_key, timeout=30.0, name="gromos")
+
+
+def _ping(options: argparse.Namespace) -> None:
+    with _session(options) as session:
+        session.ping()
+        times = sorted(session.ping() * 1e6 for _ in range(max(1, options.count)))
+        print(f"{session.endpoint}: {len(times)} answers, median {statistics.median(times):.0f} us, slowest {times[-1]:.0f} us")
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _states_table(session: Session) -> Table:
+    from rich.table import Table
+
+    table = Table(title="States", title_justify="left")
+    table.add_column("name or uuid")
+    for column in ("atoms", "dtype", "version", "step", "time/ps", "memory", "frames", "skipped", "open in", "lease", "waiting"):
+        table.add_column(column, justify="right")
+    for s in session.states():
+        lease = {0: "", 1: "daemon"}.get(s.lease, str(s.lease))
+        table.add_row(
+            s.name or str(s.uuid), f"{s.num_atoms}", s.dtype, f"{s.version}", f"{s.step}", f"{s.time:g}", _bytes(s.bytes), f"{s.published}",
+            f"{s.skipped}", f"{s.sessions}", lease, f"{s.waiters}",
+        )  # fmt: skip
+    return table
+
+
+def _sessions_table(session: Session) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Sessions", title_justify="left")
+    for column in ("session", "client", "user", "where", "pid", "States", "frames held", "memory", "age/s"):
+        table.add_column(column, justify="left" if column in ("client", "user", "where") else "right")
+    for s in session.sessions():
+        where = "local" if s.get("local") else "remote"
+        table.add_row(
+            str(s.get("session")), str(s.get("client", "")), str(s.get("user", "")), where, str(s.get("pid") or ""), str(s.get("states", "")),
+            str(s.get("pins", "")), _bytes(s.get("bytes", 0)), f"{s.get('age', 0):.0f}",
+        )  # fmt: skip
+    return table
+
+
+def _print(*things: Any) -> None:
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    for thing in things:
+        console.print(thing)
+
+
+def _ls(options: argparse.Namespace) -> None:
+    with _session(options) as session:
+        _print(_states_table(session))
+
+
+def _info(options: argparse.Namespace) -> None:
+    from dataclasses import fields
+
+    with _session(options) as session:
+        about: Any = session.info() if options.state is None else session.commands.state_describe(options.state)
+        for field in fields(about):
+            value = getattr(about, field.name)
+            if isinstance(value, dict) and field.name == "parameters":
+                for name, setting in value.items():
+                    print(f"  {name:<24}{setting}")
+            else:
+                print(f"{field.name:<26}{value}")
+
+
+def _top(options: argparse.Namespace) -> None:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with _session(options) as session:
+
+        def look() -> Group:
+            stats = session.stats()
+            line = (
+                f"{session.endpoint}  {stats.sessions} sessions  {stats.states} States  {_bytes(stats.bytes)}  "
+                f"{stats.requests} requests  {stats.published} frames published, {stats.skipped} skipped  "
+                f"daemon {_bytes(stats.resident)}, {stats.descriptors} descriptors"
+            )
+            return Group(Text(line), _states_table(session), _sessions_table(session))
+
+        if not sys.stdout.isatty():
+            for number in range(max(1, options.count)):
+                if number:
+                    time.sleep(options.interval)
+                _print(look())
+            return
+        with Live(look(), auto_refresh=False, screen=options.count == 0) as live:
+            number = 1
+            while options.count == 0 or number < options.count:
+                time.sleep(options.interval)
+                live.update(look(), refresh=True)
+                number += 1
+
+
+def _evict(options: argparse.Namespace) -> None:
+    with _session(options) as session:
+        session.evict(options.session)
+        print(f"session {options.session} ended")
+
+
+def _rm(options: argparse.Namespace) -> None:
+    with _session(options) as session:
+        session.commands.state_delete(options.state, force=options.force)
+
+
+def _shutdown(options: argparse.Namespace) -> None:
+    with _session(options) as session:
+        session.shutdown(force=options.force)
+
+
+def _keygen(options: argparse.Namespace) -> None:
+    import zmq
+
+    public, secret = (key.decode() for key in zmq.curve_keypair())
+    path = Path(options.file).expanduser()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise FileAccessError(f"{path} cannot be made: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f'public-key = "{public}"\nsecret-key = "{secret}"\n')
+    print(public)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
