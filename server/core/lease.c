@@ -120,8 +120,10 @@ int gd_lease_request(struct gd_lease *lease, struct gd_live_header *live, struct
                      struct gd_err *err)
 {
     GD_CHECK(waiter->lease == NULL && waiter->session != 0 && waiter->session <= GD_LEASE_HOLDER);
+    if (lease->closed)
+        return gd_err_set(err, GD_E_STATE_DELETED, "the State was deleted");
     if (!waiter->managed && gd_lease_is_held_by(lease, live, waiter->session))
-        return gd_err_set(err, GD_E_CONFLICT, "session %u holds the State's write lease already", waiter->session);
+        return GD_LEASE_GRANTED;
     if (!waiter->managed && gd_lease_find(lease, waiter->session) != NULL)
         return GD_LEASE_QUEUED;
     while (lease->holder == 0) {
@@ -249,6 +251,7 @@ void gd_lease_move(struct gd_lease *lease, struct gd_live_header *old, struct gd
 void gd_lease_close(struct gd_lease *lease, struct gd_live_header *live)
 {
     end_live(live, GD_STATE_DELETED);
+    lease->closed = 1;
     lease->holder = GD_LEASE_DAEMON;
     lease->managed = 1;
     while (lease->first != NULL) {

@@ -65,6 +65,7 @@ struct gd_lease {
     uint32_t holder;    /* 0: free, or taken by a client and uncontended: the word tells */
     int managed;        /* the holder is */
     int serving;        /* inside the loop that grants */
+    int closed;         /* the State is deleted */
     uint64_t contended_since; /* when the first of those who wait now for this holder came */
     uint64_t granted;   /* statistics: grants by the daemon */
     uint64_t contended; /* requests that had to wait */
@@ -78,11 +79,14 @@ void gd_lease_init(struct gd_lease *lease, const struct gd_lease_hooks *hooks);
 uint32_t gd_lease_holder(const struct gd_lease *lease, const struct gd_live_header *live);
 
 /* Asks for the lease. GD_LEASE_GRANTED: the waiter's session holds it (no hook is called). GD_LEASE_QUEUED: `granted` or
- * `dropped` will be called, a sleeper on the word is woken when it names its session; a session that is in the
- * queue already keeps its place and gets this answer without a second one (the new waiter is not linked: its `lease` stays
- * NULL). A granted session that is not managed may give back with its own swap. After QUEUED call gd_lease_check: the word may
- * name nobody.
- * Errors: GD_E_CONFLICT (not managed, and the session holds the lease already). */
+ * `dropped` will be called, a sleeper on the word is woken when it names its session. Either way a granted session
+ * that is not managed may give back with its own swap. After QUEUED call gd_lease_check: the word may name nobody.
+ *
+ * For a session that is not managed asking again is harmless: the answer is where it stands, holder or in its old place (the new
+ * waiter is not linked then, its `lease` is NULL). A sleeper that finds its generation stale starts again from the
+ * top with the new one, and needs exactly this: it may have been granted, and even evicted, before it woke. A process asks for
+ * one of its threads at a time.
+ * Errors: GD_E_STATE_DELETED (after gd_lease_close). */
 int gd_lease_request(struct gd_lease *lease, struct gd_live_header *live, struct gd_lease_waiter *waiter, uint64_t now,
                      struct gd_err *err);
 

@@ -122,18 +122,25 @@ Test(lease, only_the_holder_can_give_it_back)
     cr_assert_str_empty(trace);
 }
 
-Test(lease, a_session_has_one_place_in_the_queue_and_no_second_lease)
+Test(lease, asking_again_tells_where_the_session_stands)
 {
-    struct gd_lease_waiter a = waiter(2), b = waiter(3), b2 = waiter(3);
+    struct gd_lease_waiter a = waiter(2), b = waiter(3), b2 = waiter(3), c = waiter(4);
     cr_assert_eq(ask(&a, 0), GD_LEASE_GRANTED);
-    cr_assert_eq(ask(&a, 0), GD_E_CONFLICT);
+    live.dirty_mask = 1;
+    cr_assert_eq(ask(&a, 0), GD_LEASE_GRANTED);
+    cr_assert_eq(live.dirty_mask, 1, "the edit that runs is not begun again");
     cr_assert_eq(ask(&b, 0), GD_LEASE_QUEUED);
+    cr_assert_eq(ask(&c, 0), GD_LEASE_QUEUED);
     cr_assert_eq(ask(&b2, 0), GD_LEASE_QUEUED);
     cr_assert_null(b2.lease);
-    cr_assert_eq(lease.num_waiting, 1);
+    cr_assert_eq(lease.num_waiting, 2);
     cr_assert_eq(gd_lease_find(&lease, 3), &b);
-    cr_assert_null(gd_lease_find(&lease, 4));
-    cr_assert_eq(ask(&a, 0), GD_E_CONFLICT);
+    cr_assert_null(gd_lease_find(&lease, 5));
+    cr_assert_eq(ask(&a, 0), GD_LEASE_GRANTED);
+    cr_assert_eq(live.lease, 2 | C);
+    cr_assert_eq(gd_lease_released(&lease, &live, 2, 0, NULL), 0);
+    cr_assert_eq(ask(&b2, 0), GD_LEASE_GRANTED, "granted while it asked again");
+    cr_assert_str_eq(trace, "+3 ");
 }
 
 Test(lease, cancelled_waiters_are_passed_over)
@@ -366,8 +373,7 @@ Test(lease, deletion_drops_all_waiters_and_lets_nobody_in_again)
     cr_assert_eq(live.flags, GD_STATE_DELETED);
     cr_assert_not(reader_take_lease(&live, 9));
     cr_assert_eq(gd_lease_released(&lease, &live, 2, 0, NULL), GD_E_LEASE_LOST);
-    cr_assert_eq(ask(&c, 0), GD_LEASE_QUEUED);
-    gd_lease_cancel(&c);
+    cr_assert_eq(ask(&c, 0), GD_E_STATE_DELETED);
 }
 
 Test(lease, an_adopted_word_that_is_held_asks_for_a_new_generation)
