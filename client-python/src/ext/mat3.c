@@ -582,6 +582,7 @@ PyTypeObject gromos_mat3_type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_SEQUENCE,
     .tp_doc = doc,
     .tp_richcompare = compare,
+    .tp_iter = PySeqIter_New,
     .tp_methods = methods,
     .tp_getset = properties,
     .tp_new = new_mat3,

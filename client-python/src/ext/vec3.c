@@ -505,6 +505,7 @@ PyTypeObject gromos_vec3_type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_SEQUENCE,
     .tp_doc = doc,
     .tp_richcompare = compare,
+    .tp_iter = PySeqIter_New,
     .tp_methods = methods,
     .tp_members = members,
     .tp_getset = properties,
