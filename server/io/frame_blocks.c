@@ -48,12 +48,14 @@ void gd_frame_put_genbox(struct gd_output *out, const struct gd_box *box, const 
     gd_output_text(out, "END\n");
 }
 
-void gd_frame_put_reduced(struct gd_output *out, const char *block, const double (*rows)[3], size_t n, int width)
+void gd_frame_put_reduced(struct gd_output *out, const char *block, const void *rows, enum gd_dtype dtype, size_t n, int width)
 {
+    const double *x = rows;
+    const float *xf = rows;
     gd_output_printf(out, "%s\n", block);
     for (size_t i = 0; i < n; i++) {
-        for (int k = 0; k < 3; k++)
-            gd_output_fixed(out, rows[i][k], width, 9);
+        for (size_t k = 0; k < 3; k++)
+            gd_output_fixed(out, dtype == GD_FLOAT32 ? (double)xf[3 * i + k] : x[3 * i + k], width, 9);
         gd_output_bytes(out, "\n", 1);
         if ((i + 1) % 10 == 0)
             gd_output_printf(out, "#%10zu\n", i + 1);
