@@ -22,5 +22,6 @@
 /* Each returns 0, or -1 with a Python exception set. */
 int gromos_add_vec3(PyObject *module);
 int gromos_add_mat3(PyObject *module);
+int gromos_add_mapping(PyObject *module);
 
 #endif

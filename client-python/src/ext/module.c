@@ -5,6 +5,7 @@
 static int (*const parts[])(PyObject *module) = {
     gromos_add_vec3,
     gromos_add_mat3,
+    gromos_add_mapping,
 };
 
 static struct PyModuleDef definition = {

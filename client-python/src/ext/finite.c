@@ -1,0 +1,93 @@
+/* Loops over numbers: is every one finite, and conversion between the two precisions. Plain C that the compiler vectorises; on x86-64 it
+ * makes one version for each level of the instruction set and the dynamic linker chooses. */
+#include "mapping.h"
+
+#include <float.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__gnu_linux__) && (!defined(__clang__) || __clang_major__ >= 14) && !defined(__SANITIZE_ADDRESS__)
+#ifdef __clang__
+#define VARIANTS __attribute__((target_clones("avx2", "default")))
+#else
+#define VARIANTS __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#endif
+#else
+#define VARIANTS
+#endif
+
+#define BLOCK ((size_t)4096) /* numbers looked at before the first bad one ends the search */
+
+/* An exponent of all ones carries into the sign bit when the lowest exponent bit is added. */
+VARIANTS static uint32_t carry_f32(const float *numbers, size_t count)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, numbers + i, sizeof(bits));
+        bad |= (bits & 0x7fffffffu) + 0x00800000u;
+    }
+    return bad >> 31;
+}
+
+VARIANTS static uint64_t carry_f64(const double *numbers, size_t count)
+{
+    uint64_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits;
+        memcpy(&bits, numbers + i, sizeof(bits));
+        bad |= (bits & 0x7fffffffffffffffu) + 0x0010000000000000u;
+    }
+    return bad >> 63;
+}
+
+/* Bits above those of the largest float32: too large, infinite or not a number. */
+VARIANTS static uint64_t above_f32(const double *numbers, size_t count)
+{
+    const double largest = FLT_MAX;
+    uint64_t limit, bad = 0;
+    memcpy(&limit, &largest, sizeof(limit));
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits;
+        memcpy(&bits, numbers + i, sizeof(bits));
+        bad |= limit - (bits & 0x7fffffffffffffffu);
+    }
+    return bad >> 63;
+}
+
+#define IN_BLOCKS(name, type, check)              \
+    bool name(const type *numbers, size_t count)  \
+    {                                             \
+        while (count > 0) {                       \
+            size_t n = count < BLOCK ? count : BLOCK; \
+            if (check(numbers, n) != 0)           \
+                return false;                     \
+            numbers += n;                         \
+            count -= n;                           \
+        }                                         \
+        return true;                              \
+    }
+IN_BLOCKS(gd_finite_f32, float, carry_f32)
+IN_BLOCKS(gd_finite_f64, double, carry_f64)
+IN_BLOCKS(gd_finite_f64_as_f32, double, above_f32)
+
+VARIANTS static void narrow(float *out, const double *in, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)in[i];
+}
+
+VARIANTS static void widen(double *out, const float *in, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = in[i];
+}
+
+void gd_convert_f64_f32(float *out, const double *in, size_t count)
+{
+    narrow(out, in, count);
+}
+
+void gd_convert_f32_f64(double *out, const float *in, size_t count)
+{
+    widen(out, in, count);
+}

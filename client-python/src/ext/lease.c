@@ -1,0 +1,491 @@
+/* The write lease of a State, from the client's side.
+ *
+ * Two locks, one inside the other. Among the threads of this process: first come, first served, under the GIL. Among processes:
+ * the lease word of the live segment, free -> session number by compare-and-swap, everything contended through the door.
+ *
+ * What keeps an edit whole: before an array is first handed out or written, its old content is kept (in the undo segment; or it stands in the
+ * newest frame already), then its dirty bit is set. Ending an edit clears the dirty mask and gives the word back in one atomic step
+ * (the two stand side by side): either the lease was still ours and the edit is done, or it was taken away with the dirty
+ * mask as it was, so that the daemon undoes exactly what was not committed. Arrays handed out as "r+" are turned private before that step. */
+#include "mapping.h"
+
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the layout of shared memory is little-endian"
+#endif
+_Static_assert(offsetof(struct gd_live_header, dirty_mask) == offsetof(struct gd_live_header, lease) + 4 &&
+                   offsetof(struct gd_live_header, lease) % 8 == 0,
+               "lease word and dirty mask change together");
+
+struct gd_waiter {
+    struct gd_waiter *next;
+    unsigned long thread;
+    _Atomic uint32_t granted;
+};
+
+/* ---- among the threads of this process */
+
+static void pass_on(struct gd_mapping *mapping)
+{
+    struct gd_waiter *next = mapping->first;
+    if (next == NULL) {
+        mapping->held = false;
+        mapping->holder = 0;
+        return;
+    }
+    mapping->first = next->next;
+    if (mapping->first == NULL)
+        mapping->last = NULL;
+    mapping->holder = next->thread;
+    atomic_store(&next->granted, 1);
+    gd_wake_word(&next->granted); /* it cannot be gone: to return it needs the GIL */
+}
+
+static void leave_queue(struct gd_mapping *mapping, struct gd_waiter *waiter)
+{
+    struct gd_waiter **at = &mapping->first;
+    while (*at != NULL && *at != waiter)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = waiter->next;
+    mapping->last = mapping->first;
+    while (mapping->last != NULL && mapping->last->next != NULL)
+        mapping->last = mapping->last->next;
+}
+
+static int raise_busy(const struct gd_mapping *mapping)
+{
+    gd_raise(GD_E_LEASE_TIMEOUT, "somebody else (session %u) held the State's write lease for the whole waiting time",
+             (unsigned)(atomic_load(&mapping->live->lease) & GD_LEASE_HOLDER));
+    return -1;
+}
+
+/* The lock among threads. */
+static int lock_process(struct gd_mapping *mapping, int64_t deadline)
+{
+    struct gd_waiter waiter = {.thread = PyThread_get_thread_ident()};
+    unsigned epoch = gd_fork_epoch;
+    if (!mapping->held) {
+        mapping->held = true;
+        mapping->holder = waiter.thread;
+        return 0;
+    }
+    if (mapping->last != NULL)
+        mapping->last->next = &waiter;
+    else
+        mapping->first = &waiter;
+    mapping->last = &waiter;
+    for (;;) {
+        int signal = gd_wait_word(&waiter.granted, 0, GD_WAIT_ANY, deadline);
+        if (epoch != gd_fork_epoch) { /* a signal handler forked, and this is the child: the queue was the parent's */
+            if (signal == 0)
+                gd_raise(GD_E_NO_DAEMON, "this process was forked while it waited for a lease");
+            return -1;
+        }
+        bool granted = atomic_load(&waiter.granted) != 0;
+        if (signal == 0 && granted)
+            return 0;
+        if (signal == 0 && (deadline == INT64_MAX || gd_now_ns() < deadline))
+            continue;
+        if (granted)
+            pass_on(mapping);
+        else
+            leave_queue(mapping, &waiter);
+        return signal < 0 ? -1 : raise_busy(mapping);
+    }
+}
+
+/* ---- the word */
+
+static bool word_is_ours(const struct gd_mapping *mapping)
+{
+    return mapping->write != NULL && (atomic_load(&mapping->write->lease) & GD_LEASE_HOLDER) == mapping->door->session;
+}
+
+enum ending { ENDED, LOST };
+
+/* Clears the dirty mask and gives the word back, in one step; somebody who waits at the daemon gets it through a message. */
+static enum ending give_back(struct gd_mapping *mapping)
+{
+    struct gd_live_header *live = mapping->write;
+    _Atomic uint64_t *pair = (_Atomic uint64_t *)(void *)&live->lease; /* word below, dirty mask above */
+    uint32_t session = mapping->door->session;
+    uint64_t seen = atomic_load(pair), next;
+    do {
+        if (((uint32_t)seen & GD_LEASE_HOLDER) != session)
+            return LOST;
+        next = ((uint32_t)seen & GD_LEASE_CONTENDED) != 0 ? (uint32_t)seen : 0;
+    } while (!atomic_compare_exchange_strong(pair, &seen, next));
+    if (next != 0)
+        gd_door_tell(mapping->door, GD_DOOR_RELEASE, mapping->head.uuid, mapping->head.generation, true);
+    return ENDED;
+}
+
+/* Leaves the queue at the daemon. True if the lease had come first. An exception that is set stays set. */
+static bool cancel(struct gd_mapping *mapping)
+{
+    struct gd_door_request request;
+    struct gd_door_reply reply;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    gd_door_request_init(&request, GD_DOOR_CANCEL, mapping->head.uuid, mapping->head.generation);
+    int code = gd_door_call(mapping->door, &request, &reply, NULL, NULL, NULL);
+    PyErr_Restore(type, value, trace);
+    return code == GD_DOOR_GRANTED;
+}
+
+/* Waits in the daemon's queue until the word is ours. */
+static int wait_in_line(struct gd_mapping *mapping, int64_t deadline)
+{
+    const struct gd_live_header *live = mapping->live;
+    for (;;) {
+        if (gd_door_require(mapping->door) < 0) /* first: in a forked child the word may hold the parent's number */
+            return -1;
+        uint32_t word = atomic_load(&live->lease);
+        if ((word & GD_LEASE_HOLDER) == mapping->door->session)
+            return 0;
+        uint32_t flags = atomic_load(&live->flags);
+        if (flags != 0)
+            gd_raise_ended(mapping, flags);
+        else if (deadline != INT64_MAX && gd_now_ns() >= deadline)
+            raise_busy(mapping);
+        else if (gd_wait_word(&live->lease, word, 1u << (mapping->door->session % 32u), deadline) == 0)
+            continue;
+        bool late = flags == 0 && deadline != INT64_MAX && gd_now_ns() >= deadline;
+        if (!cancel(mapping))
+            return -1;
+        if (late) { /* it came at the last moment */
+            PyErr_Clear();
+            return 0;
+        }
+        /* Granted, and not wanted any more. With a new generation it is that one's lease: only the daemon can take it back. */
+        if ((flags & GD_STATE_STALE) != 0 || give_back(mapping) == LOST)
+            gd_door_tell(mapping->door, GD_DOOR_RELEASE, mapping->head.uuid, mapping->head.generation, true);
+        return -1;
+    }
+}
+
+static int take_word(struct gd_mapping *mapping, int64_t timeout, int64_t deadline)
+{
+    uint32_t free_word = 0;
+    if (atomic_compare_exchange_strong(&mapping->write->lease, &free_word, mapping->door->session))
+        return 0;
+    if (timeout == 0)
+        return raise_busy(mapping);
+    struct gd_door_request request;
+    struct gd_door_reply reply;
+    gd_door_request_init(&request, GD_DOOR_LEASE, mapping->head.uuid, mapping->head.generation);
+    int code = gd_door_call(mapping->door, &request, &reply, NULL, NULL, NULL);
+    if (code < 0)
+        return -1;
+    return code == GD_DOOR_QUEUED ? wait_in_line(mapping, deadline) : 0;
+}
+
+/* ---- taking and ending */
+
+int gd_lease_acquire(struct gd_mapping *mapping, int64_t timeout)
+{
+    unsigned epoch = gd_fork_epoch;
+    if (gd_lease_mine(mapping)) {
+        gd_raise(GD_E_CONFLICT, "this thread edits the State already; use that edit");
+        return -1;
+    }
+    if (gd_door_require(mapping->door) < 0 || (mapping->write == NULL && gd_mapping_open_write(mapping) < 0))
+        return -1;
+    int64_t deadline = gd_deadline(timeout);
+    if (lock_process(mapping, deadline) < 0)
+        return -1;
+    if (mapping->write == NULL || take_word(mapping, timeout, deadline) < 0) {
+        if (!PyErr_Occurred())
+            gd_door_require(mapping->door);
+        if (epoch == gd_fork_epoch)
+            pass_on(mapping);
+        return -1;
+    }
+    struct gd_live_header *live = mapping->write;
+    uint32_t flags = atomic_load(&live->flags);
+    if (flags != 0) {
+        give_back(mapping);
+        pass_on(mapping);
+        return gd_raise_ended(mapping, flags);
+    }
+    atomic_store_explicit(&live->lease_since, (uint64_t)gd_now_ns(), memory_order_relaxed);
+    live->small_undo = live->small;
+    atomic_store(&live->undo_mask, 0);
+    mapping->owned = true;
+    mapping->lease_number++;
+    mapping->dirty = mapping->handed = mapping->kept_undo = mapping->kept_frame = 0;
+    mapping->door->held_leases++;
+    Py_INCREF(mapping); /* a lease keeps its Mapping until it ends */
+    return 0;
+}
+
+bool gd_lease_mine(const struct gd_mapping *mapping)
+{
+    return mapping->held && mapping->owned && mapping->holder == PyThread_get_thread_ident();
+}
+
+int gd_lease_require(const struct gd_mapping *mapping)
+{
+    if (!mapping->owned) {
+        gd_raise(GD_E_CONFLICT, "the State is not being edited here: use `with state.edit() as e`");
+        return -1;
+    }
+    if (!word_is_ours(mapping)) {
+        gd_raise(GD_E_LEASE_LOST, "the write lease ended before the edit did: evicted, expired, or the daemon restarted");
+        return -1;
+    }
+    return 0;
+}
+
+/* The pages of an array's block, seen as a private copy from now on. System calls only. */
+static void make_private(const struct gd_mapping *mapping, int which)
+{
+    const struct gd_block *block = mapping->edit_block[which];
+    off_t offset = (off_t)(mapping->head.array_offset[which] / GD_PAGE * GD_PAGE);
+    void *moved = mmap(block->base, block->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, mapping->live_fd, offset);
+    if (moved == MAP_FAILED)
+        mprotect(block->base, block->bytes, PROT_READ);
+}
+
+/* Ends the reach of arrays handed out as "r+". A block nobody looks at any more is kept for the next edit. */
+static void retire_arrays(struct gd_mapping *mapping)
+{
+    for (int i = 0; i < GD_ARRAY_COUNT; i++) {
+        if ((mapping->handed & GD_ARRAY_BIT(i)) == 0 || Py_REFCNT(mapping->edit_block[i]) == 1)
+            continue;
+        make_private(mapping, i);
+        Py_CLEAR(mapping->edit_block[i]);
+    }
+    mapping->handed = 0;
+}
+
+/* After the word was given back or lost. */
+static void finish(struct gd_mapping *mapping)
+{
+    retire_arrays(mapping);
+    mapping->owned = false;
+    mapping->door->held_leases--;
+    pass_on(mapping);
+    gd_door_settle(mapping->door);
+    Py_DECREF(mapping);
+}
+
+static int finish_lost(struct gd_mapping *mapping)
+{
+    finish(mapping);
+    gd_raise(GD_E_LEASE_LOST, "the write lease ended before the edit did: evicted, expired, or the daemon restarted; the edit was undone");
+    return -1;
+}
+
+/* For every ending: 0 if a lease is open in this process. */
+static int require_open(const struct gd_mapping *mapping)
+{
+    if (mapping->owned)
+        return 0;
+    gd_raise(GD_E_CONFLICT, "no edit of the State is open in this process");
+    return -1;
+}
+
+int gd_lease_release(struct gd_mapping *mapping)
+{
+    if (require_open(mapping) < 0)
+        return -1;
+    if (mapping->dirty != 0) {
+        gd_raise(GD_E_CONFLICT, "the State was changed under this lease: commit or roll back");
+        return -1;
+    }
+    if (give_back(mapping) == LOST)
+        return finish_lost(mapping);
+    finish(mapping);
+    return 0;
+}
+
+static int restore(struct gd_mapping *mapping)
+{
+    struct gd_live_header *live = mapping->write;
+    uint32_t arrays = mapping->dirty & ~GD_DIRTY_SMALL;
+    if ((arrays & ~(mapping->kept_undo | mapping->kept_frame)) != 0)
+        return -1;
+    uint32_t slot = mapping->kept_frame != 0 ? GD_NEWEST_SLOT(atomic_load(&mapping->frames->newest)) : 0;
+    for (int i = 0; i < GD_ARRAY_COUNT; i++) {
+        if ((arrays & GD_ARRAY_BIT(i)) == 0)
+            continue;
+        const uint8_t *from = (mapping->kept_undo & GD_ARRAY_BIT(i)) != 0 ? mapping->undo_map.base + mapping->undo_offset[i]
+                              : slot < mapping->num_slots                 ? (const uint8_t *)gd_slot(mapping, slot) + mapping->frame_offset[i]
+                                                                          : NULL;
+        if (from == NULL)
+            return -1;
+        gd_copy_bytes((uint8_t *)live + mapping->head.array_offset[i], from, gd_array_bytes(&mapping->head, i));
+    }
+    live->small = live->small_undo;
+    return 0;
+}
+
+int gd_lease_rollback(struct gd_mapping *mapping)
+{
+    if (require_open(mapping) < 0)
+        return -1;
+    retire_arrays(mapping);
+    if (!word_is_ours(mapping))
+        return finish_lost(mapping);
+    if (mapping->dirty != 0 && restore(mapping) < 0) { /* an array without old content here: the daemon knows how */
+        struct gd_door_request request;
+        struct gd_door_reply reply;
+        gd_door_request_init(&request, GD_DOOR_ROLLBACK, mapping->head.uuid, mapping->head.generation);
+        int code = gd_door_call(mapping->door, &request, &reply, NULL, NULL, NULL);
+        finish(mapping);
+        return code < 0 ? -1 : 0;
+    }
+    if (give_back(mapping) == LOST)
+        return finish_lost(mapping);
+    finish(mapping);
+    return 0;
+}
+
+static int commit_through_door(struct gd_mapping *mapping, uint64_t *version, uint64_t *sequence)
+{
+    struct gd_door_request request;
+    struct gd_door_reply reply;
+    bool broken;
+    gd_door_request_init(&request, GD_DOOR_COMMIT, mapping->head.uuid, mapping->head.generation);
+    request.flags = GD_COMMIT_PUBLISH | GD_COMMIT_RELEASE;
+    if (gd_door_call(mapping->door, &request, &reply, NULL, NULL, &broken) >= 0) {
+        *version = reply.number[0];
+        *sequence = reply.number[1];
+        finish(mapping);
+        return 0;
+    }
+    if (broken) {
+        PyErr_Clear();
+        finish(mapping);
+        gd_raise(GD_E_OUTCOME_UNKNOWN, "the daemon vanished during the commit; whether the edit stands cannot be told");
+        return -1;
+    }
+    /* Refused: the State stays as it was before the edit. */
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (gd_lease_rollback(mapping) < 0)
+        PyErr_Clear();
+    PyErr_Restore(type, value, trace);
+    return -1;
+}
+
+int gd_lease_commit(struct gd_mapping *mapping, bool publish, uint64_t *version, uint64_t *sequence)
+{
+    if (require_open(mapping) < 0)
+        return -1;
+    struct gd_live_header *live = mapping->write;
+    *sequence = 0;
+    if (mapping->handed != 0)
+        retire_arrays(mapping);
+    if (!word_is_ours(mapping))
+        return finish_lost(mapping);
+    if (publish)
+        return commit_through_door(mapping, version, sequence);
+    bool changed = mapping->dirty != 0;
+    *version = changed ? atomic_fetch_add(&live->version, 1) + 1 : atomic_load(&live->version);
+    if (give_back(mapping) == LOST)
+        return finish_lost(mapping);
+    if (changed) {
+        atomic_fetch_add(&live->wake, 1);
+        gd_wake_word(&live->wake);
+    }
+    finish(mapping);
+    return 0;
+}
+
+/* ---- marks and old content */
+
+/* Whether the newest frame holds this array as it was at the grant. */
+static bool frame_has(const struct gd_mapping *mapping, int which)
+{
+    if (mapping->frames == NULL || mapping->frame_offset[which] == 0)
+        return false;
+    uint64_t newest = atomic_load(&mapping->frames->newest);
+    uint32_t slot = GD_NEWEST_SLOT(newest);
+    if (newest == 0 || slot >= mapping->num_slots || atomic_load(&mapping->frames->sequence[slot]) != GD_NEWEST_SEQUENCE(newest))
+        return false;
+    return gd_slot(mapping, slot)->version == atomic_load(&mapping->live->version);
+}
+
+static void keep_content(struct gd_mapping *mapping, int which)
+{
+    if (frame_has(mapping, which)) {
+        mapping->kept_frame |= GD_ARRAY_BIT(which);
+        return;
+    }
+    mapping->touching = true;
+    gd_copy_bytes(mapping->undo_map.base + mapping->undo_offset[which], gd_live_array(mapping, which), gd_array_bytes(&mapping->head, which));
+    mapping->touching = false;
+    atomic_fetch_or_explicit(&mapping->write->undo_mask, GD_ARRAY_BIT(which), memory_order_release);
+    mapping->kept_undo |= GD_ARRAY_BIT(which);
+}
+
+int gd_lease_touch(struct gd_mapping *mapping, int which, bool keep)
+{
+    while (mapping->touching) { /* two threads share an edit: the second waits until the first has its copy */
+        Py_BEGIN_ALLOW_THREADS
+        sched_yield();
+        Py_END_ALLOW_THREADS
+    }
+    if (gd_lease_require(mapping) < 0)
+        return -1;
+    if ((mapping->dirty & GD_ARRAY_BIT(which)) != 0)
+        return 0;
+    unsigned lease = mapping->lease_number;
+    if (keep)
+        keep_content(mapping, which);
+    if (lease != mapping->lease_number || gd_lease_require(mapping) < 0) { /* another thread ended the edit during the copy */
+        if (!PyErr_Occurred())
+            gd_raise(GD_E_CONFLICT, "another thread ended this edit");
+        return -1;
+    }
+    mapping->dirty |= GD_ARRAY_BIT(which);
+    atomic_fetch_or(&mapping->write->dirty_mask, GD_ARRAY_BIT(which));
+    return 0;
+}
+
+int gd_lease_touch_small(struct gd_mapping *mapping)
+{
+    if (gd_lease_require(mapping) < 0)
+        return -1;
+    if ((mapping->dirty & GD_DIRTY_SMALL) == 0) {
+        mapping->dirty |= GD_DIRTY_SMALL;
+        atomic_fetch_or(&mapping->write->dirty_mask, GD_DIRTY_SMALL);
+    }
+    return 0;
+}
+
+PyObject *gd_lease_array(struct gd_mapping *mapping, int which)
+{
+    if (mapping->head.array_offset[which] == 0)
+        return gd_raise(GD_E_UNSUPPORTED, "the State has no %s", gd_array_name(which));
+    if (gd_lease_touch(mapping, which, true) < 0)
+        return NULL;
+    if (mapping->edit_block[which] == NULL) {
+        mapping->edit_block[which] =
+            gd_block_create(NULL, mapping->write_fd, mapping->head.array_offset[which], gd_array_bytes(&mapping->head, which), true);
+        if (mapping->edit_block[which] == NULL)
+            return NULL;
+    }
+    mapping->handed |= GD_ARRAY_BIT(which);
+    return gd_mapping_view(mapping, which, mapping->edit_block[which]->data, true, (PyObject *)mapping->edit_block[which]);
+}
+
+void gd_lease_forked(struct gd_mapping *mapping)
+{
+    for (int i = 0; i < GD_ARRAY_COUNT; i++)
+        if (mapping->edit_block[i] != NULL)
+            make_private(mapping, i);
+    gd_segment_unmap(&mapping->write_map);
+    gd_segment_unmap(&mapping->undo_map);
+    mapping->write = NULL;
+    mapping->held = mapping->owned = mapping->touching = false;
+    mapping->holder = 0;
+    mapping->handed = mapping->dirty = 0;
+    mapping->first = mapping->last = NULL;
+}
