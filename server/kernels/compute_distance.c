@@ -1,0 +1,52 @@
+#include <stdlib.h>
+
+#include "kernels/compute.h"
+#include "kernels/dispatch.h"
+
+int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
+                              const struct gd_box *box, void *out, struct gd_err *err)
+{
+    struct gd_min_image image;
+    int failed = gd_min_image_init(&image, box, err);
+    if (failed)
+        return failed;
+    GD_CALL(k, x.dtype, pair_distances, x.data, pairs, count, &image, out);
+    return 0;
+}
+
+/* The rows of a view as one packed array: where they lie, or a copy in `owned` that is to be freed. */
+static const void *packed(const struct gd_kernels *k, struct gd_view x, void **owned)
+{
+    if (x.atoms == NULL)
+        return x.data;
+    if (x.count > SIZE_MAX / (3 * sizeof(double)) - 1)
+        return NULL;
+    *owned = malloc((x.count + 1) * 3 * (size_t)x.dtype);
+    if (*owned != NULL)
+        GD_CALL(k, x.dtype, gather, x.data, x.atoms, x.count, *owned);
+    return *owned;
+}
+
+int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box,
+                              void *out, struct gd_err *err)
+{
+    struct gd_min_image image;
+    void *owned_a = NULL, *owned_b = NULL;
+    if (a.dtype != b.dtype)
+        return gd_err_set(err, GD_E_INVALID_DTYPE, "one array is float%d, the other float%d; they must be the same",
+                          8 * (int)a.dtype, 8 * (int)b.dtype);
+    int failed = gd_min_image_init(&image, box, err);
+    if (failed)
+        return failed;
+    const void *rows_a = packed(k, a, &owned_a);
+    const void *rows_b = packed(k, b, &owned_b);
+    if ((rows_a == NULL && a.count > 0) || (rows_b == NULL && b.count > 0))
+        failed = gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory to gather %zu and %zu atoms", a.count, b.count);
+    else if (a.dtype == GD_FLOAT32)
+        k->f32.distance_array(rows_a, a.count, rows_b, b.count, &image, out);
+    else
+        k->f64.distance_array(rows_a, a.count, rows_b, b.count, &image, out);
+    free(owned_a);
+    free(owned_b);
+    return failed;
+}
