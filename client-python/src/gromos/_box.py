@@ -377,16 +377,18 @@ def _check(kind: BoxKind, matrix: Matrix) -> None:
     """The same checks, with the same words, as gd_box_check in server/core/box.c."""
     if kind is BoxKind.VACUUM:
         return
-    for name, row in zip("abc", matrix.tolist(), strict=True):
-        if not all(math.isfinite(x) for x in row):
-            raise NotFiniteError(f"box vector {name} has a component that is not finite")
-        i = "abc".index(name)
-        if kind is not BoxKind.TRICLINIC and any(x != 0.0 for j, x in enumerate(row) if j != i):
-            raise InvalidArgumentError(f"box vector {name} is not along its axis; such a box is triclinic")
-        if not math.hypot(*row) > 0.0:
+    longest = 0.0
+    for i, (name, row) in enumerate(zip("abc", matrix.tolist(), strict=True)):
+        for j, x in enumerate(row):
+            if not math.isfinite(x):
+                raise NotFiniteError(f"box vector {name} has a component that is not finite")
+            if i != j and kind is not BoxKind.TRICLINIC and x != 0.0:
+                raise InvalidArgumentError(f"box vector {name} is not along its axis; such a box is triclinic")
+        length = math.sqrt(row[0] * row[0] + row[1] * row[1] + row[2] * row[2])
+        if not length > 0.0:
             raise InvalidArgumentError(f"box edge {name} has no length; a box without edges is vacuum")
+        longest = max(longest, length)
     determinant = _determinant(matrix)
-    longest = max(math.hypot(*row) for row in matrix.tolist())
     if not determinant > 1e-9 * longest * longest * longest:
         raise InvalidArgumentError(
             f"box vectors are left-handed or lie in one plane (determinant {determinant:g} nm^3); a, b, c must be right-handed"
