@@ -200,7 +200,7 @@ def test_reference_sums():
     energy.group_bond, energy.group_angle = [19.35607149, 0.0], [12.67041319, 0.0]
     energy.group_improper, energy.group_dihedral = [1.485470503, 0.0], [6.292623846, 0.0]
     energy.pair_lj = [[-5.292053523, -0.7718404615], [0.0, -0.7163386790]]
-    energy.pair_coulomb = [[-48.24388930, 1.611212762], [0.0, -14.20111994]]
+    energy.pair_coulomb = [[-48.24388930, 1.611212762], [0.0, -14.20119944]]
     energy.sum_up()
     assert energy.covalent == pytest.approx(39.80457902, rel=1e-9) and energy.nonbonded == pytest.approx(-67.61410865, rel=1e-9)
     assert energy.potential == pytest.approx(-27.80952962, rel=1e-9) and energy.total() == pytest.approx(137.9406908, rel=1e-9)
