@@ -47,4 +47,18 @@ $(call LIB,$(1)): $(call OBJ,$(SRC_$(1)))
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
 
+LDLIBS_ALL = $(shell pkg-config --libs $(PKGS)) -lz -lm -lpthread $(LDLIBS)
+LIBS = $(foreach l,service io engine kernels core,$(call LIB,$(l)))
+
+GENERATED_FROM := $(wildcard proto/*.toml proto/commands/*.toml proto/*.py)
+
+# The build fails when a generated file is not what proto/ says.
+$(B)/generated.stamp: $(GENERATED_FROM)
+	@mkdir -p $(@D)
+	python3 proto/generate.py --check
+	@touch $@
+
+$(B)/gromosd: $(call OBJ,server/main.c) $(LIBS) | $(B)/generated.stamp
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -rdynamic -o $@ $(call OBJ,server/main.c) -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS_ALL)
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

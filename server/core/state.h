@@ -1,0 +1,109 @@
+/* One State: its segments, its ring of frames, its lease, and what the daemon alone knows of it.
+ *
+ * The loop thread owns all of it; a worker touches the arrays only while the daemon holds the lease for it. */
+#ifndef GD_CORE_STATE_H
+#define GD_CORE_STATE_H
+
+#include "core/err.h"
+#include "core/lease.h"
+#include "core/pins.h"
+#include "core/ring.h"
+#include "core/rollback.h"
+#include "core/segment.h"
+#include "proto/gd_door.h"
+#include "proto/gd_shm.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct gd_configuration;
+
+struct gd_state_spec {
+    size_t num_atoms;
+    uint32_t num_temperature_groups, num_energy_groups;
+    enum gd_dtype dtype;
+    uint32_t slots; /* 0: chosen by size */
+    int frame_forces;
+};
+
+struct gd_state {
+    uint32_t magic;
+    unsigned refs; /* registry, handles, requests */
+    int deleted;
+    uint8_t uuid[16];
+    char name[GD_DOOR_NAME]; /* empty: unnamed, ends with the last handle */
+    struct gd_state_spec spec;
+    size_t padded;
+    uint64_t generation;
+    uint64_t created_ns;
+
+    struct gd_segment live, undo; /* undo is made at the first write handle */
+    struct gd_ring *ring;         /* made at the first publish */
+    struct gd_lease lease;
+    uint64_t version;       /* commits so far: the daemon's count */
+    uint64_t next_sequence; /* of the first frame of the next ring */
+    struct gd_pin_set pins;       /* control blocks of the sessions that have the ring */
+    uint32_t ring_id;
+    uint64_t published, skipped; /* of rings that are gone; those of the present one are added when asked */
+    int publishing;              /* a frame is being copied by a worker */
+
+    size_t num_handles; /* sessions that have it open */
+    int masses_set;
+    int32_t *molecules; /* first atom of each, then num_atoms; NULL: not told */
+    size_t num_molecules;
+    struct gd_configuration *origin; /* labels of the file it came from, for writing one; may be NULL */
+
+    size_t charged_bytes;     /* what its maker was charged */
+    uint32_t charged_session; /* 0: nobody any more */
+};
+
+/* All arrays zero, masses 1 u, vacuum. name may be NULL; ring_id must be new. Any thread (touches nothing shared). */
+int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
+                    struct gd_err *err);
+
+/* Bytes of the live segment for this spec; 0 when it cannot be a size. */
+size_t gd_state_live_bytes(const struct gd_state_spec *spec);
+/* Of everything it holds now. */
+size_t gd_state_bytes(const struct gd_state *state);
+
+void gd_state_ref(struct gd_state *state);
+/* Gives a reference back; the last one frees. Mapped arrays in clients stay valid. */
+void gd_state_unref(struct gd_state **state);
+
+struct gd_live_header *gd_state_header(const struct gd_state *state);
+/* First byte of an array in the live segment, by the daemon's own layout, not by what the segment says. */
+void *gd_state_array(const struct gd_state *state, enum gd_array array);
+size_t gd_state_array_offset(const struct gd_state_spec *spec, enum gd_array array);
+size_t gd_state_array_bytes(const struct gd_state_spec *spec, enum gd_array array); /* without padding */
+const char *gd_array_name(enum gd_array array);
+
+/* A State's small part: checked when it is read back from memory that clients may write. */
+void gd_state_small(const struct gd_state *state, struct gd_small *out);
+
+/* The undo segment, made if it is missing. */
+int gd_state_need_undo(struct gd_state *state, struct gd_err *err);
+/* The ring, made if it is missing. */
+int gd_state_need_ring(struct gd_state *state, struct gd_err *err);
+
+/* What a publish copies: pointers into the live segment. */
+struct gd_frame_source gd_state_frame_source(const struct gd_state *state);
+
+/* Commits so far: the daemon's count, or the word in the segment where clients committed by themselves since. */
+uint64_t gd_state_version(const struct gd_state *state);
+
+/* Undoes the edit of a holder that cannot write any more; the lease word stays as it is. */
+void gd_state_rollback(struct gd_state *state, struct gd_rollback_report *report);
+
+/* Moves the State to new segments (generation + 1) with what was there at the grant of the lease somebody still holds: what that
+ * holder maps is marked stale and never looked at again. The old ring stays as it is for whoever holds frames of it. The lease's
+ * queue goes on with the new segments. On failure nothing changed. */
+int gd_state_new_generation(struct gd_state *state, uint32_t ring_id, uint64_t now_ns, struct gd_rollback_report *report,
+                            struct gd_err *err);
+
+/* Marks the segments deleted and wakes everybody who waits. */
+void gd_state_mark(struct gd_state *state, uint32_t flag);
+
+/* Names: 1 to 127 bytes of printable UTF-8 without control characters, not of the form of a uuid. */
+int gd_state_check_name(const char *name, struct gd_err *err);
+
+#endif

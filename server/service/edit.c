@@ -1,0 +1,211 @@
+#include "service/edit.h"
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/uuid.h"
+#include "service/service.h"
+#include "service/session.h"
+#include "service/waits.h"
+
+#include <string.h>
+
+/* A frame up to this size is copied on the loop thread: cheaper than two changes of thread. */
+#define INLINE_COPY_BYTES (2u << 20)
+
+/* ---- hooks of every lease ---- */
+
+static int session_alive(void *context, uint32_t number)
+{
+    return gd_session_by_number(context, number) != NULL;
+}
+
+static void on_granted(void *context, struct gd_lease_waiter *waiter)
+{
+    (void)context;
+    struct gd_edit_owner *owner = waiter->owner;
+    owner->granted(owner);
+}
+
+static void on_dropped(void *context, struct gd_lease_waiter *waiter, int code)
+{
+    (void)context;
+    struct gd_edit_owner *owner = waiter->owner;
+    owner->dropped(owner, code);
+}
+
+void gd_edit_hooks(struct gd_service *service, struct gd_lease_hooks *out)
+{
+    *out = (struct gd_lease_hooks){service, session_alive, on_granted, on_dropped};
+}
+
+/* ---- names for the log ---- */
+
+static const char *label(const struct gd_state *state, char text[GD_DOOR_NAME])
+{
+    if (state->name[0] != '\0')
+        return state->name;
+    gd_uuid_format(state->uuid, text);
+    return text;
+}
+
+/* ---- commit and publish ---- */
+
+static void finish(struct gd_publish *publish)
+{
+    struct gd_state *state = publish->state;
+    if (publish->sequence != 0)
+        gd_ring_end(state->ring, &publish->ticket);
+    state->publishing = 0;
+    state->version = publish->version;
+    gd_live_commit(gd_state_header(state), publish->version);
+    gd_live_wake(gd_state_header(state));
+    gd_subscriptions_frame(publish->service, state);
+    gd_waits_version(publish->service, state);
+    publish->done(publish);
+    gd_state_unref(&state);
+}
+
+static void copy_on_worker(uv_work_t *work)
+{
+    struct gd_publish *publish = work->data;
+    gd_ring_copy(publish->state->ring, &publish->ticket, &publish->source);
+}
+
+static void copied_on_worker(uv_work_t *work, int status)
+{
+    GD_CHECK(status == 0);
+    finish(work->data);
+}
+
+/* Makes a ring and chooses a slot; what stands in the way is logged and the publish is left out. Returns 1 when a slot is open. */
+static int open_slot(struct gd_state *state, struct gd_ring_ticket *ticket)
+{
+    struct gd_err err = {0};
+    char text[GD_DOOR_NAME];
+    int code = gd_state_need_ring(state, &err);
+    if (code == 0)
+        code = gd_ring_begin(state->ring, &state->pins, ticket, &err);
+    if (code == 0)
+        return 1;
+    if (code == GD_RING_SKIPPED)
+        gd_log_debug("frames", "%s: every slot is held by a reader, frame left out", label(state, text));
+    else
+        gd_log_warn("frames", "%s: frame not published: %s", label(state, text), err.text);
+    return 0;
+}
+
+void gd_edit_commit(struct gd_service *service, struct gd_state *state, int frame, struct gd_publish *publish,
+                    void (*done)(struct gd_publish *publish))
+{
+    GD_CHECK(!state->publishing);
+    memset(publish, 0, sizeof *publish);
+    publish->service = service;
+    publish->state = state;
+    publish->done = done;
+    publish->version = gd_state_version(state) + 1;
+    gd_state_ref(state);
+    if (!frame || !open_slot(state, &publish->ticket)) {
+        finish(publish);
+        return;
+    }
+    publish->sequence = publish->ticket.sequence;
+    publish->source = gd_state_frame_source(state);
+    publish->source.version = publish->version;
+    state->publishing = 1;
+    publish->work.data = publish;
+    if (gd_state_array_bytes(&state->spec, GD_POSITIONS) <= INLINE_COPY_BYTES / 2 ||
+        uv_queue_work(service->loop, &publish->work, copy_on_worker, copied_on_worker) != 0) {
+        gd_ring_copy(state->ring, &publish->ticket, &publish->source);
+        finish(publish);
+    }
+}
+
+int gd_edit_first_frame(struct gd_service *service, struct gd_state *state, struct gd_err *err)
+{
+    (void)service;
+    int code = gd_state_need_ring(state, err);
+    if (code != 0 || atomic_load(&state->ring->header->newest) != 0 || state->publishing)
+        return code;
+    struct gd_live_header *live = gd_state_header(state);
+    uint32_t dirty = atomic_load(&live->dirty_mask);
+    if (gd_lease_holder(&state->lease, live) != 0 && dirty != 0)
+        return gd_err_set(err, GD_E_CONFLICT, "the State has no frame yet and is being edited; try again when the edit is committed");
+    struct gd_frame_source source = gd_state_frame_source(state);
+    code = gd_ring_publish(state->ring, &source, &state->pins, NULL, err);
+    return code < 0 ? code : 0;
+}
+
+/* ---- rollback, release, eviction ---- */
+
+void gd_edit_rollback(struct gd_service *service, struct gd_state *state, const char *why)
+{
+    (void)service;
+    struct gd_rollback_report report;
+    char text[GD_DOOR_NAME];
+    gd_state_rollback(state, &report);
+    if (report.outcome == GD_ROLLBACK_NOTHING)
+        return;
+    if (report.outcome == GD_ROLLBACK_OLDER)
+        state->version = gd_state_version(state) + 1; /* the contents changed: readers must be able to tell */
+    gd_log_info("lease", "%s: edit rolled back (%s): %s", label(state, text), gd_rollback_outcome_name(report.outcome), why);
+    if (report.outcome != GD_ROLLBACK_DONE)
+        atomic_store(&gd_state_header(state)->version, state->version);
+    gd_live_wake(gd_state_header(state));
+}
+
+void gd_edit_release(struct gd_service *service, struct gd_state *state, uint32_t session)
+{
+    (void)service;
+    struct gd_err err = {0};
+    if (!state->deleted && gd_lease_released(&state->lease, gd_state_header(state), session, gd_now_ns(), &err) != 0)
+        gd_log_debug("lease", "release without a lease: %s", err.text);
+}
+
+void gd_edit_session_gone(struct gd_service *service, struct gd_state *state, uint32_t session)
+{
+    if (state->deleted || !gd_lease_session_gone(&state->lease, gd_state_header(state), session))
+        return;
+    if (state->publishing)
+        return; /* its commit was complete: the publish releases when it is done */
+    gd_edit_rollback(service, state, "its session ended");
+    gd_edit_release(service, state, session);
+}
+
+int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t session, const char *why, struct gd_err *err)
+{
+    char text[GD_DOOR_NAME];
+    if (state->publishing)
+        return gd_err_set(err, GD_E_CONFLICT, "the State is being published; try again");
+    struct gd_rollback_report report;
+    int code = gd_state_new_generation(state, gd_registry_ring_id(&service->registry), gd_now_ns(), &report, err);
+    if (code != 0)
+        return code;
+    gd_log_warn("lease", "%s: session %u lost its lease (%s); rollback %s, now generation %llu", label(state, text), session, why,
+                gd_rollback_outcome_name(report.outcome), (unsigned long long)state->generation);
+    return 0;
+}
+
+static void check_state(struct gd_service *service, struct gd_state *state, uint64_t now_ns)
+{
+    uint32_t session = 0;
+    struct gd_err err = {0};
+    uint64_t limit = (uint64_t)(service->settings.lease_limit * 1e9);
+    enum gd_lease_verdict verdict = gd_lease_check(&state->lease, gd_state_header(state), now_ns, limit, &session);
+    if (verdict == GD_LEASE_EVICT && !state->publishing) {
+        if (gd_edit_evict(service, state, session, "held too long while others waited", &err) != 0)
+            gd_log_error("lease", "cannot evict session %u: %s", session, err.text);
+    } else if (verdict == GD_LEASE_EVICT_HERE && !state->publishing) {
+        gd_log_warn("lease", "remote session %u lost its lease: held too long while others waited", session);
+        gd_edit_release(service, state, session);
+    }
+}
+
+void gd_edit_tick(struct gd_service *service, uint64_t now_ns)
+{
+    size_t cursor = 0;
+    struct gd_state *state;
+    while ((state = gd_table_next(&service->registry.by_uuid, &cursor)) != NULL) {
+        if (state->lease.first != NULL)
+            check_state(service, state, now_ns);
+    }
+}

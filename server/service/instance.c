@@ -1,0 +1,141 @@
+#include "service/instance.h"
+
+#include "core/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int join(char out[GD_PATH], const char *directory, const char *name, struct gd_err *err)
+{
+    int n = snprintf(out, GD_PATH, "%s/%s", directory, name);
+    if (n < 0 || n >= GD_PATH)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "the path %s/%s is too long", directory, name);
+    return 0;
+}
+
+/* The folder that holds instances; made if it is the default one. */
+static int find_runtime_dir(char out[GD_PATH], const struct gd_settings *settings, struct gd_err *err)
+{
+    const char *given = settings->runtime_dir[0] != '\0' ? settings->runtime_dir : getenv("GROMOSD_RUNTIME_DIR");
+    const char *xdg = getenv("XDG_RUNTIME_DIR");
+    if (given != NULL && given[0] != '\0') {
+        if (snprintf(out, GD_PATH, "%s", given) >= GD_PATH)
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "the runtime folder's path is too long");
+        return 0;
+    }
+    if (xdg != NULL && xdg[0] == '/')
+        return join(out, xdg, "gromosd", err);
+    snprintf(out, GD_PATH, "/tmp/gromosd-%u", (unsigned)geteuid());
+    return 0;
+}
+
+/* Makes one folder if it is missing and checks that nobody else can have put anything into it. */
+static int own_folder(const char *path, struct gd_err *err)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot make the folder %s; name another with --runtime-dir or $GROMOSD_RUNTIME_DIR", path);
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot look at the folder %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return gd_err_set(err, GD_E_FILE_ACCESS, "%s is not a folder (symbolic links are refused); remove it or name another with "
+                          "--runtime-dir", path);
+    if (st.st_uid != geteuid())
+        return gd_err_set(err, GD_E_FILE_ACCESS, "the folder %s belongs to user %u, not to %u; name another with --runtime-dir", path,
+                          (unsigned)st.st_uid, (unsigned)geteuid());
+    if ((st.st_mode & 077) != 0 && chmod(path, 0700) != 0)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "the folder %s is open to other users and cannot be closed to them", path);
+    return 0;
+}
+
+static int take_lock(struct gd_instance *instance, struct gd_err *err)
+{
+    char path[GD_PATH];
+    int code = join(path, instance->directory, "lock", err);
+    if (code != 0)
+        return code;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot open the lock %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        char pid[32] = "";
+        ssize_t n = read(fd, pid, sizeof pid - 1);
+        pid[n > 0 ? n : 0] = '\0';
+        close(fd);
+        return gd_err_set(err, GD_E_ALREADY_RUNNING, "another gromosd (pid %ld) serves %s; use it, stop it, or choose another --instance",
+                          strtol(pid, NULL, 10), instance->directory);
+    }
+    char pid[32];
+    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
+        gd_err_errno(err, GD_E_FILE_ACCESS, "cannot write the lock %s", path);
+        close(fd);
+        return GD_E_FILE_ACCESS;
+    }
+    instance->lock_fd = fd;
+    return 0;
+}
+
+static int remove_stale(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return 0;
+    return unlink(path) == 0;
+}
+
+int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings, struct gd_err *err)
+{
+    struct gd_instance instance = {.lock_fd = -1};
+    int code = 0;
+    if (settings->directory[0] != '\0') {
+        snprintf(instance.directory, GD_PATH, "%s", settings->directory);
+    } else {
+        char runtime[GD_PATH];
+        const char *name = settings->instance;
+        if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' cannot name an instance: no slash, no leading dot, not empty", name);
+        code = find_runtime_dir(runtime, settings, err);
+        if (code == 0)
+            code = own_folder(runtime, err);
+        if (code == 0)
+            code = join(instance.directory, runtime, name, err);
+    }
+    if (code == 0)
+        code = own_folder(instance.directory, err);
+    if (code == 0)
+        code = join(instance.door_path, instance.directory, "door", err);
+    if (code == 0)
+        code = join(instance.zmq_path, instance.directory, "zmq", err);
+    if (code != 0)
+        return code;
+    size_t longest = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    if (strlen(instance.door_path) > longest)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "the path %s has %zu bytes, a socket's may have %zu; choose a shorter --runtime-dir",
+                          instance.door_path, strlen(instance.door_path), longest);
+    code = take_lock(&instance, err);
+    if (code != 0)
+        return code;
+    int stale = remove_stale(instance.door_path);
+    if (remove_stale(instance.zmq_path) || stale)
+        gd_log_info("instance", "removed sockets a daemon that is gone had left in %s", instance.directory);
+    *out = instance;
+    return 0;
+}
+
+void gd_instance_close(struct gd_instance *instance)
+{
+    if (instance->lock_fd < 0)
+        return;
+    unlink(instance->door_path);
+    unlink(instance->zmq_path);
+    close(instance->lock_fd);
+    instance->lock_fd = -1;
+}

@@ -1,0 +1,31 @@
+/* A new State becomes known: quotas, registry, the maker's handle, its description in the reply. Loop thread. */
+#ifndef GD_SERVICE_REGISTERING_H
+#define GD_SERVICE_REGISTERING_H
+
+#include "core/err.h"
+
+#include <msgpack.h>
+
+struct gd_request;
+struct gd_service;
+struct gd_session;
+struct gd_state;
+struct gd_state_spec;
+
+/* request->made: registers it and packs the field `state`. On failure it is still request->made. */
+int gd_register_state(struct gd_request *request, struct gd_err *err);
+
+/* Before anything is made: whether name, quotas and memory allow a State of this spec. Any of the three may be missing later
+ * all the same; this is to fail early. */
+int gd_register_check(struct gd_request *request, const struct gd_state_spec *spec, const char *name, struct gd_err *err);
+
+/* gd_register_check for the command at hand (state.create, state.clone); other commands pass. */
+int gd_register_check_request(struct gd_request *request, struct gd_err *err);
+
+/* The map state.describe answers with. */
+void gd_pack_state(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns);
+
+/* Ends a State: its name is free at once, waiters are told, mapped arrays stay. */
+void gd_unregister_state(struct gd_service *service, struct gd_state *state, const char *why);
+
+#endif
