@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 # --- value types: Vec3 and Mat3 -----------------------------------------------------------------------------------
 
 _Number = SupportsFloat | SupportsIndex
-_Scalar = float | np.floating[Any] | np.integer[Any] | np.bool_
+_Scalar = float | np.floating[Any] | np.integer[Any]
 _Array = NDArray[Any]
 
 @final
@@ -46,7 +46,7 @@ class Vec3:
     @overload
     def __mul__(self, other: _Array, /) -> _Array: ...
     @overload
-    def __rmul__(self, other: _Scalar, /) -> Vec3: ...
+    def __rmul__(self, other: float, /) -> Vec3: ...
     @overload
     def __rmul__(self, other: _Array, /) -> _Array: ...
     @overload
@@ -109,7 +109,7 @@ class Mat3:
     @overload
     def __mul__(self, other: _Array, /) -> _Array: ...
     @overload
-    def __rmul__(self, other: _Scalar, /) -> Mat3: ...
+    def __rmul__(self, other: float, /) -> Mat3: ...
     @overload
     def __rmul__(self, other: _Array, /) -> _Array: ...
     @overload
