@@ -117,7 +117,10 @@ class Channel:
             self._socket = socket
             socket.connect(endpoint)
         except zmq.ZMQError as error:
-            socket.disable_monitor()
+            monitor = getattr(self, "_monitor", None)
+            if monitor is not None:
+                socket.disable_monitor()
+                monitor.close(0)
             socket.close(0)
             raise NoDaemonError(f"cannot connect to {endpoint}: {error}") from None
         self._send = socket.send
@@ -127,7 +130,7 @@ class Channel:
         """Send a request; ConnectionLost(sent=False) if the connection is gone already."""
         try:
             if request.parts:
-                self._socket.send_multipart([request.head(number), *[memoryview(part) for part in request.parts]], zmq.DONTWAIT, copy=False)
+                self._socket.send_multipart([request.head(number), *[part.data for part in request.parts]], zmq.DONTWAIT, copy=False)
             else:
                 self._send(request.head(number), zmq.DONTWAIT)
         except zmq.Again:
@@ -164,6 +167,7 @@ class Channel:
     def close(self) -> None:
         if not self._socket.closed:
             self._socket.disable_monitor()
+            self._monitor.close(0)
             self._socket.close(0)
 
 

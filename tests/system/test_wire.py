@@ -1,0 +1,161 @@
+"""The wire format without a daemon: arguments to bytes, bytes to replies."""
+
+import uuid
+
+import gromos
+import msgpack
+import numpy as np
+import pytest
+from gromos import _protocol, _wire
+
+
+def test_version_is_that_of_the_protocol():
+    assert _wire.VERSION == _protocol.PROTOCOL_VERSION
+
+
+def test_a_request_is_a_map_with_four_fields():
+    request = _wire.encode("state.create", {"num_atoms": 7, "name": "w"})
+    assert msgpack.unpackb(request.head(5)) == {"v": 1, "id": 5, "cmd": "state.create", "args": {"num_atoms": 7, "name": "w"}}
+    assert msgpack.unpackb(request.head(2**32 + 3))["id"] == 3
+
+
+def test_arrays_become_parts():
+    pairs = np.arange(8, dtype="<i4").reshape(4, 2)[::2]
+    request = _wire.encode("state.distances", {"state": b"0" * 16, "pairs": pairs})
+    assert msgpack.unpackb(request.head(1))["args"]["pairs"] == {"part": 1, "dtype": "i4", "shape": [2, 2]}
+    assert request.parts[0].tobytes() == pairs.tobytes()
+
+
+def test_what_cannot_be_sent_is_named():
+    with pytest.raises(gromos.InvalidArgumentError, match="state.create"):
+        _wire.encode("state.create", {"name": object()})
+    with pytest.raises(gromos.InvalidArgumentError):
+        _wire.encode("state.create", {"num_atoms": 2**70})
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "expected"),
+    [
+        ([0, 2, 1], "<i8", [0, 2, 1]),
+        (np.array([3], np.int32), "<i4", [3]),
+        (np.array([3], np.uint8), "<i4", [3]),
+        (np.array([3], np.uint32), "<i8", [3]),
+        (np.array([3], ">i4"), "<i4", [3]),
+        ([True, False, True], "<i8", [0, 2]),
+        (range(3), "<i8", [0, 1, 2]),
+        (slice(1, 4), "<i8", [1, 2, 3]),
+        ([], "<i4", []),
+    ],
+)
+def test_index_arguments(value, dtype, expected):
+    array = _wire.array("atoms", value, "int", "(m,)")
+    assert array.dtype == np.dtype(dtype)
+    assert array.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ([0.5], gromos.DTypeError),
+        (["a"], gromos.DTypeError),
+        ([[0, 1]], gromos.ShapeError),
+        (3, gromos.ShapeError),
+        ([[0], [1, 2]], gromos.ShapeError),
+        (np.array([2**63], np.uint64), gromos.IndexRangeError),
+        (slice(None), gromos.InvalidArgumentError),
+        ([1 + 2j], gromos.DTypeError),
+        ([None], gromos.DTypeError),
+    ],
+)
+def test_index_arguments_that_are_refused(value, error):
+    with pytest.raises(error, match="'atoms'"):
+        _wire.array("atoms", value, "int", "(m,)")
+
+
+def test_real_arrays_keep_single_precision_and_widen_the_rest():
+    assert _wire.array("a", np.zeros((2, 3), np.float32), "float", "(n, 3)").dtype == np.float32
+    assert _wire.array("a", [[1, 2, 3]], "float", "(n, 3)").dtype == np.float64
+    assert _wire.array("a", np.zeros((1, 3), np.float16), "float", "(n, 3)").dtype == np.float32
+    with pytest.raises(gromos.ShapeError, match=r"\(3, 2\).*\(n, 3\)"):
+        _wire.array("a", np.zeros((3, 2)), "float", "(n, 3)")
+    with pytest.raises(gromos.DTypeError):
+        _wire.array("a", np.zeros((2, 3), complex), "float", "(n, 3)")
+
+
+def test_small_arguments():
+    assert _wire.vec3("v", gromos.Vec3(1, 2, 3)) == [1.0, 2.0, 3.0]
+    assert _wire.mat3("m", np.eye(3)) == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert _wire.integer("i", np.int16(4)) == 4
+    assert _wire.number("x", np.float32(0.5)) == 0.5
+    assert _wire.box("box", gromos.Box.rectangular(1, 2, 3)) == {"kind": 1, "vectors": [1, 0, 0, 0, 2, 0, 0, 0, 3]}
+    u = uuid.uuid4()
+    assert _wire.state("state", u) == u.bytes == _wire.state("state", u.bytes)
+    assert _wire.state("state", "name") == "name"
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: _wire.vec3("v", [1, 2]), gromos.ShapeError),
+        (lambda: _wire.vec3("v", [1, 2, np.nan]), gromos.NotFiniteError),
+        (lambda: _wire.vec3("v", ["a", "b", "c"]), gromos.DTypeError),
+        (lambda: _wire.mat3("v", np.zeros((3, 4))), gromos.ShapeError),
+        (lambda: _wire.integer("v", 1.0), gromos.InvalidArgumentError),
+        (lambda: _wire.integer("v", "1"), gromos.InvalidArgumentError),
+        (lambda: _wire.number("v", "x"), gromos.InvalidArgumentError),
+        (lambda: _wire.number("v", float("inf")), gromos.NotFiniteError),
+        (lambda: _wire.box("v", [1, 2, 3]), gromos.InvalidArgumentError),
+        (lambda: _wire.state("v", 7), gromos.InvalidArgumentError),
+        (lambda: _wire.state("v", b"short"), gromos.InvalidArgumentError),
+    ],
+)
+def test_small_arguments_that_are_refused(call, error):
+    with pytest.raises(error, match="'v'"):
+        call()
+
+
+def test_results_get_their_arrays():
+    data = np.arange(6, dtype="<f4")
+    result = {"a": {"part": 1, "dtype": "f4", "shape": [2, 3]}, "deep": {"b": {"part": 2, "dtype": "u1", "shape": [3]}}, "n": 1}
+    _wire.attach_arrays(result, [data.tobytes(), b"xyz"])
+    assert (result["a"] == data.reshape(2, 3)).all()
+    assert result["deep"]["b"].tobytes() == b"xyz"
+    assert not result["a"].flags.writeable
+
+
+def test_results_in_shared_memory_are_fetched_once_for_all_arrays():
+    segment = np.arange(10, dtype="<f8").tobytes()
+    asked = []
+
+    def fetch(number, nbytes):
+        asked.append((number, nbytes))
+        return segment
+
+    result = {
+        "a": {"segment": 5, "offset": 0, "bytes": 16, "dtype": "f8", "shape": [2]},
+        "b": {"segment": 5, "offset": 64, "bytes": 16, "dtype": "f8", "shape": [1, 2]},
+    }
+    _wire.attach_arrays(result, [], fetch)
+    assert asked == [(5, 80)]
+    assert result["a"].tolist() == [0, 1]
+    assert result["b"].tolist() == [[8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("result", "parts"),
+    [
+        ({"a": {"part": 1, "dtype": "f4", "shape": [2]}}, []),
+        ({"a": {"part": 0, "dtype": "f4", "shape": [2]}}, [b"12345678"]),
+        ({"a": {"part": 1, "dtype": "f4", "shape": [3]}}, [b"12345678"]),
+        ({"a": {"segment": 1, "offset": 0, "bytes": 4, "dtype": "f4", "shape": [1]}}, []),
+    ],
+)
+def test_results_that_do_not_fit_are_refused(result, parts):
+    with pytest.raises(gromos.InvalidMessageError):
+        _wire.attach_arrays(result, parts)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01", msgpack.packb([1]), msgpack.packb({"id": 1}), msgpack.packb(5)])
+def test_what_is_no_reply_is_refused(data):
+    with pytest.raises(gromos.InvalidMessageError):
+        _wire.decode(data)
