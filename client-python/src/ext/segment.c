@@ -130,7 +130,7 @@ struct gd_block *gd_block_create(PyObject *owner, int fd, uint64_t offset, size_
     }
     block->bytes = length;
     block->data = block->base + (offset - first);
-    block->owner = Py_NewRef(owner);
+    block->owner = Py_XNewRef(owner);
     return block;
 }
 
