@@ -2,89 +2,58 @@
 
 A State lives in shared memory that a daemon, gromosd, looks after; every process that attaches to it maps the same arrays
 into NumPy. Small values (Vec3, Mat3, Box, Energy) need no daemon.
+
+    import gromos
+    s = gromos.State(num_atoms=10000, name="box")     # a daemon starts by itself if none runs
+    s.positions()                                     # the shared memory itself, read-only
+    with s.edit() as e: e.positions()[:] += 0.1       # the right to write, one commit
+    gromos.attach("box")                              # the same memory, in another process
 """
 
+from . import _ext
 from ._box import Box, BoxDimensions, BoxKind
 from ._energy import Energy
-from ._errors import (
-    AlreadyRunningError,
-    CancelledError,
-    ConflictError,
-    CorruptDataError,
-    DTypeError,
-    FileAccessError,
-    FileFormatError,
-    GromosError,
-    IndexRangeError,
-    InternalError,
-    InvalidArgumentError,
-    InvalidMessageError,
-    LeaseLostError,
-    LeaseTimeoutError,
-    NameTakenError,
-    NoDaemonError,
-    NoTopologyError,
-    NotAuthorizedError,
-    NotFiniteError,
-    NotFoundError,
-    OutOfMemoryError,
-    OutcomeUnknownError,
-    ProtocolMismatchError,
-    QuotaExceededError,
-    ShapeError,
-    ShuttingDownError,
-    SimulationFailedError,
-    StaleGenerationError,
-    StateDeletedError,
-    TimeoutExpired,
-    TooManyPinsError,
-    TooManyRequestsError,
-    UnknownCommandError,
-    UnsupportedError,
-)
+from ._errors import *  # noqa: F403
+from ._errors import __all__ as _error_names
+from ._errors import from_number
 from ._ext import Mat3, Vec3
+from ._files import load
+from ._frames import Edit, Frame, Frames, RemoteEdit, RemoteFrame
+from ._progress import progress
+from ._protocol import StateDescribeResult
+from ._session import Session, connect, default_session
+from ._compute import Bounds, Superposition
+from ._state import State, attach
+from ._system import Configuration, System, Topology
 from ._version import __version__
 
+_ext.configure(error=from_number, edit=Edit, frame=Frame)
+
 __all__ = [
-    "AlreadyRunningError",
+    "Bounds",
     "Box",
     "BoxDimensions",
     "BoxKind",
-    "CancelledError",
-    "ConflictError",
-    "CorruptDataError",
-    "DTypeError",
+    "Configuration",
+    "Edit",
     "Energy",
-    "FileAccessError",
-    "FileFormatError",
-    "GromosError",
-    "IndexRangeError",
-    "InternalError",
-    "InvalidArgumentError",
-    "InvalidMessageError",
-    "LeaseLostError",
-    "LeaseTimeoutError",
+    "Frame",
+    "Frames",
     "Mat3",
-    "NameTakenError",
-    "NoDaemonError",
-    "NoTopologyError",
-    "NotAuthorizedError",
-    "NotFiniteError",
-    "NotFoundError",
-    "OutOfMemoryError",
-    "OutcomeUnknownError",
-    "ProtocolMismatchError",
-    "QuotaExceededError",
-    "ShapeError",
-    "ShuttingDownError",
-    "SimulationFailedError",
-    "StaleGenerationError",
-    "StateDeletedError",
-    "TimeoutExpired",
-    "TooManyPinsError",
-    "TooManyRequestsError",
-    "UnknownCommandError",
-    "UnsupportedError",
+    "RemoteEdit",
+    "RemoteFrame",
+    "Session",
+    "State",
+    "StateDescribeResult",
+    "Superposition",
+    "System",
+    "Topology",
     "Vec3",
     "__version__",
+    "attach",
+    "connect",
+    "default_session",
+    "load",
+    "progress",
+    *_error_names,
 ]
