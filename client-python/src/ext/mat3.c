@@ -19,7 +19,7 @@ PyObject *gromos_mat3_new(const gromos_f4 column[3])
 #ifndef Py_GIL_DISABLED
     if (free_count > 0) {
         self = free_list[--free_count];
-        _Py_NewReference(self);
+        gromos_revive(self);
         memcpy(((struct gromos_mat3 *)self)->column, column, 3 * sizeof(gromos_f4));
         return self;
     }

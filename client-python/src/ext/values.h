@@ -50,6 +50,17 @@ static inline gromos_f4 gromos_vec3_value(PyObject *object)
 PyObject *gromos_vec3_new(gromos_f4 v);
 PyObject *gromos_mat3_new(const gromos_f4 column[3]);
 
+/* The one reference to an object taken from a free list. Its type is still set: it is static and was never counted. Debug builds of Python
+ * keep a list or a count of all objects and want to be told. */
+static inline void gromos_revive(PyObject *self)
+{
+#if defined(Py_REF_DEBUG) || defined(Py_TRACE_REFS)
+    _Py_NewReference(self);
+#else
+    Py_SET_REFCNT(self, 1);
+#endif
+}
+
 static inline gromos_f4 gromos_f4_from(double x, double y, double z)
 {
     return (gromos_f4){ (float)x, (float)y, (float)z, 0.0f };

@@ -18,7 +18,7 @@ PyObject *gromos_vec3_new(gromos_f4 v)
 #ifndef Py_GIL_DISABLED
     if (free_count > 0) {
         self = free_list[--free_count];
-        _Py_NewReference(self); /* the type is still set: it is static and was never counted */
+        gromos_revive(self);
         ((struct gromos_vec3 *)self)->v = v;
         return self;
     }
