@@ -133,7 +133,9 @@ int gd_cmd_state_close(struct gd_request *request, struct gd_err *err)
 int gd_cmd_state_describe(struct gd_request *request, struct gd_err *err)
 {
     (void)err;
-    return reply_state(request);
+    request->reply.fields += GD_STATE_FIELDS;
+    gd_pack_state_fields(&request->reply.packer, request->state, request->started_ns);
+    return 0;
 }
 
 int gd_cmd_state_list(struct gd_request *request, struct gd_err *err)

@@ -107,6 +107,12 @@ static void pack_pair_int(msgpack_packer *packer, const char *name, int64_t valu
 
 void gd_pack_state(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns)
 {
+    msgpack_pack_map(packer, GD_STATE_FIELDS);
+    gd_pack_state_fields(packer, state, now_ns);
+}
+
+void gd_pack_state_fields(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns)
+{
     struct gd_small small;
     gd_state_small(state, &small);
     const struct gd_live_header *header = gd_state_header(state);
@@ -115,7 +121,6 @@ void gd_pack_state(msgpack_packer *packer, const struct gd_state *state, uint64_
         published += atomic_load(&state->ring->header->published);
         skipped += atomic_load(&state->ring->header->skipped);
     }
-    msgpack_pack_map(packer, 21);
     gd_pack_str(packer, "uuid");
     msgpack_pack_bin(packer, 16);
     msgpack_pack_bin_body(packer, state->uuid, 16);

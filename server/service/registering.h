@@ -22,8 +22,10 @@ int gd_register_check(struct gd_request *request, const struct gd_state_spec *sp
 /* gd_register_check for the command at hand (state.create, state.clone); other commands pass. */
 int gd_register_check_request(struct gd_request *request, struct gd_err *err);
 
-/* The map state.describe answers with. */
+/* A State as a map, and its fields alone: GD_STATE_FIELDS names and values. */
+#define GD_STATE_FIELDS 21u
 void gd_pack_state(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns);
+void gd_pack_state_fields(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns);
 
 /* Ends a State: its name is free at once, waiters are told, mapped arrays stay. */
 void gd_unregister_state(struct gd_service *service, struct gd_state *state, const char *why);
