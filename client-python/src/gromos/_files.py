@@ -6,6 +6,7 @@ MDAnalysis counts in Angstrom, ps, Angstrom/ps and kJ/(mol Angstrom); everything
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,8 +92,10 @@ def load(
         loaded = State.__new__(State)
         loaded._open(session, made.state)
         return loaded
-    universe = _universe(file, None if topology is None else Path(topology).expanduser().absolute())
-    contents = _contents(universe, frame, file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about guessed elements and missing fields: nothing a State holds
+        universe = _universe(file, None if topology is None else Path(topology).expanduser().absolute())
+        contents = _contents(universe, frame, file)
     state = State(
         len(contents["positions"]),
         num_temp_groups,
@@ -121,12 +124,8 @@ def _universe(file: Path, topology: Path | None) -> Any:
     for path in (file, topology):
         if path is not None and not os.access(path, os.R_OK):
             raise FileAccessError(f"{path} does not exist or cannot be read")
-    import warnings
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about guessed elements and missing fields: nothing a State holds
-            return mda.Universe(str(topology), str(file)) if topology is not None else mda.Universe(str(file))
+        return mda.Universe(str(topology), str(file)) if topology is not None else mda.Universe(str(file))
     except Exception as error:
         raise FileFormatError(f"{file}: MDAnalysis cannot read it: {error}") from error
 
@@ -185,8 +184,6 @@ def write_frames(
 ) -> None:
     """Write frames (one for a structure file, any number for a trajectory) through MDAnalysis, units converted."""
     mda = _mdanalysis()
-    import warnings
-
     file = Path(path)
     writer = None
     try:

@@ -36,7 +36,7 @@ from ._transport import ConnectionLost, Security, Transport, ZmqTransport
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .state import State
+    from ._state import State
 
 __all__ = ["Session", "connect", "default_session"]
 
@@ -209,7 +209,7 @@ class Session:
 
     def create(self, num_atoms: int, **options: Any) -> State:
         """Make a State here; `gromos.State` with ``session=`` this one, same arguments."""
-        from .state import State
+        from ._state import State
 
         return State(num_atoms, session=self, **options)
 
@@ -220,7 +220,7 @@ class Session:
         ------
         NotFoundError
         """
-        from .state import State
+        from ._state import State
 
         return State._attach(state, self)
 

@@ -330,9 +330,6 @@ class State(_ext.StateBase, Compute):
         ...     e.velocities()[:, 0] = 1.0
         ...     e.time = 0.002
         """
-        mapping = self._mapping
-        if mapping is not None and mapping.door.closed:
-            self._rebind(mapping)
         return super().edit(timeout, publish)  # type: ignore[return-value]
 
     def set_positions(self, positions: npt.ArrayLike, *, publish: bool = True, timeout: float | None = TIMEOUT) -> None:
@@ -422,6 +419,10 @@ class State(_ext.StateBase, Compute):
             if isinstance(error, OutcomeUnknownError):
                 raise
             self._rebind(mapping).set_array(which, array, publish, timeout)
+        except NotFoundError:
+            if mapping.deleted:
+                raise self._gone() from None
+            raise
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -595,7 +596,13 @@ class State(_ext.StateBase, Compute):
     def _commands(self) -> Commands:
         if self._closed:
             raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+        mapping = self._mapping
+        if mapping is not None and mapping.deleted:
+            raise self._gone()
         return self._session.commands
+
+    def _gone(self) -> StateDeletedError:
+        return StateDeletedError(f"the State {self._label()} was deleted; arrays over it stay valid and do not move any more")
 
     def _label(self) -> str:
         return repr(self._name) if self._name else str(self._uuid)
@@ -620,9 +627,13 @@ class State(_ext.StateBase, Compute):
         if mapping is not old and not mapping.door.closed:
             return mapping
         if old.deleted:
-            raise StateDeletedError(f"the State {self._label()} was deleted; arrays over it stay valid")
-        self._session._door(old.door if old.door.closed else None)
-        mapping = _open_mapping(self._session, self._uuid)
+            raise self._gone()
+        try:
+            mapping = _open_mapping(self._session, self._uuid)
+        except NotFoundError:
+            if old.deleted:
+                raise self._gone() from None
+            raise
         self._bind(mapping)
         return mapping
 
