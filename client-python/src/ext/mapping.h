@@ -114,7 +114,7 @@ struct gd_mapping;
  * object of its arrays. */
 struct gd_block {
     PyObject_HEAD
-    PyObject *owner; /* keeps the segment's other mappings, and a pin, alive */
+    PyObject *owner; /* keeps the Mapping, or a pin, alive; NULL for the blocks of a lease, which the Mapping itself keeps */
     uint8_t *base;
     size_t bytes;
     uint8_t *data; /* first byte of the array */
