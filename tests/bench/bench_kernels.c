@@ -1,0 +1,135 @@
+/* Times every kernel of every variant this processor has, beside the plain loop a C programmer would write for it
+ * (plain_loops.c, -O3 -march=native), in turns in one run. Prints medians, the middle half of the times as spread, the ratio
+ * kernel / loop (below one: the kernel is faster), and for streaming kernels the share of the triad's bandwidth. */
+#include "bench_kernels.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/cpu.h"
+#include "kernels/compute.h"
+#include "plain_loops.h"
+
+#define MAX_TIMES 401
+
+struct times {
+    int num;
+    double seconds[MAX_TIMES];
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void add_time(struct times *t, double seconds)
+{
+    t->seconds[t->num++] = seconds;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double quantile(struct times *t, double q)
+{
+    qsort(t->seconds, (size_t)t->num, sizeof t->seconds[0], compare);
+    return t->seconds[(int)(q * (t->num - 1) + 0.5)];
+}
+
+static void *array(size_t bytes)
+{
+    void *p = aligned_alloc(64, (bytes + 63 + 64) / 64 * 64);
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+static double uniform(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(*state >> 11) * 0x1p-53;
+}
+
+static void print_row(const char *name, const char *variant, size_t size, size_t n, struct times *kernel,
+                      struct times *loop, double bytes, double triad)
+{
+    double median = quantile(kernel, 0.5);
+    printf("%-25s %-6s f%zu %8zu %10.1f us (%.1f-%.1f)", name, variant, 8 * size, n, 1e6 * median,
+           1e6 * quantile(kernel, 0.25), 1e6 * quantile(kernel, 0.75));
+    if (loop != NULL)
+        printf("  loop %10.1f us  ratio %5.2f", 1e6 * quantile(loop, 0.5), median / quantile(loop, 0.5));
+    if (bytes > 0.0)
+        printf("  %5.1f GB/s, %.2f of triad", 1e-9 * bytes / median, bytes / median / triad);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Bytes per second of a[i] = b[i] + s c[i] over as many bytes as n rows of a State take. */
+static double triad_bandwidth(size_t bytes)
+{
+    size_t n = bytes / 24 + 1;
+    double *a = array(n * 8), *b = array(n * 8), *c = array(n * 8);
+    for (size_t i = 0; i < n; i++)
+        a[i] = b[i] = c[i] = 1.0;
+    struct times t = {.num = 0};
+    for (int r = 0; r < 21; r++) {
+        double start = now();
+        plain_triad(a, b, c, 3.0, n);
+        add_time(&t, now() - start);
+    }
+    double bandwidth = 24.0 * (double)n / quantile(&t, 0.5);
+    free(a), free(b), free(c);
+    return bandwidth;
+}
+
+#define REAL float
+#define DTYPE GD_FLOAT32
+#define PART f32
+#define SET gd_kernels_f32
+#define NAME(function) function##_f32
+#include "bench_body.h"
+#undef REAL
+#undef DTYPE
+#undef PART
+#undef SET
+#undef NAME
+
+#define REAL double
+#define DTYPE GD_FLOAT64
+#define PART f64
+#define SET gd_kernels_f64
+#define NAME(function) function##_f64
+#include "bench_body.h"
+
+int bench_kernels(size_t num_atoms)
+{
+    const size_t sizes[] = {100000, 1000000};
+    const unsigned variants[] = {0, GD_CPU_AVX2, GD_CPU_AVX2 | GD_CPU_AVX512};
+    unsigned flags = gd_cpu_detect();
+    printf("one thread; median (middle half); loop: plain C, -O3 -march=native; best variant here: %s\n",
+           gd_cpu_name(flags));
+    for (size_t s = 0; s < (num_atoms > 0 ? 1u : 2u); s++) {
+        size_t n = num_atoms > 0 ? num_atoms : sizes[s];
+        double triad_f32 = triad_bandwidth(24 * n), triad_f64 = triad_bandwidth(48 * n);
+        printf("triad: %.1f GB/s over the bytes of %zu float32 positions and velocities, %.1f over float64\n",
+               1e-9 * triad_f32, n, 1e-9 * triad_f64);
+        for (size_t v = 0; v < 3; v++) {
+            struct gd_kernels k;
+            if ((variants[v] & flags) != variants[v])
+                continue;
+            gd_kernels_init(&k, variants[v]);
+            bench_f32(&k, n, triad_f32);
+            bench_f64(&k, n, triad_f64);
+        }
+    }
+    return 0;
+}
