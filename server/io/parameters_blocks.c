@@ -8,6 +8,13 @@ static bool read_values(struct gd_faults *f, struct gd_cursor *c, const struct g
     return gd_fields_read(f, c, fields, count, base);
 }
 
+/* A word on which the form of the rest depends: false when it is not known. */
+static bool read_choice(struct gd_faults *f, struct gd_cursor *c, const struct gd_field *field, void *base)
+{
+    size_t before = f->list->count;
+    return gd_fields_read(f, c, field, 1, base) && f->list->count == before;
+}
+
 /* ---- MULTIBATH ------------------------------------------------------------------------------------------------ */
 
 static bool read_baths(struct gd_faults *f, struct gd_cursor *c, struct gd_parameters *p)
@@ -59,7 +66,7 @@ void gd_parameters_read_multibath(struct gd_faults *f, struct gd_cursor *c, stru
     static const struct gd_field chain = GD_I32("NUM", multibath.chain_length, 2, GD_MAX_NHC_CHAIN);
     p->multibath.present = 1;
     p->multibath.thermostat = GD_THERMOSTAT_WEAK_COUPLING;
-    if (!read_values(f, c, &algorithm, 1, p))
+    if (!read_choice(f, c, &algorithm, p))
         return;
     if (p->multibath.thermostat == GD_THERMOSTAT_NOSE_HOOVER_CHAINS && !read_values(f, c, &chain, 1, p))
         return;
@@ -144,10 +151,10 @@ void gd_parameters_read_constraint(struct gd_faults *f, struct gd_cursor *c, str
         .name = "NTC", .type = GD_FIELD_ENUM, .offset = offsetof(struct gd_parameters, constraint.ntc), .words = which};
     static const struct gd_field ntcp = GD_WORD("NTCP", constraint.solute, solute);
     static const struct gd_field ntcs = GD_WORD("NTCS", constraint.solvent, solvent);
-    if (!read_values(f, c, &ntc, 1, p) || !read_values(f, c, &ntcp, 1, p) ||
+    if (!read_values(f, c, &ntc, 1, p) || !read_choice(f, c, &ntcp, p) ||
         !read_algorithm(f, c, p->constraint.solute, "NTCP0", &p->constraint.solute_tolerance, &p->constraint.solute_lincs_order))
         return;
-    if (!read_values(f, c, &ntcs, 1, p) ||
+    if (!read_choice(f, c, &ntcs, p) ||
         !read_algorithm(f, c, p->constraint.solvent, "NTCS0", &p->constraint.solvent_tolerance, &p->constraint.solvent_lincs_order))
         return;
     gd_fields_finish(f, c, "the solvent's constraint algorithm");

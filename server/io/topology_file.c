@@ -371,6 +371,8 @@ static int read_pair_table(struct reader *r, struct gd_cursor *c, bool coarse, s
     size_t types = r->top->num_atom_types, n;
     struct gd_lj *matrix = coarse ? r->top->cg_lj : r->top->lj;
     int columns = coarse ? 2 : 4;
+    if (types == 0 && r->faults.code != 0)
+        return 0; /* the atom types themselves were faulty: nothing can be said about their pairs */
     int rc = read_count(c, "NRATT2", coarse ? 8 : 12, &n, err);
     if (rc == 0 && n != 0 && n != types * (types + 1) / 2)
         rc = gd_cursor_fault(c, err, "NRATT2 is %zu; %zu atom types have %zu pairs", n, types, types * (types + 1) / 2);
