@@ -85,6 +85,51 @@ int gd_restraints_resize(struct gd_restraints *res, enum gd_restraint_table tabl
     return gd_err_set(err, GD_E_INTERNAL, "unknown restraint table %d", (int)table);
 }
 
+/* Copies the rows of one table of `from` into `to`, which has them already. */
+#define COPY_ROWS(to, from, member, count) memcpy((to)->member, (from)->member, (from)->count * sizeof *(to)->member)
+
+int gd_restraints_clone(struct gd_restraints **out, const struct gd_restraints *res, struct gd_err *err)
+{
+    struct gd_restraints *copy;
+    int rc = gd_restraints_create(&copy, err);
+    if (rc != 0)
+        return rc;
+    const struct {
+        enum gd_restraint_table table;
+        size_t rows;
+    } tables[] = {
+        {GD_REST_POSITION_ATOMS, res->num_position_atoms}, {GD_REST_REFERENCE, res->num_reference},
+        {GD_REST_DISTANCES, res->num_distances},           {GD_REST_ANGLES, res->num_angles},
+        {GD_REST_DIHEDRALS, res->num_dihedrals},           {GD_REST_JVALUES, res->num_jvalues},
+    };
+    for (size_t t = 0; t < sizeof tables / sizeof tables[0] && rc == 0; t++)
+        if (tables[t].rows > 0)
+            rc = gd_restraints_resize(copy, tables[t].table, tables[t].rows, err);
+    if (rc != 0) {
+        gd_restraints_destroy(&copy);
+        return rc;
+    }
+    if (res->num_position_atoms > 0)
+        COPY_ROWS(copy, res, position_atom, num_position_atoms);
+    if (res->num_reference > 0) {
+        COPY_ROWS(copy, res, reference_position, num_reference);
+        COPY_ROWS(copy, res, bfactor, num_reference);
+    }
+    if (res->num_distances > 0)
+        COPY_ROWS(copy, res, distances, num_distances);
+    if (res->num_angles > 0)
+        COPY_ROWS(copy, res, angles, num_angles);
+    if (res->num_dihedrals > 0)
+        COPY_ROWS(copy, res, dihedrals, num_dihedrals);
+    if (res->num_jvalues > 0)
+        COPY_ROWS(copy, res, jvalues, num_jvalues);
+    copy->has_bfactor = res->has_bfactor;
+    copy->dish = res->dish;
+    copy->disc = res->disc;
+    *out = copy;
+    return 0;
+}
+
 static int check_index(const char *what, size_t row, int32_t atom, size_t num_atoms, struct gd_err *err)
 {
     if (atom >= 0 && (size_t)atom < num_atoms)

@@ -97,6 +97,8 @@ struct gd_restraints {
 
 int gd_restraints_create(struct gd_restraints **out, struct gd_err *err);
 void gd_restraints_destroy(struct gd_restraints **res);
+/* Deep copy. */
+int gd_restraints_clone(struct gd_restraints **out, const struct gd_restraints *res, struct gd_err *err);
 /* Exactly n rows, zeroed where new. */
 int gd_restraints_resize(struct gd_restraints *res, enum gd_restraint_table table, size_t n, struct gd_err *err);
 /* Every index below num_atoms, numbers finite, virtual types known with the atoms they need. */

@@ -1,0 +1,112 @@
+/* Pressure and its weak coupling: box and positions are scaled after the step. Source: Berendsen et al. 1984; the
+ * anisotropic forms as the GROMOS manual (volume 2) gives them, the full one with an upper triangular matrix. */
+#include "core/box.h"
+#include "engine/md_internal.h"
+
+void gd_pressure_compute(struct gd_md *md)
+{
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++)
+            md->report_virial[a][b] = -0.5 * md->virial[a][b];
+    double volume = gd_box_volume(&md->old_box);
+    if (md->par.pressure.couple == GD_PRESSURE_OFF || volume == 0.0) {
+        gd_mat3_zero(md->pressure);
+        return;
+    }
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++)
+            md->pressure[a][b] = (md->kinetic_tensor[a][b] + 0.5 * md->virial[a][b]) * (2.0 / volume);
+}
+
+/* mu of one pressure difference. */
+static double scale_of(const struct gd_md *md, double reference_minus_pressure)
+{
+    return pow(1.0 - md->par.pressure.compressibility * md->par.step.dt / md->par.pressure.tau * reference_minus_pressure,
+               1.0 / 3.0);
+}
+
+static void scale_diagonal(struct gd_md *md, const double mu[3])
+{
+    int scale_reference = md->par.position_restraint.ntpor != 0 && md->par.position_restraint.ntpors != 0 &&
+                          md->reference_position != NULL;
+    for (int e = 0; e < 3; e++)
+        for (int d = 0; d < 3; d++)
+            md->box.vectors[e][d] *= mu[d];
+    for (size_t i = 0; i < md->n; i++)
+        for (int d = 0; d < 3; d++) {
+            md->pos[i][d] *= mu[d];
+            if (scale_reference)
+                md->reference_position[i][d] *= mu[d];
+        }
+}
+
+/* One factor per axis; axes with the same positive number share the mean of their pressures, 0 is left alone. */
+static void scale_semianisotropic(struct gd_md *md, double mu[3])
+{
+    const int32_t *semi = md->par.pressure.semi;
+    for (int d = 0; d < 3; d++) {
+        double difference = 0.0;
+        int members = 0;
+        for (int k = 0; k < 3; k++)
+            if (semi[k] == semi[d]) {
+                difference += md->par.pressure.reference[k][k] - md->pressure[k][k];
+                members++;
+            }
+        mu[d] = semi[d] < 1 ? 1.0 : scale_of(md, difference / members);
+    }
+}
+
+/* Box and positions by the triangular matrix: mu_ij = delta_ij - comp dt / (3 tau) (P0_ij - P_ij), the lower triangle
+ * folded into the upper so that the cell does not turn. */
+static void scale_full(struct gd_md *md)
+{
+    gd_mat3 mu;
+    double factor = md->par.pressure.compressibility * md->par.step.dt / (3.0 * md->par.pressure.tau);
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++)
+            mu[a][b] = (a == b ? 1.0 : 0.0) - factor * (md->par.pressure.reference[a][b] - md->pressure[a][b]);
+    for (int a = 0; a < 3; a++)
+        for (int b = a + 1; b < 3; b++) {
+            mu[a][b] += mu[b][a];
+            mu[b][a] = 0.0;
+        }
+    for (int e = 0; e < 3; e++)
+        gd_mat3_mul_vec(mu, md->box.vectors[e], md->box.vectors[e]);
+    int scale_reference = md->par.position_restraint.ntpor != 0 && md->par.position_restraint.ntpors != 0 &&
+                          md->reference_position != NULL;
+    for (size_t i = 0; i < md->n; i++) {
+        gd_mat3_mul_vec(mu, md->pos[i], md->pos[i]);
+        if (scale_reference)
+            gd_mat3_mul_vec(mu, md->reference_position[i], md->reference_position[i]);
+    }
+}
+
+int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
+{
+    if (md->par.pressure.couple != GD_PRESSURE_SCALE)
+        return 0;
+    double mu[3];
+    double trace = (md->pressure[0][0] + md->pressure[1][1] + md->pressure[2][2]) / 3.0;
+    switch (md->par.pressure.scale) {
+    case GD_SCALE_OFF: return 0;
+    case GD_SCALE_ISO:
+        mu[0] = mu[1] = mu[2] = scale_of(md, md->par.pressure.reference[0][0] - trace);
+        scale_diagonal(md, mu);
+        break;
+    case GD_SCALE_ANISO:
+        for (int d = 0; d < 3; d++)
+            mu[d] = scale_of(md, md->par.pressure.reference[d][d] - md->pressure[d][d]);
+        scale_diagonal(md, mu);
+        break;
+    case GD_SCALE_SEMIANISO:
+        scale_semianisotropic(md, mu);
+        scale_diagonal(md, mu);
+        break;
+    case GD_SCALE_FULL: scale_full(md); break;
+    }
+    gd_periodicity_set(&md->pbc, &md->box);
+    if (gd_box_half_width(&md->box) < md->par.pairlist.rcutl)
+        return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the box has shrunk below twice the cutoff RCUTL %g nm",
+                          (long long)md->step, md->par.pairlist.rcutl);
+    return 0;
+}

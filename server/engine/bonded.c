@@ -1,0 +1,214 @@
+/* Covalent terms: bonds, angles, improper, proper and cross dihedrals. Each adds forces, the energy to the group of its
+ * first atom, and the atomic virial. Source: GROMOS manual volume 2, chapter on the interaction function: quartic and
+ * harmonic bonds, cosine-harmonic and harmonic angles, harmonic impropers, dihedrals with any phase. */
+#include "engine/md_internal.h"
+
+#include <stdlib.h>
+
+#define DEGREE (GD_PI / 180.0)
+
+/* Bonds that are not constrained; the other terms are taken from the topology as they are. Energies and virial gathered per
+ * call; the sums run over terms in the order of the topology. */
+struct gd_bonded {
+    size_t num_bonds;
+    struct gd_bond *bonds;
+};
+
+int gd_bonded_create(struct gd_md *md, struct gd_err *err)
+{
+    struct gd_bonded *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for bonded terms");
+    md->bonded = b;
+    b->bonds = calloc(md->top->num_bonds + 1, sizeof *b->bonds);
+    if (b->bonds == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %zu bonds", md->top->num_bonds);
+    for (size_t k = 0; k < md->top->num_bonds; k++)
+        if (!gd_constraints_is_constrained(md, &md->top->bonds[k]))
+            b->bonds[b->num_bonds++] = md->top->bonds[k];
+    return 0;
+}
+
+void gd_bonded_destroy(struct gd_bonded **bonded)
+{
+    if (bonded == NULL || *bonded == NULL)
+        return;
+    free((*bonded)->bonds);
+    free(*bonded);
+    *bonded = NULL;
+}
+
+static void bonds(struct gd_md *md)
+{
+    for (size_t k = 0; k < md->bonded->num_bonds; k++) {
+        const struct gd_bond *term = &md->bonded->bonds[k];
+        const struct gd_bond_type *type = &md->top->bond_types[term->type];
+        int32_t i = term->atom[0], j = term->atom[1];
+        double r[3], f[3], energy, scale;
+        gd_nearest_image(&md->pbc, md->pos[i], md->pos[j], r);
+        double r2 = gd_vec3_norm2(r), b0 = type->length;
+        if (md->par.covalent.ntbbh == 0) {
+            double difference = r2 - b0 * b0;
+            scale = -type->quartic * difference;
+            energy = 0.25 * type->quartic * difference * difference;
+        } else {
+            double length = sqrt(r2), difference = length - b0;
+            scale = -type->harmonic * difference / length;
+            energy = 0.5 * type->harmonic * difference * difference;
+        }
+        for (int d = 0; d < 3; d++) {
+            f[d] = scale * r[d];
+            md->force[i][d] += f[d];
+            md->force[j][d] -= f[d];
+        }
+        gd_mat3_add_outer(md->virial, 1.0, r, f);
+        md->energies.group_bond[md->energy_group[i]] += energy;
+    }
+}
+
+static void angles(struct gd_md *md)
+{
+    for (size_t k = 0; k < md->top->num_angles; k++) {
+        const struct gd_angle *term = &md->top->angles[k];
+        const struct gd_angle_type *type = &md->top->angle_types[term->type];
+        int32_t i = term->atom[0], j = term->atom[1], l = term->atom[2];
+        double rij[3], rkj[3], fi[3], fk[3];
+        gd_nearest_image(&md->pbc, md->pos[i], md->pos[j], rij);
+        gd_nearest_image(&md->pbc, md->pos[l], md->pos[j], rkj);
+        double dij = gd_vec3_norm(rij), dkj = gd_vec3_norm(rkj);
+        double cosine = gd_vec3_dot(rij, rkj) / (dij * dkj), slope, energy; /* slope: -dV/dcos */
+        if (md->par.covalent.ntbah == 0) {
+            double difference = cosine - cos(type->angle * DEGREE);
+            slope = -type->cosine * difference;
+            energy = 0.5 * type->cosine * difference * difference;
+        } else {
+            double bounded = cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine;
+            double theta = acos(bounded), sine = sqrt(1.0 - bounded * bounded);
+            double force = type->harmonic / (DEGREE * DEGREE), difference = theta - type->angle * DEGREE;
+            energy = 0.5 * force * difference * difference;
+            slope = sine < 1e-12 ? -force : force * difference / sine; /* the limit of difference / sine at 180 degrees */
+        }
+        for (int d = 0; d < 3; d++) {
+            fi[d] = slope / dij * (rkj[d] / dkj - rij[d] / dij * cosine);
+            fk[d] = slope / dkj * (rij[d] / dij - rkj[d] / dkj * cosine);
+            md->force[i][d] += fi[d];
+            md->force[j][d] -= fi[d] + fk[d];
+            md->force[l][d] += fk[d];
+        }
+        gd_mat3_add_outer(md->virial, 1.0, rij, fi);
+        gd_mat3_add_outer(md->virial, 1.0, rkj, fk);
+        md->energies.group_angle[md->energy_group[i]] += energy;
+    }
+}
+
+/* Angle of the dihedral i-j-k-l in (-pi, pi], IUPAC sign, and its gradient with respect to the four atoms. Source: Bekker,
+ * Berendsen and van Gunsteren 1995. rij, rkj, rlj: vectors from j for the virial. */
+struct dihedral_geometry {
+    double phi;
+    double gradient[4][3];
+    double rij[3], rkj[3], rlj[3];
+};
+
+static void dihedral_geometry(const struct gd_md *md, const int32_t *atom, struct dihedral_geometry *g)
+{
+    double rkl[3], rmj[3], rnk[3];
+    gd_nearest_image(&md->pbc, md->pos[atom[0]], md->pos[atom[1]], g->rij);
+    gd_nearest_image(&md->pbc, md->pos[atom[2]], md->pos[atom[1]], g->rkj);
+    gd_nearest_image(&md->pbc, md->pos[atom[2]], md->pos[atom[3]], rkl);
+    gd_nearest_image(&md->pbc, md->pos[atom[3]], md->pos[atom[1]], g->rlj);
+    gd_vec3_cross(g->rij, g->rkj, rmj);
+    gd_vec3_cross(g->rkj, rkl, rnk);
+    double dkj2 = gd_vec3_norm2(g->rkj), dmj2 = gd_vec3_norm2(rmj), dnk2 = gd_vec3_norm2(rnk);
+    double dkj = sqrt(dkj2);
+    double cosine = gd_vec3_dot(rmj, rnk) / sqrt(dmj2 * dnk2);
+    cosine = cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine;
+    g->phi = acos(cosine);
+    if (gd_vec3_dot(g->rij, rnk) < 0.0)
+        g->phi = -g->phi;
+    double along_i = gd_vec3_dot(g->rij, g->rkj) / dkj2, along_l = gd_vec3_dot(rkl, g->rkj) / dkj2;
+    for (int d = 0; d < 3; d++) {
+        double gi = dkj / dmj2 * rmj[d], gl = -dkj / dnk2 * rnk[d];
+        g->gradient[0][d] = gi;
+        g->gradient[3][d] = gl;
+        g->gradient[1][d] = (along_i - 1.0) * gi - along_l * gl;
+        g->gradient[2][d] = -(g->gradient[0][d] + g->gradient[1][d] + g->gradient[3][d]);
+    }
+}
+
+/* Adds -slope times the gradient of the angle; slope = dV/dphi. */
+static void dihedral_force(struct gd_md *md, const int32_t *atom, const struct dihedral_geometry *g, double slope)
+{
+    double fi[3], fk[3], fl[3];
+    for (int d = 0; d < 3; d++) {
+        fi[d] = -slope * g->gradient[0][d];
+        fk[d] = -slope * g->gradient[2][d];
+        fl[d] = -slope * g->gradient[3][d];
+        md->force[atom[0]][d] += fi[d];
+        md->force[atom[1]][d] -= slope * g->gradient[1][d];
+        md->force[atom[2]][d] += fk[d];
+        md->force[atom[3]][d] += fl[d];
+    }
+    gd_mat3_add_outer(md->virial, 1.0, g->rij, fi);
+    gd_mat3_add_outer(md->virial, 1.0, g->rkj, fk);
+    gd_mat3_add_outer(md->virial, 1.0, g->rlj, fl);
+}
+
+static void impropers(struct gd_md *md)
+{
+    for (size_t k = 0; k < md->top->num_impropers; k++) {
+        const struct gd_dihedral *term = &md->top->impropers[k];
+        const struct gd_improper_type *type = &md->top->improper_types[term->type];
+        struct dihedral_geometry g;
+        dihedral_geometry(md, term->atom, &g);
+        double force = type->force / (DEGREE * DEGREE);
+        double difference = g.phi - type->angle * DEGREE;
+        difference -= 2.0 * GD_PI * rint(difference / (2.0 * GD_PI));
+        dihedral_force(md, term->atom, &g, force * difference);
+        md->energies.group_improper[md->energy_group[term->atom[0]]] += 0.5 * force * difference * difference;
+    }
+}
+
+/* V = K (1 + cos(m phi - delta)); for phases of 0 and 180 degrees this is K (1 + cos(delta) cos(m phi)). */
+static void dihedrals(struct gd_md *md)
+{
+    for (size_t k = 0; k < md->top->num_dihedrals; k++) {
+        const struct gd_dihedral *term = &md->top->dihedrals[k];
+        const struct gd_dihedral_type *type = &md->top->dihedral_types[term->type];
+        struct dihedral_geometry g;
+        dihedral_geometry(md, term->atom, &g);
+        double m = type->multiplicity, angle = m * g.phi - type->phase * DEGREE;
+        dihedral_force(md, term->atom, &g, -type->force * m * sin(angle));
+        md->energies.group_dihedral[md->energy_group[term->atom[0]]] += type->force * (1.0 + cos(angle));
+    }
+}
+
+/* V = K (1 + cos(m (phi + psi) - delta)) */
+static void cross_dihedrals(struct gd_md *md)
+{
+    for (size_t k = 0; k < md->top->num_cross_dihedrals; k++) {
+        const struct gd_cross_dihedral *term = &md->top->cross_dihedrals[k];
+        const struct gd_dihedral_type *type = &md->top->dihedral_types[term->type];
+        struct dihedral_geometry a, b;
+        dihedral_geometry(md, term->atom, &a);
+        dihedral_geometry(md, term->atom + 4, &b);
+        double m = type->multiplicity, angle = m * (a.phi + b.phi) - type->phase * DEGREE;
+        double slope = -type->force * m * sin(angle);
+        dihedral_force(md, term->atom, &a, slope);
+        dihedral_force(md, term->atom + 4, &b, slope);
+        md->energies.group_crossdihedral[md->energy_group[term->atom[0]]] += type->force * (1.0 + cos(angle));
+    }
+}
+
+void gd_bonded_forces(struct gd_md *md)
+{
+    if (md->par.force.bond)
+        bonds(md);
+    if (md->par.force.angle)
+        angles(md);
+    if (md->par.force.improper)
+        impropers(md);
+    if (md->par.force.dihedral) {
+        dihedrals(md);
+        cross_dihedrals(md);
+    }
+}
