@@ -176,5 +176,7 @@ int gd_baths_create(struct gd_md *md, struct gd_err *err)
         if (md->bath[b].dof <= 0.0)
             md->bath[b].tau = -1.0; /* nothing to couple */
     take_user_count(md);
+    for (size_t b = 0; b < md->num_baths && md->par.multibath.thermostat != GD_THERMOSTAT_NONE; b++)
+        md->coupled |= md->bath[b].tau != -1.0;
     return 0;
 }

@@ -261,7 +261,7 @@ int gd_md_step(struct gd_md *md, struct gd_err *err)
     GD_MAGIC_CHECK(md, GD_MD_MAGIC);
     double begin = gd_md_clock();
     remove_com_motion(md);
-    gd_charge_groups_put_into_box(md, md->pos, md->lattice_shift);
+    gd_charge_groups_put_into_box(md);
     md->phase_seconds[GD_MD_OTHER] += gd_md_clock() - begin;
     int rc = gd_md_compute_forces(md, err);
     if (rc != 0)
@@ -282,7 +282,7 @@ int gd_md_step(struct gd_md *md, struct gd_err *err)
 
 int gd_md_single_point(struct gd_md *md, struct gd_err *err)
 {
-    gd_charge_groups_put_into_box(md, md->pos, md->lattice_shift);
+    gd_charge_groups_put_into_box(md);
     gd_nonbonded_invalidate(md);
     int rc = gd_md_compute_forces(md, err);
     if (rc != 0)

@@ -177,6 +177,7 @@ int gd_md_set_bath(struct gd_md *md, size_t index, double temperature, double ta
                           tau);
     md->bath[index].reference = temperature;
     md->bath[index].tau = tau;
+    md->coupled |= tau != -1.0 && md->par.multibath.thermostat != GD_THERMOSTAT_NONE;
     return 0;
 }
 

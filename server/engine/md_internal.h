@@ -63,6 +63,7 @@ struct gd_md {
     gd_mat3 virial, kinetic_tensor, pressure;
     gd_mat3 report_virial; /* -1/2 virial */
 
+    int coupled; /* any bath was coupled at the start */
     size_t num_baths;
     struct gd_md_bath bath[GD_MAX_BATHS];
     size_t num_ranges;
@@ -118,8 +119,10 @@ int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err); /* after loading
 
 /* charge_groups.c */
 void gd_charge_groups_gather(struct gd_md *md);
-void gd_charge_groups_put_into_box(struct gd_md *md, gd_vec3 *pos, int32_t (*shift)[3]);
-void gd_charge_groups_wrap(const struct gd_md *md, gd_vec3 *pos); /* the same for a copy */
+/* Around the origin, as GROMOS computes; shifts are counted. */
+void gd_charge_groups_put_into_box(struct gd_md *md);
+/* A copy of the positions into the box whose corner is the origin, as GROMOS writes them. */
+void gd_charge_groups_wrap(const struct gd_md *md, gd_vec3 *pos);
 void gd_charge_group_centre(const struct gd_md *md, size_t group, const gd_vec3 *pos, double centre[3]);
 
 /* degrees_of_freedom.c */

@@ -66,7 +66,7 @@ static void scale_apart(struct gd_md *md, const struct gd_bath_range *range, dou
 
 void gd_thermostat_apply(struct gd_md *md)
 {
-    if (md->par.multibath.thermostat == GD_THERMOSTAT_NONE)
+    if (!md->coupled)
         return;
     for (size_t b = 0; b < md->num_baths; b++)
         bath_scale(md, &md->bath[b]);
