@@ -6,22 +6,28 @@ are large.
 
 from __future__ import annotations
 
+import time
 import uuid
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import ShapeError, UnsupportedError
+from ._errors import ConflictError, ShapeError, UnsupportedError
 from ._frames import AnyFrame, FloatArray, checked_array
 from ._protocol import Commands
 
 if TYPE_CHECKING:
+    from ._ext import Mapping
+    from ._frames import Remote
     from ._session import Session
     from ._state import State
 
 __all__ = ["Atoms", "Bounds", "Compute", "Superposition"]
 
+T = TypeVar("T")
+TIMEOUT: Final = 10.0
 Vector = npt.NDArray[np.float64]
 Atoms = npt.ArrayLike | slice | None
 """Indices, a boolean mask over all atoms, or a slice; None is all atoms."""
@@ -61,6 +67,9 @@ class Compute:
 
         @property
         def _commands(self) -> Commands: ...
+        @property
+        def _mapping(self) -> Mapping | None: ...
+        def _remote_of(self) -> Remote: ...
 
     def center_of_mass(self, atoms: Atoms = None) -> Vector:
         """Centre of mass.
@@ -121,7 +130,8 @@ class Compute:
 
     def translate(self, vector: npt.ArrayLike, atoms: Atoms = None, *, publish: bool = True) -> None:
         """Add a vector (nm) to the positions; one commit. `atoms` as in `center_of_mass`."""
-        self._commands.state_translate(self._uuid, vector=vector, atoms=self._indices("atoms", atoms), publish=publish)
+        indices = self._indices("atoms", atoms)
+        self._changing(lambda: self._commands.state_translate(self._uuid, vector=vector, atoms=indices, publish=publish))
 
     def rotate(
         self,
@@ -143,14 +153,14 @@ class Compute:
         atoms : array_like, optional
             As in `center_of_mass`.
         """
-        self._commands.state_rotate(
+        self._changing(lambda: self._commands.state_rotate(
             self._uuid,
             matrix=matrix,
             about=about,
             atoms=self._indices("atoms", atoms),
             velocities=velocities,
             publish=publish,
-        )
+        ))
 
     def scale(
         self,
@@ -174,14 +184,14 @@ class Compute:
         box : bool, optional
             Whether the box is scaled too; if left out, when all atoms are.
         """
-        self._commands.state_scale(
+        self._changing(lambda: self._commands.state_scale(
             self._uuid,
             factor=factor,
             about=about,
             atoms=self._indices("atoms", atoms),
             box=atoms is None if box is None else box,
             publish=publish,
-        )
+        ))
 
     def wrap(self, by: Literal["atom", "molecule"] = "atom", *, publish: bool = True) -> None:
         """Put atoms, or whole molecules by their centres, back into the box; one commit.
@@ -191,11 +201,11 @@ class Compute:
         NoTopologyError
             By molecule, and nobody said what the molecules are (`set_molecules`, `Topology.apply`).
         """
-        self._commands.state_wrap(self._uuid, by=by, publish=publish)
+        self._changing(lambda: self._commands.state_wrap(self._uuid, by=by, publish=publish))
 
     def remove_com_motion(self, *, publish: bool = True) -> Vector:
         """Take the velocity of the centre of mass from all velocities; what was taken, nm/ps."""
-        return self._commands.state_remove_com_motion(self._uuid, publish=publish).velocity
+        return self._changing(lambda: self._commands.state_remove_com_motion(self._uuid, publish=publish)).velocity
 
     def maxwell_velocities(self, temperature: float, *, seed: int = 0, remove_com: bool = True, publish: bool = True) -> None:
         """Draw velocities from the Maxwell-Boltzmann distribution; one commit.
@@ -209,9 +219,9 @@ class Compute:
         remove_com : bool
             Whether the motion of the centre of mass is taken away.
         """
-        self._commands.state_maxwell_velocities(
+        self._changing(lambda: self._commands.state_maxwell_velocities(
             self._uuid, temperature=temperature, seed=seed, remove_com=remove_com, publish=publish
-        )
+        ))
 
     def rmsd(
         self,
@@ -245,6 +255,28 @@ class Compute:
         """The rotation and translation that `fit` would apply; arguments as in `rmsd`."""
         return self._superpose(reference, atoms, True, mass_weighted)
 
+    def _changing(self, call: Callable[[], T]) -> T:
+        """A command that writes. For the daemon all threads of a session are one, so they are kept apart here."""
+        mapping = self._mapping
+        if mapping is None:
+            lock = self._remote_of().lock
+            lock.acquire(TIMEOUT)
+            try:
+                return call()
+            finally:
+                lock.release()
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                return call()
+            except ConflictError as conflict:
+                # Another thread has an edit open: wait for it. If it is this one, that is what the daemon complained of.
+                try:
+                    mapping.lease_acquire(max(0.0, deadline - time.monotonic()))
+                except ConflictError:
+                    raise conflict from None
+                mapping.lease_release()
+
     def _superpose(self, reference: Any, atoms: Atoms, fit: bool, mass_weighted: bool) -> Superposition:
         result = self._commands.state_rmsd(
             self._uuid,
@@ -270,13 +302,13 @@ class Compute:
         float
             RMSD after the fit, nm.
         """
-        return self._commands.state_fit(
+        return self._changing(lambda: self._commands.state_fit(
             self._uuid,
             **self._reference(reference),
             mass_weighted=mass_weighted,
             atoms=self._indices("atoms", atoms),
             publish=publish,
-        ).value
+        )).value
 
     def distances(self, pairs: npt.ArrayLike) -> FloatArray:
         """Minimum-image distances of pairs of atoms.

@@ -211,7 +211,14 @@ class RemoteEdit:
     def __enter__(self) -> Self:
         if self._fence:
             raise ConflictError("this edit is open already")
-        lease = self._state._commands.state_lease(self._state._uuid, timeout=self._timeout)
+        lock = self._state._remote.lock
+        lock.acquire(self._timeout)
+        try:
+            lease = self._state._commands.state_lease(self._state._uuid, timeout=self._timeout)
+        except BaseException:
+            lock.release()
+            raise
+        lock.edit = self
         self._fence = lease.fence
         self._version = lease.version
         return self
@@ -243,24 +250,33 @@ class RemoteEdit:
     def commit(self) -> None:
         """End the edit now: one commit at the daemon."""
         self._require()
-        fence, self._fence = self._fence, 0
         state = self._state
-        if not self._arrays and not self._small:
+        changes: dict[str, Any] = {**self._arrays, **self._small}
+        try:
+            for name, array in self._arrays.items():
+                checked_array(name, array, array.shape)
+        except GromosError:
+            self.rollback()
+            raise
+        fence = self._end()
+        if not changes:
             state._commands.state_release(state._uuid, fence=fence)
             return
-        for name, array in self._arrays.items():
-            checked_array(name, array, array.shape)
-        changes: dict[str, Any] = {**self._arrays, **self._small}
         done = state._commands.state_set(state._uuid, **changes, publish=self._publish, fence=fence, timeout=self._timeout)
         self._version = done.version
 
     def rollback(self) -> None:
         """End the edit without a change."""
         self._require()
-        fence, self._fence = self._fence, 0
-        self._arrays.clear()
-        self._small.clear()
+        fence = self._end()
         self._state._commands.state_release(self._state._uuid, fence=fence)
+
+    def _end(self) -> int:
+        fence, self._fence = self._fence, 0
+        self._arrays = {}
+        self._small = {}
+        self._state._remote.lock.release()
+        return fence
 
     def _require(self) -> None:
         if not self._fence:
@@ -352,6 +368,7 @@ class Remote:
         self.dtype = np.dtype(about.dtype)
         self.groups = (int(about.num_temperature_groups), int(about.num_energy_groups))
         self._cache: dict[str, tuple[int, npt.NDArray[Any]]] = {}
+        self.lock = state.session._write_lock(about.uuid.bytes)
 
     def fetch(self, name: str) -> npt.NDArray[Any]:
         """The newest commit's array, read-only; over the wire only if the version moved."""

@@ -34,6 +34,7 @@ from ._errors import (
 from ._protocol import InfoResult, StateDescribeResult, StatsResult
 from ._transport import ConnectionLost, Security, Transport, ZmqTransport
 from ._version import __version__
+from ._locks import WriteLock
 
 if TYPE_CHECKING:
     from ._state import State
@@ -115,7 +116,10 @@ class Session:
         self._link: _Link | None = None
         self._closed = False
         self._forgotten: collections.deque[bytes] = collections.deque()
+        self._handles: collections.Counter[bytes] = collections.Counter()
+        self._handles_lock = threading.Lock()
         self._plain: dict[str, _wire.Request] = {}
+        self._write_locks: weakref.WeakValueDictionary[bytes, WriteLock] = weakref.WeakValueDictionary()
         self._commands = _protocol.Commands(self._call)
         _sessions.add(self)
         self._connect(None)
@@ -279,12 +283,17 @@ class Session:
                 if waiting is not None:
                     waiting.close()
             break
-        if message["ok"]:
-            result: dict[str, Any] = message["result"]
-            if result:
-                _wire.attach_arrays(result, parts, link.door.result if link.door is not None else None)
-            return result
-        raise from_reply(message["error"], command, message["id"])
+        if not message["ok"]:
+            error = from_reply(message["error"], command, message["id"])
+            if isinstance(error, NotAuthorizedError) and " before hello" in error.message and command != "hello":
+                # The session ended at the daemon (it was silent for too long, or evicted); nothing was executed.
+                self._connect(link)
+                return self._call(command, args, timeout)
+            raise error
+        result: dict[str, Any] = message["result"]
+        if result:
+            _wire.attach_arrays(result, parts, link.door.result if link.door is not None else None)
+        return result
 
     def _hello(self) -> dict[str, Any]:
         link = self._link
@@ -300,25 +309,40 @@ class Session:
         assert link.door is not None
         return link.door
 
+    def _write_lock(self, identity: bytes) -> WriteLock:
+        """The lock of a remote State, the same for every handle of it in this session."""
+        with self._lock:
+            return self._write_locks.setdefault(identity, WriteLock())
+
+    def _open_handle(self, state: str | builtins.bytes | uuid.UUID) -> StateDescribeResult:
+        """A handle on a State for a remote session. The daemon counts one per session, so they are counted here."""
+        with self._handles_lock:
+            about = self._commands.state_open(state).state
+            self._handles[about.uuid.bytes] += 1
+        return about
+
     def _forget(self, identity: bytes) -> None:
-        """Give the handle of a State back at the next call; safe in a finalizer."""
+        """Give a handle of a State back at the next call; safe in a finalizer."""
         if not self._closed:
             self._forgotten.append(identity)
 
     def _release_forgotten(self) -> None:
-        while self._forgotten:
-            try:
+        if not self._handles_lock.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            while self._forgotten:
                 identity = self._forgotten.popleft()
-            except IndexError:
-                return
-            link = self._link
-            if link is None:
-                self._forgotten.clear()
-                return
-            try:
-                link.transport.roundtrip(_wire.encode("state.close", {"state": identity}), self.timeout)
-            except ConnectionLost:
-                return  # the handles went with the connection
+                self._handles[identity] -= 1
+                if self._handles[identity] > 0:
+                    continue
+                del self._handles[identity]
+                link = self._link
+                if link is not None:
+                    link.transport.roundtrip(_wire.encode("state.close", {"state": identity}), self.timeout)
+        except (ConnectionLost, GromosError):
+            pass  # the handles went with the connection
+        finally:
+            self._handles_lock.release()
 
     # --- connecting ----------------------------------------------------------------------------------------------
 
@@ -458,6 +482,9 @@ class Session:
         self._lock = threading.Lock()
         link, self._link = self._link, None
         self._forgotten = collections.deque()
+        self._handles = collections.Counter()
+        self._handles_lock = threading.Lock()
+        self._write_locks = weakref.WeakValueDictionary()
         if link is not None:
             _inherited.append(link)
             if isinstance(link.transport, ZmqTransport):

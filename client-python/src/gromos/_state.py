@@ -25,6 +25,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._frames import (
+    NAMES,
     AnyEdit,
     AnyFrame,
     Edit,
@@ -132,7 +133,7 @@ class State(_ext.StateBase, Compute):
         if session.local:
             self._open_local(session, state)
         else:
-            self._open(session, session.commands.state_open(state).state)
+            self._take_up(session, session._open_handle(state))
         return self
 
     @classmethod
@@ -147,6 +148,10 @@ class State(_ext.StateBase, Compute):
         if session.local:
             self._open_local(session, about.uuid)
             return
+        session._handles[about.uuid.bytes] += 1
+        self._take_up(session, about)
+
+    def _take_up(self, session: Session, about: StateDescribeResult) -> None:
         self._session = session
         self._uuid = about.uuid
         self._name = about.name
@@ -408,10 +413,7 @@ class State(_ext.StateBase, Compute):
     def _set_array(self, which: int, array: npt.ArrayLike, publish: bool, timeout: float | None) -> None:
         mapping = self._mapping
         if mapping is None:
-            name = ("positions", "velocities", "forces", "masses")[which]
-            data = {name: self._remote_of().checked(which, array)}
-            limit = 86400.0 if timeout is None else timeout
-            self._commands.state_set(self._uuid, **data, publish=publish, timeout=limit)  # type: ignore[arg-type]
+            self._set_remote(which, array, publish, timeout)
             return
         try:
             mapping.set_array(which, array, publish, timeout)
@@ -423,6 +425,18 @@ class State(_ext.StateBase, Compute):
             if mapping.deleted:
                 raise self._gone() from None
             raise
+
+    def _set_remote(self, which: int, array: npt.ArrayLike, publish: bool, timeout: float | None) -> None:
+        remote = self._remote_of()
+        if remote.lock.held_here() and remote.lock.edit is not None:
+            remote.lock.edit.set_array(which, array)
+            return
+        data: dict[str, Any] = {NAMES[which]: remote.checked(which, array)}
+        remote.lock.acquire(timeout)
+        try:
+            self._commands.state_set(self._uuid, **data, publish=publish, timeout=86400.0 if timeout is None else timeout)
+        finally:
+            remote.lock.release()
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -596,10 +610,18 @@ class State(_ext.StateBase, Compute):
     def _commands(self) -> Commands:
         if self._closed:
             raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+        return Commands(self._call)
+
+    def _call(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
         mapping = self._mapping
         if mapping is not None and mapping.deleted:
             raise self._gone()
-        return self._session.commands
+        try:
+            return self._session._call(command, args)
+        except NotFoundError as error:
+            if str(self._uuid) in error.message:
+                raise self._gone() from None
+            raise
 
     def _gone(self) -> StateDeletedError:
         return StateDeletedError(f"the State {self._label()} was deleted; arrays over it stay valid and do not move any more")
@@ -648,7 +670,7 @@ class State(_ext.StateBase, Compute):
 
     def _remote_array(self, which: int, mode: str) -> FloatArray:
         remote = self._remote_of()
-        name = ("positions", "velocities", "forces", "masses", "energies")[which]
+        name = NAMES[which]
         if mode == "r":
             return remote.fetch(name)
         if mode == "c":
