@@ -103,6 +103,8 @@ void gd_edit_commit(struct gd_service *service, struct gd_state *state, int fram
     publish->state = state;
     publish->done = done;
     publish->version = gd_state_version(state) + 1;
+    if (atomic_load(&gd_state_header(state)->dirty_mask) & GD_ARRAY_BIT(GD_MASSES))
+        state->masses_set = 1; /* a hint of the client's, for state.describe only */
     gd_state_ref(state);
     if (!frame || !open_slot(state, &publish->ticket)) {
         finish(publish);
