@@ -515,11 +515,11 @@ PyTypeObject gromos_vec3_type = {
 
 int gromos_add_vec3(PyObject *module)
 {
-    if (gromos_vec3_type.tp_dict == NULL) {
-        PyObject *names = Py_BuildValue("(sss)", "x", "y", "z");
-        gromos_vec3_type.tp_dict = names == NULL ? NULL : Py_BuildValue("{sN}", "__match_args__", names);
-        if (gromos_vec3_type.tp_dict == NULL)
-            return -1;
-    }
-    return PyModule_AddType(module, &gromos_vec3_type);
+    if (PyType_Ready(&gromos_vec3_type) < 0)
+        return -1;
+    PyObject *names = Py_BuildValue("(sss)", "x", "y", "z"); /* for `case Vec3(x, y, z)` */
+    int failed = names == NULL || PyDict_SetItemString(gromos_vec3_type.tp_dict, "__match_args__", names) < 0;
+    Py_XDECREF(names);
+    PyType_Modified(&gromos_vec3_type);
+    return failed ? -1 : PyModule_AddType(module, &gromos_vec3_type);
 }
