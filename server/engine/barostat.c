@@ -3,19 +3,30 @@
 #include "core/box.h"
 #include "engine/md_internal.h"
 
+/* A truncated octahedron's tensors are reported in the frame of its triclinic cell, as GROMOS computes and writes them. */
+static void report(const struct gd_md *md, double factor, const gd_mat3 from, gd_mat3 to)
+{
+    const gd_vec3 *axis = md->pbc.axis;
+    int turn = md->pbc.kind == GD_BOX_TRUNCATED_OCTAHEDRON;
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++) {
+            double turned[3];
+            gd_mat3_mul_vec(from, axis[b], turned);
+            to[a][b] = factor * (turn ? gd_vec3_dot(axis[a], turned) : from[a][b]);
+        }
+}
+
 void gd_pressure_compute(struct gd_md *md)
 {
-    for (int a = 0; a < 3; a++)
-        for (int b = 0; b < 3; b++)
-            md->report_virial[a][b] = -0.5 * md->virial[a][b];
     double volume = gd_box_volume(&md->old_box);
-    if (md->par.pressure.couple == GD_PRESSURE_OFF || volume == 0.0) {
-        gd_mat3_zero(md->pressure);
-        return;
-    }
-    for (int a = 0; a < 3; a++)
-        for (int b = 0; b < 3; b++)
-            md->pressure[a][b] = (md->kinetic_tensor[a][b] + 0.5 * md->virial[a][b]) * (2.0 / volume);
+    gd_mat3_zero(md->pressure);
+    if (md->par.pressure.couple != GD_PRESSURE_OFF && volume > 0.0)
+        for (int a = 0; a < 3; a++)
+            for (int b = 0; b < 3; b++)
+                md->pressure[a][b] = (md->kinetic_tensor[a][b] + 0.5 * md->virial[a][b]) * (2.0 / volume);
+    report(md, -0.5, (const gd_vec3 *)md->virial, md->report_virial);
+    report(md, 1.0, (const gd_vec3 *)md->kinetic_tensor, md->report_kinetic);
+    report(md, 1.0, (const gd_vec3 *)md->pressure, md->report_pressure);
 }
 
 /* mu of one pressure difference. */

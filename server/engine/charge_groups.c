@@ -34,14 +34,17 @@ void gd_charge_groups_gather(struct gd_md *md)
 }
 
 /* Moves every group so that its place is the image nearest to `middle`. */
-static void put_around(const struct gd_md *md, const double middle[3], gd_vec3 *pos, int32_t (*shift)[3])
+static void put_around(const struct gd_md *md, const double middle[3], int by_first_atom, gd_vec3 *pos, int32_t (*shift)[3])
 {
     if (md->pbc.kind == GD_BOX_VACUUM)
         return;
     for (size_t g = 0; g < md->top->num_charge_groups; g++) {
         int32_t first = md->top->charge_group_start[g], last = md->top->charge_group_start[g + 1];
         double centre[3], inside[3], move[3];
-        gd_charge_group_centre(md, g, (const gd_vec3 *)pos, centre);
+        if (by_first_atom)
+            gd_vec3_copy(centre, pos[first]);
+        else
+            gd_charge_group_centre(md, g, (const gd_vec3 *)pos, centre);
         gd_nearest_image(&md->pbc, centre, middle, inside);
         for (int d = 0; d < 3; d++)
             move[d] = inside[d] + middle[d] - centre[d];
@@ -61,7 +64,7 @@ static void put_around(const struct gd_md *md, const double middle[3], gd_vec3 *
 void gd_charge_groups_put_into_box(struct gd_md *md)
 {
     static const double origin[3] = {0.0, 0.0, 0.0};
-    put_around(md, origin, md->pos, md->lattice_shift);
+    put_around(md, origin, 0, md->pos, md->lattice_shift);
 }
 
 void gd_charge_groups_wrap(const struct gd_md *md, gd_vec3 *pos)
@@ -69,5 +72,5 @@ void gd_charge_groups_wrap(const struct gd_md *md, gd_vec3 *pos)
     double middle[3];
     for (int d = 0; d < 3; d++)
         middle[d] = 0.5 * (md->pbc.edge[0][d] + md->pbc.edge[1][d] + md->pbc.edge[2][d]);
-    put_around(md, middle, pos, NULL);
+    put_around(md, middle, 1, pos, NULL);
 }

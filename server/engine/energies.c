@@ -161,8 +161,8 @@ void gd_md_energy_vector(const struct gd_md *md, double *out)
     out[GD_ENERGY_VOLUME] = gd_box_volume(&md->old_box);
     out[GD_ENERGY_MASS] = md->total_mass;
     memcpy(out + GD_ENERGY_VIRIAL_TENSOR, md->report_virial, sizeof md->report_virial);
-    memcpy(out + GD_ENERGY_KINETIC_TENSOR, md->kinetic_tensor, sizeof md->kinetic_tensor);
-    memcpy(out + GD_ENERGY_PRESSURE_TENSOR, md->pressure, sizeof md->pressure);
+    memcpy(out + GD_ENERGY_KINETIC_TENSOR, md->report_kinetic, sizeof md->report_kinetic);
+    memcpy(out + GD_ENERGY_PRESSURE_TENSOR, md->report_pressure, sizeof md->report_pressure);
     copy_baths(md, out);
     copy_groups(md, out);
 }

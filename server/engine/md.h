@@ -90,6 +90,7 @@ size_t gd_md_num_baths(const struct gd_md *md);
 const struct gd_md_bath *gd_md_bath(const struct gd_md *md, size_t index);
 double gd_md_bath_temperature(const struct gd_md *md, size_t index, int part); /* part 0 all, 1 centres of mass, 2 rest */
 double gd_md_volume(const struct gd_md *md);                        /* nm^3, of the last step's box */
+/* Tensors; of a truncated octahedron in the frame of its triclinic cell (a along x, b in the xy plane), as GROMOS has them. */
 const double (*gd_md_pressure(const struct gd_md *md))[3];          /* 3x3, kJ mol^-1 nm^-3 */
 const double (*gd_md_virial(const struct gd_md *md))[3];            /* 3x3, -1/2 sum r x f, kJ/mol */
 const double (*gd_md_kinetic_tensor(const struct gd_md *md))[3];    /* 3x3, kJ/mol */

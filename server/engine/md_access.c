@@ -94,7 +94,7 @@ double gd_md_volume(const struct gd_md *md)
 
 const double (*gd_md_pressure(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->pressure;
+    return (const double (*)[3])md->report_pressure;
 }
 
 const double (*gd_md_virial(const struct gd_md *md))[3]
@@ -104,7 +104,7 @@ const double (*gd_md_virial(const struct gd_md *md))[3]
 
 const double (*gd_md_kinetic_tensor(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->kinetic_tensor;
+    return (const double (*)[3])md->report_kinetic;
 }
 
 double gd_md_mass(const struct gd_md *md)

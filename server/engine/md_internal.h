@@ -61,7 +61,7 @@ struct gd_md {
     double *energy_numbers; /* storage of the arrays in energies */
     size_t num_energy_numbers;
     gd_mat3 virial, kinetic_tensor, pressure;
-    gd_mat3 report_virial; /* -1/2 virial */
+    gd_mat3 report_virial, report_kinetic, report_pressure; /* -1/2 virial; all in the frame that is reported */
 
     int coupled; /* any bath was coupled at the start */
     size_t num_baths;
@@ -121,7 +121,8 @@ int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err); /* after loading
 void gd_charge_groups_gather(struct gd_md *md);
 /* Around the origin, as GROMOS computes; shifts are counted. */
 void gd_charge_groups_put_into_box(struct gd_md *md);
-/* A copy of the positions into the box whose corner is the origin, as GROMOS writes them. */
+/* A copy of the positions into the box whose corner is the origin, as GROMOS writes
+ * them: groups by their first atoms. */
 void gd_charge_groups_wrap(const struct gd_md *md, gd_vec3 *pos);
 void gd_charge_group_centre(const struct gd_md *md, size_t group, const gd_vec3 *pos, double centre[3]);
 

@@ -45,6 +45,8 @@ static void visit_fields(struct gd_md *md, gd_state_visitor *visit, void *contex
     visit(context, md->energy_numbers, md->num_energy_numbers * sizeof(double));
     visit(context, md->virial, sizeof md->virial);
     visit(context, md->report_virial, sizeof md->report_virial);
+    visit(context, md->report_kinetic, sizeof md->report_kinetic);
+    visit(context, md->report_pressure, sizeof md->report_pressure);
     visit(context, md->kinetic_tensor, sizeof md->kinetic_tensor);
     visit(context, md->pressure, sizeof md->pressure);
     visit(context, md->bath, md->num_baths * sizeof *md->bath);

@@ -25,7 +25,7 @@ void gd_cell_grid_destroy(struct gd_cell_grid *grid)
 
 static int choose_cells(struct gd_cell_grid *grid, const struct gd_periodicity *pbc, double cutoff)
 {
-    if (pbc->kind != GD_BOX_RECTANGULAR && pbc->kind != GD_BOX_TRICLINIC)
+    if (pbc->kind == GD_BOX_VACUUM)
         return 0;
     grid->num_cells = 1;
     for (int d = 0; d < 3; d++) {

@@ -182,8 +182,7 @@ INLINE void solvent_rows(const struct gd_md *md, const struct gd_nonbonded_threa
     switch (md->pbc.kind) {                                                           \
     case GD_BOX_VACUUM: call(GD_BOX_VACUUM); break;                                   \
     case GD_BOX_RECTANGULAR: call(GD_BOX_RECTANGULAR); break;                         \
-    case GD_BOX_TRICLINIC: call(GD_BOX_TRICLINIC); break;                             \
-    default: call(GD_BOX_TRUNCATED_OCTAHEDRON); break;                                \
+    default: call(GD_BOX_TRICLINIC); break;                                           \
     }
 
 void gd_inner_atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread *th, const struct gd_pair_rows *rows,

@@ -130,8 +130,7 @@ static void scan_range(const struct gd_md *md, const double point[3], size_t fro
     switch (md->pbc.kind) {
     case GD_BOX_VACUUM: scan(md, GD_BOX_VACUUM, point, from, to, th, found); return;
     case GD_BOX_RECTANGULAR: scan(md, GD_BOX_RECTANGULAR, point, from, to, th, found); return;
-    case GD_BOX_TRICLINIC: scan(md, GD_BOX_TRICLINIC, point, from, to, th, found); return;
-    default: scan(md, GD_BOX_TRUNCATED_OCTAHEDRON, point, from, to, th, found); return;
+    default: scan(md, GD_BOX_TRICLINIC, point, from, to, th, found); return;
     }
 }
 
