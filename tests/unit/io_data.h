@@ -1,11 +1,12 @@
-/* Where the small example files of the io tests lie (tests/unit/data), wherever the test program was started, and a
+/* Where the small example files of the io tests lie (tests/unit/data), and a
  * scratch folder. */
 #ifndef GD_TESTS_IO_DATA_H
 #define GD_TESTS_IO_DATA_H
 
 #include <stddef.h>
 
-/* Path of an example file; static storage, overwritten by the next call. */
+/* Path of an example file; static storage, overwritten by the next call. It follows from where this was compiled: the test
+ * program is started where it was built. */
 const char *io_data_path(const char *name);
 
 /* The whole file, terminated; to be freed. Ends the test when it cannot be read. */
