@@ -5,7 +5,7 @@
 #include <float.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && (!defined(__clang__) || __clang_major__ >= 14) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GLIBC__) && (!defined(__clang__) || __clang_major__ >= 14) && !defined(__SANITIZE_ADDRESS__)
 #ifdef __clang__
 #define VARIANTS __attribute__((target_clones("avx2", "default")))
 #else

@@ -150,15 +150,15 @@ static void state_dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"positions", FAST(state_positions),
-     "positions(mode=\"r\")\n--\n\nPositions, shape (n, 3), nm.\n\n"
+     "positions($self, /, mode='r')\n--\n\nPositions, shape (n, 3), nm.\n\n"
      "mode \"r\": the live memory, read-only, the same for every process on the node. \"c\": a private copy-on-write view.\n"
      "\"r+\": the live memory, writable, inside an edit of this thread; private after its end."},
-    {"velocities", FAST(state_velocities), "velocities(mode=\"r\")\n--\n\nVelocities, shape (n, 3), nm/ps. Modes as of positions()."},
-    {"forces", FAST(state_forces), "forces(mode=\"r\")\n--\n\nForces, shape (n, 3), kJ/(mol nm). Modes as of positions()."},
-    {"masses", FAST(state_masses), "masses(mode=\"r\")\n--\n\nMasses, shape (n,), u. Modes as of positions()."},
-    {"num_atoms", state_num_atoms, METH_NOARGS, "num_atoms()\n--\n\nNumber of atoms."},
+    {"velocities", FAST(state_velocities), "velocities($self, /, mode='r')\n--\n\nVelocities, shape (n, 3), nm/ps. Modes as of positions()."},
+    {"forces", FAST(state_forces), "forces($self, /, mode='r')\n--\n\nForces, shape (n, 3), kJ/(mol nm). Modes as of positions()."},
+    {"masses", FAST(state_masses), "masses($self, /, mode='r')\n--\n\nMasses, shape (n,), u. Modes as of positions()."},
+    {"num_atoms", state_num_atoms, METH_NOARGS, "num_atoms($self, /)\n--\n\nNumber of atoms."},
     {"edit", FAST(state_edit),
-     "edit(timeout=30.0, publish=True)\n--\n\nThe exclusive right to change the State, as a context manager. Leaving the block makes the changes one\n"
+     "edit($self, /, timeout=30.0, publish=True)\n--\n\nThe exclusive right to change the State, as a context manager. Leaving the block makes the changes one\n"
      "step; leaving it by an exception undoes them. Raises LeaseTimeoutError when somebody else edits for the whole timeout (seconds; None: for ever)."},
     {"_bind", state_bind, METH_O, "Answer from this Mapping; None: ask the Python class."},
     {NULL, NULL, 0, NULL},

@@ -71,12 +71,15 @@ static int check_array(PyArrayObject *array, const char *what, int rows)
 
 int gromos_floats_from(PyObject *object, const char *what, int rows, float *out)
 {
-    if (PyArray_CheckExact(object) && rows == 1) { /* the usual case, without a temporary */
+    if (PyArray_CheckExact(object) && rows == 1) { /* the usual cases, without a temporary */
         PyArrayObject *array = (PyArrayObject *)object;
-        if (PyArray_TYPE(array) == NPY_FLOAT32 && PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == 3 &&
+        int type = PyArray_TYPE(array);
+        if ((type == NPY_FLOAT32 || type == NPY_FLOAT64) && PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == 3 &&
             PyArray_ISALIGNED(array) && PyArray_ISNOTSWAPPED(array)) {
-            for (int i = 0; i < 3; i++)
-                out[i] = *(const float *)PyArray_GETPTR1(array, i);
+            for (int i = 0; i < 3; i++) {
+                const void *item = PyArray_GETPTR1(array, i);
+                out[i] = type == NPY_FLOAT32 ? *(const float *)item : (float)*(const double *)item;
+            }
             return 0;
         }
     }

@@ -173,6 +173,7 @@ def configure(
     """Set what the extension makes: the exception for (code, text); the classes of edits and frames (subclasses of
     Edit and Frame whose __init__ is not called). A keyword left out stays as it is; None puts the default back."""
 
+@final
 class Door:
     """A connection to the daemon's door. The first thing it does is HELLO; then the control block is mapped."""
 
@@ -197,6 +198,9 @@ class Door:
     def pins(self) -> int:
         """Frames held by this process through this door."""
     @property
+    def pin_retries(self) -> int:
+        """Pins that came too late for their slot and were taken again."""
+    @property
     def closed(self) -> bool:
         """True after close(), after a fork (in the child) and when the daemon hung up."""
     def open(self, name: str | None = None, uuid: bytes | None = None, flags: int = 1, generation: int = 0) -> Mapping:
@@ -207,6 +211,7 @@ class Door:
         """Idempotent. Arrays stay valid. While frames are held or an edit is open the socket stays until they end, so that what
         they show does not change; nothing new can be asked for."""
 
+@final
 class Result:
     """A large result: a read-only buffer over its segment; lives as long as anything exports it.
     np.frombuffer(result, dtype, count, offset)."""
@@ -216,6 +221,7 @@ class Result:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+@final
 class Mapping:
     """One generation of one State mapped into this process. Made by Door.open."""
 
