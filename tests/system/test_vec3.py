@@ -11,6 +11,7 @@ import gc
 import inspect
 import io
 import math
+import os
 import pickle
 import random
 import subprocess
@@ -450,7 +451,53 @@ def test_under_pythons_debug_allocator():
     subprocess.run([sys.executable, "-X", "dev", "-c", code], check=True, timeout=60, env={"PYTHONMALLOC": "debug", "PATH": "/usr/bin:/bin"})
 
 
-# --- documentation
+# --- types and documentation
+
+TYPES = """
+from collections.abc import Hashable
+from typing import Any, assert_type
+import numpy as np
+import numpy.typing as npt
+from gromos import Box, BoxDimensions, BoxKind, Energy, Mat3, Vec3
+
+a, b, m, s = Vec3(1, 2.0, np.float32(3)), Vec3.from_numpy([1, 2, 3]), Mat3.identity(), 2.0
+points = np.zeros((4, 3), np.float32)
+assert_type(a + b, Vec3)
+assert_type(a * s, Vec3)
+assert_type(s * a, Vec3)
+assert_type(3 * a, Vec3)
+assert_type(-(a / 2), Vec3)
+assert_type(a.dot(b), float)
+assert_type(a[0], float)
+assert_type(a[:2], tuple[float, ...])
+assert_type([x for x in a], list[float])
+assert_type(a.to_numpy(), npt.NDArray[np.float32])
+assert_type(a + points, npt.NDArray[Any])
+assert_type(m @ a, Vec3)
+assert_type(m @ m, Mat3)
+assert_type(m[0], Vec3)
+assert_type(m[0, 1], float)
+assert_type(Box.rectangular(1, 2, 3).dimensions(), BoxDimensions)
+assert_type(Box.triclinic(m).kind, BoxKind)
+assert_type(Energy(1, 1).kinetic, float)
+assert_type(Energy(1, 1).pair_lj, npt.NDArray[np.float64])
+np.asarray(a)
+np.asarray(m)
+key: Hashable = (a, m)
+a * b  # type: ignore[operator]
+a.x = 1.0  # type: ignore[misc]
+a + 1  # type: ignore[operator]
+"""
+
+
+@pytest.mark.timeout(240)  # mypy reads NumPy's stubs first
+def test_types(tmp_path):
+    snippet = tmp_path / "snippet.py"
+    snippet.write_text(TYPES)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-version", "3.11", "--config-file", os.devnull, str(snippet)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+
 
 
 def test_documented():
