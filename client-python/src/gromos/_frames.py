@@ -88,7 +88,7 @@ class Edit(_ext.Edit):
         self.set_array(_ext.FORCES, forces)
 
     def set_masses(self, masses: npt.ArrayLike) -> None:
-        self.set_array(_ext.MASSES, masses)
+        self.set_array(_ext.MASSES, checked_masses(masses, self.num_atoms()))
 
 
 class RemoteFrame:
@@ -191,6 +191,15 @@ def checked_array(name: str, value: npt.ArrayLike, shape: tuple[int, ...], dtype
     return np.ascontiguousarray(result)
 
 
+def checked_masses(masses: npt.ArrayLike, num_atoms: int) -> npt.NDArray[np.float64]:
+    """checked_array for masses, which are above zero."""
+    array = checked_array("masses", masses, (num_atoms,), np.dtype(np.float64))
+    if not (array > 0).all():
+        where = int(np.flatnonzero(array <= 0)[0])
+        raise InvalidArgumentError(f"'masses' holds {array[where]:g} for atom {where}; every mass must be above zero")
+    return array
+
+
 class RemoteEdit:
     """An edit of a State at another machine: buffered here, sent as one commit when the block ends.
 
@@ -259,23 +268,29 @@ class RemoteEdit:
             self.rollback()
             raise
         fence = self._end()
-        if not changes:
-            state._commands.state_release(state._uuid, fence=fence)
-            return
-        done = state._commands.state_set(state._uuid, **changes, publish=self._publish, fence=fence, timeout=self._timeout)
-        self._version = done.version
+        try:
+            if not changes:
+                state._commands.state_release(state._uuid, fence=fence)
+                return
+            done = state._commands.state_set(state._uuid, **changes, publish=self._publish, fence=fence, timeout=self._timeout)
+            self._version = done.version
+        finally:
+            state._remote.lock.release()
 
     def rollback(self) -> None:
         """End the edit without a change."""
         self._require()
         fence = self._end()
-        self._state._commands.state_release(self._state._uuid, fence=fence)
+        try:
+            self._state._commands.state_release(self._state._uuid, fence=fence)
+        finally:
+            self._state._remote.lock.release()
 
     def _end(self) -> int:
         fence, self._fence = self._fence, 0
         self._arrays = {}
         self._small = {}
-        self._state._remote.lock.release()
+        self._state._remote.lock.edit = None
         return fence
 
     def _require(self) -> None:
@@ -397,7 +412,7 @@ class Remote:
         if which < _ext.MASSES:
             return checked_array(NAMES[which], array, (self.num_atoms, 3), self.dtype)
         if which == _ext.MASSES:
-            return checked_array("masses", array, (self.num_atoms,), np.dtype(np.float64))
+            return checked_masses(array, self.num_atoms)
         return checked_array("energies", array, self.fetch("energies").shape, np.dtype(np.float64))
 
 

@@ -37,6 +37,7 @@ from ._frames import (
     Remote,
     RemoteEdit,
     RemoteFrames,
+    checked_masses,
 )
 from ._protocol import Commands, StateDescribeResult
 from ._session import Dtype, Session, _session_for, default_session
@@ -162,10 +163,10 @@ class State(_ext.StateBase, Compute):
         self._finalizer.atexit = False
 
     def _open_local(self, session: Session, state: str | bytes | uuid.UUID) -> None:
-        mapping = _open_mapping(session, state)
+        mapping, name = _open_mapping(session, state)
         self._session = session
         self._uuid = uuid.UUID(bytes=mapping.uuid)
-        self._name = mapping.name
+        self._name = name
         self._num_atoms = mapping.num_atoms
         self._closed = False
         self._bind(mapping)
@@ -365,7 +366,7 @@ class State(_ext.StateBase, Compute):
 
     def set_masses(self, masses: npt.ArrayLike, *, publish: bool = True, timeout: float | None = TIMEOUT) -> None:
         """Replace all masses, (n,) in u and above zero, in one edit; else as `set_positions`."""
-        self._set_array(_ext.MASSES, masses, publish, timeout)
+        self._set_array(_ext.MASSES, checked_masses(masses, self._num_atoms), publish, timeout)
 
     def set(
         self,
@@ -388,11 +389,13 @@ class State(_ext.StateBase, Compute):
         """
         if box is not None and not isinstance(box, Box):
             raise InvalidArgumentError(f"'box' must be a gromos.Box, not {type(box).__name__}")
-        arrays = ((_ext.POSITIONS, positions), (_ext.VELOCITIES, velocities), (_ext.FORCES, forces), (_ext.MASSES, masses))
+        arrays = ((_ext.POSITIONS, positions), (_ext.VELOCITIES, velocities), (_ext.FORCES, forces))
         with self.edit(timeout, publish) as e:
             for which, array in arrays:
                 if array is not None:
                     e.set_array(which, array)
+            if masses is not None:
+                e.set_masses(masses)
             if box is not None:
                 e.box = box
             if step is not None:
@@ -651,7 +654,7 @@ class State(_ext.StateBase, Compute):
         if old.deleted:
             raise self._gone()
         try:
-            mapping = _open_mapping(self._session, self._uuid)
+            mapping, _ = _open_mapping(self._session, self._uuid)
         except NotFoundError:
             if old.deleted:
                 raise self._gone() from None
@@ -726,28 +729,34 @@ class State(_ext.StateBase, Compute):
         return f"<table><caption>gromos.State</caption>{cells}</table>"
 
 
-def _open_mapping(session: Session, state: str | bytes | uuid.UUID) -> _ext.Mapping:
+def _open_mapping(session: Session, state: str | bytes | uuid.UUID) -> tuple[_ext.Mapping, str]:
+    """A mapping through the session's door, and the State's name."""
     identity = _wire.state("state", state)
     broken = None
     while True:
         door = session._door(broken)
         try:
-            if isinstance(identity, bytes):
-                return door.open(uuid=identity)
-            try:
-                return door.open(name=identity)
-            except NotFoundError:
+            if isinstance(identity, str):
                 try:
-                    parsed = uuid.UUID(identity)
-                except ValueError:
-                    parsed = None
-                if parsed is None:
-                    raise
-                return door.open(uuid=parsed.bytes)
+                    # A mapping of this process may know the State by an older name.
+                    return door.open(name=identity), identity
+                except NotFoundError:
+                    parsed = _parse_uuid(identity)
+                    if parsed is None:
+                        raise
+            mapping = door.open(uuid=parsed if isinstance(identity, str) else identity)
+            return mapping, mapping.name
         except NoDaemonError:
             if broken is not None:
                 raise
             broken = door
+
+
+def _parse_uuid(text: str) -> bytes | None:
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        return None
 
 
 def _dtype_name(dtype: Any) -> str:
