@@ -51,24 +51,37 @@ static void scale_diagonal(struct gd_md *md, const double mu[3])
         }
 }
 
-/* One factor per axis; axes with the same positive number share the mean of their pressures, 0 is left alone. */
-static void scale_semianisotropic(struct gd_md *md, double mu[3])
+static double pair_scale(const struct gd_md *md, int a, int b)
 {
-    const int32_t *semi = md->par.pressure.semi;
-    for (int d = 0; d < 3; d++) {
-        double difference = 0.0;
-        int members = 0;
-        for (int k = 0; k < 3; k++)
-            if (semi[k] == semi[d]) {
-                difference += md->par.pressure.reference[k][k] - md->pressure[k][k];
-                members++;
-            }
-        mu[d] = semi[d] < 1 ? 1.0 : scale_of(md, difference / members);
+    return scale_of(md, (md->par.pressure.reference[a][a] + md->par.pressure.reference[b][b] - md->pressure[a][a] -
+                         md->pressure[b][b]) / 2.0);
+}
+
+/* One factor per axis; axes with the same positive number share the mean of two pressures, 0 is left alone. With three equal
+ * numbers the later pairs (x, z) and (y, z) win, as in the original. */
+static void scale_semianisotropic(const struct gd_md *md, const int32_t semi[3], double mu[3])
+{
+    for (int d = 0; d < 3; d++)
+        mu[d] = semi[d] < 1 ? 1.0 : scale_of(md, md->par.pressure.reference[d][d] - md->pressure[d][d]);
+    static const int pair[3][2] = {{0, 1}, {0, 2}, {1, 2}};
+    for (int k = 0; k < 3; k++) {
+        int a = pair[k][0], b = pair[k][1];
+        if (semi[a] > 0 && semi[a] == semi[b])
+            mu[a] = mu[b] = pair_scale(md, a, b);
     }
 }
 
+static void scale_transposed(const gd_mat3 mu, double x[3])
+{
+    double r[3];
+    for (int d = 0; d < 3; d++)
+        r[d] = mu[0][d] * x[0] + mu[1][d] * x[1] + mu[2][d] * x[2];
+    gd_vec3_copy(x, r);
+}
+
 /* Box and positions by the triangular matrix: mu_ij = delta_ij - comp dt / (3 tau) (P0_ij - P_ij), the lower triangle
- * folded into the upper so that the cell does not turn. */
+ * folded into the upper so that the cell does not turn. Edges mix with edges, components with components, as in the
+ * reference. */
 static void scale_full(struct gd_md *md)
 {
     gd_mat3 mu;
@@ -81,14 +94,17 @@ static void scale_full(struct gd_md *md)
             mu[a][b] += mu[b][a];
             mu[b][a] = 0.0;
         }
+    gd_mat3 edge;
+    memcpy(edge, md->box.vectors, sizeof edge);
     for (int e = 0; e < 3; e++)
-        gd_mat3_mul_vec(mu, md->box.vectors[e], md->box.vectors[e]);
+        for (int d = 0; d < 3; d++)
+            md->box.vectors[e][d] = mu[0][e] * edge[0][d] + mu[1][e] * edge[1][d] + mu[2][e] * edge[2][d];
     int scale_reference = md->par.position_restraint.ntpor != 0 && md->par.position_restraint.ntpors != 0 &&
                           md->reference_position != NULL;
     for (size_t i = 0; i < md->n; i++) {
-        gd_mat3_mul_vec(mu, md->pos[i], md->pos[i]);
+        scale_transposed((const gd_vec3 *)mu, md->pos[i]);
         if (scale_reference)
-            gd_mat3_mul_vec(mu, md->reference_position[i], md->reference_position[i]);
+            scale_transposed((const gd_vec3 *)mu, md->reference_position[i]);
     }
 }
 
@@ -110,10 +126,15 @@ int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
         scale_diagonal(md, mu);
         break;
     case GD_SCALE_SEMIANISO:
-        scale_semianisotropic(md, mu);
+        scale_semianisotropic(md, md->par.pressure.semi, mu);
         scale_diagonal(md, mu);
         break;
-    case GD_SCALE_FULL: scale_full(md); break;
+    case GD_SCALE_FULL:
+        /* The reference lets a diagonal scaling with the default SEMI follow the full one; its numbers include it. */
+        scale_full(md);
+        scale_semianisotropic(md, (const int32_t[3]){1, 1, 1}, mu);
+        scale_diagonal(md, mu);
+        break;
     }
     gd_periodicity_set(&md->pbc, &md->box);
     if (gd_box_half_width(&md->box) < md->par.pairlist.rcutl)
