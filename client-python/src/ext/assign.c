@@ -16,7 +16,7 @@ void gd_copy_bytes(void *out, const void *in, size_t bytes)
         return;
     }
     Py_BEGIN_ALLOW_THREADS
-    memcpy(out, in, bytes);
+    gd_copy_long(out, in, bytes);
     Py_END_ALLOW_THREADS
 }
 

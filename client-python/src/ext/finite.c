@@ -1,9 +1,12 @@
-/* Loops over numbers: is every one finite, and conversion between the two precisions. Plain C that the compiler vectorises; on x86-64 it
+/* Loops over numbers: is every one finite, conversion between the two precisions, and the copy of long arrays. Plain C that the compiler vectorises; on x86-64 it
  * makes one version for each level of the instruction set and the dynamic linker chooses. */
 #include "mapping.h"
 
 #include <float.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #if defined(__x86_64__) && defined(__GLIBC__) && (!defined(__clang__) || __clang_major__ >= 14) && !defined(__SANITIZE_ADDRESS__)
 #ifdef __clang__
@@ -90,4 +93,24 @@ void gd_convert_f64_f32(float *out, const double *in, size_t count)
 void gd_convert_f32_f64(double *out, const float *in, size_t count)
 {
     widen(out, in, count);
+}
+
+/* Long arrays go past the caches: what does not fit there would only push out the rest and be read once more for each line it
+ * writes. Measured with 12 MB beside other programs: 0.5 to 0.8 ms against 0.5 to 1.3 ms of memcpy. */
+#define STREAM_BYTES ((size_t)6 << 20)
+
+void gd_copy_long(void *out, const void *in, size_t bytes)
+{
+    size_t done = 0;
+#ifdef __SSE2__
+    if (bytes >= STREAM_BYTES && (uintptr_t)out % 64 == 0) {
+        char *to = out;
+        const char *from = in;
+        for (; done + 64 <= bytes; done += 64)
+            for (size_t k = 0; k < 64; k += 16)
+                _mm_stream_si128((__m128i *)(void *)(to + done + k), _mm_loadu_si128((const __m128i *)(const void *)(from + done + k)));
+        _mm_sfence();
+    }
+#endif
+    memcpy((char *)out + done, (const char *)in + done, bytes - done);
 }

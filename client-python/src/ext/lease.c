@@ -63,8 +63,8 @@ static int raise_busy(const struct gd_mapping *mapping)
     return -1;
 }
 
-/* The lock among threads. */
-static int lock_process(struct gd_mapping *mapping, int64_t deadline)
+/* The lock among threads. *deadline is set when there was somebody to wait for. */
+static int lock_process(struct gd_mapping *mapping, int64_t timeout, int64_t *deadline)
 {
     struct gd_waiter waiter = {.thread = PyThread_get_thread_ident()};
     unsigned epoch = gd_fork_epoch;
@@ -73,13 +73,14 @@ static int lock_process(struct gd_mapping *mapping, int64_t deadline)
         mapping->holder = waiter.thread;
         return 0;
     }
+    *deadline = gd_deadline(timeout);
     if (mapping->last != NULL)
         mapping->last->next = &waiter;
     else
         mapping->first = &waiter;
     mapping->last = &waiter;
     for (;;) {
-        int signal = gd_wait_word(&waiter.granted, 0, GD_WAIT_ANY, deadline);
+        int signal = gd_wait_word(&waiter.granted, 0, GD_WAIT_ANY, *deadline);
         if (epoch != gd_fork_epoch) { /* a signal handler forked, and this is the child: the queue was the parent's */
             if (signal == 0)
                 gd_raise(GD_E_NO_DAEMON, "this process was forked while it waited for a lease");
@@ -88,7 +89,7 @@ static int lock_process(struct gd_mapping *mapping, int64_t deadline)
         bool granted = atomic_load(&waiter.granted) != 0;
         if (signal == 0 && granted)
             return 0;
-        if (signal == 0 && (deadline == INT64_MAX || gd_now_ns() < deadline))
+        if (signal == 0 && (*deadline == INT64_MAX || gd_now_ns() < *deadline))
             continue;
         if (granted)
             pass_on(mapping);
@@ -168,6 +169,7 @@ static int wait_in_line(struct gd_mapping *mapping, int64_t deadline)
     }
 }
 
+/* deadline: 0 when the wait has not begun yet. */
 static int take_word(struct gd_mapping *mapping, int64_t timeout, int64_t deadline)
 {
     uint32_t free_word = 0;
@@ -175,6 +177,8 @@ static int take_word(struct gd_mapping *mapping, int64_t timeout, int64_t deadli
         return 0;
     if (timeout == 0)
         return raise_busy(mapping);
+    if (deadline == 0)
+        deadline = gd_deadline(timeout);
     struct gd_door_request request;
     struct gd_door_reply reply;
     gd_door_request_init(&request, GD_DOOR_LEASE, mapping->head.uuid, mapping->head.generation);
@@ -195,8 +199,8 @@ int gd_lease_acquire(struct gd_mapping *mapping, int64_t timeout)
     }
     if (gd_door_require(mapping->door) < 0 || (mapping->write == NULL && gd_mapping_open_write(mapping) < 0))
         return -1;
-    int64_t deadline = gd_deadline(timeout);
-    if (lock_process(mapping, deadline) < 0)
+    int64_t deadline = 0;
+    if (lock_process(mapping, timeout, &deadline) < 0)
         return -1;
     if (mapping->write == NULL || take_word(mapping, timeout, deadline) < 0) {
         if (!PyErr_Occurred())

@@ -240,6 +240,7 @@ int gd_assign(struct gd_mapping *mapping, int which, PyObject *object, bool publ
 bool gd_finite_f32(const float *numbers, size_t count);
 bool gd_finite_f64_as_f32(const double *numbers, size_t count);
 bool gd_finite_f64(const double *numbers, size_t count);
+void gd_copy_long(void *out, const void *in, size_t bytes);
 void gd_convert_f64_f32(float *out, const double *in, size_t count);
 void gd_convert_f32_f64(double *out, const float *in, size_t count);
 
