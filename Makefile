@@ -1,64 +1,162 @@
 # gromosd. `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 #
-#   B=dir      build directory (default build)
-#   CC=clang   compiler
-#   SAN=address,undefined | thread     sanitizers; use another B for each
-#   DEBUG=1    expensive checks (-DGD_DEBUG)
+#   B=dir          build directory (default build)
+#   CC=clang       compiler
+#   SAN=address,undefined | thread     sanitizers; give another B with it
+#   DEBUG=1        expensive checks (-DGD_DEBUG)
+#   PYTHON=python3 interpreter the virtual environment is made from
 
 B ?= build
-CC ?= cc
-PKGS := libuv libzmq msgpack inih
-CPPFLAGS += -Iserver -I. -D_GNU_SOURCE
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+PYTHON ?= python3
 OPT ?= -O3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+# Debian 12 calls msgpack-c's pkg-config file msgpack, later releases msgpack-c.
+MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+PKGS := libuv libzmq $(MSGPACK) inih
+
+CPPFLAGS += -Iserver -I. -D_GNU_SOURCE
+# H5MD trajectories need HDF5; without it everything else is built and those files are refused.
+HDF5 := $(firstword $(foreach p,hdf5-serial hdf5,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
+ifneq ($(HDF5),)
+CPPFLAGS += -DGD_HAVE_HDF5 $(shell pkg-config --cflags $(HDF5))
+HDF5_LIBS := $(shell pkg-config --libs $(HDF5))
+endif
 CFLAGS_ALL := -std=c17 $(OPT) -g -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
   -ffp-contract=off -fno-math-errno -fno-common -fvisibility=hidden -fPIC -pthread -MMD -MP $(CFLAGS)
 ifdef SAN
-CFLAGS_ALL += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+CFLAGS_ALL += -fsanitize=$(SAN) -fno-omit-frame-pointer $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
 LDFLAGS += -fsanitize=$(SAN)
 endif
 ifdef DEBUG
 CPPFLAGS += -DGD_DEBUG
 endif
+LDLIBS_ALL = $(shell pkg-config --libs $(PKGS)) $(HDF5_LIBS) -lz -lm -lpthread $(LDLIBS)
 
 LAYERS := core kernels engine io service
-$(foreach l,$(LAYERS),$(eval SRC_$(l) := $(wildcard server/$(l)/*.c)))
-OBJ = $(patsubst %.c,$(B)/%.o,$(1))
 LIB = $(B)/libgd_$(1).a
+OBJ = $(patsubst %.c,$(B)/%.o,$(1))
+LIBS = $(foreach l,service io engine kernels core,$(call LIB,$(l)))
+LINK = $(CC) $(CFLAGS_ALL) $(LDFLAGS) -rdynamic -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
 
-.PHONY: all
-all: $(B)/gromosd
+.DEFAULT_GOAL := all
+.PHONY: all help
+all: $(B)/gromosd $(VENV)/client.stamp ## build the daemon and the Python package
 
-# x86 kernel variants: each file is compiled for its own instruction set and called only after the CPU was asked.
-# On another architecture the same files compile to nothing.
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+# ---- C ----
+
+# Kernel variants: each file is compiled for its own instruction set and called only after the processor was asked. On
+# other architectures these files compile to nothing.
 ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
 $(B)/%_avx2.o: VARIANT_FLAGS = -mavx2 -mfma
 $(B)/%_avx512.o: VARIANT_FLAGS = -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512
 endif
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c | $(B)/system.stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(VARIANT_FLAGS) -c $< -o $@
 
 define layer_rule
-$(call LIB,$(1)): $(call OBJ,$(SRC_$(1)))
+$(call LIB,$(1)): $(call OBJ,$(wildcard server/$(1)/*.c))
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	ar crs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
 
-LDLIBS_ALL = $(shell pkg-config --libs $(PKGS)) -lz -lm -lpthread $(LDLIBS)
-LIBS = $(foreach l,service io engine kernels core,$(call LIB,$(l)))
-
-GENERATED_FROM := $(wildcard proto/*.toml proto/commands/*.toml proto/*.py)
-
 # The build fails when a generated file is not what proto/ says.
-$(B)/generated.stamp: $(GENERATED_FROM)
-	@mkdir -p $(@D)
-	python3 proto/generate.py --check
+$(B)/generated.stamp: $(wildcard proto/*.toml proto/commands/*.toml proto/*.py) | $(B)/system.stamp
+	$(PYTHON) proto/generate.py --check
 	@touch $@
 
 $(B)/gromosd: $(call OBJ,server/main.c) $(LIBS) | $(B)/generated.stamp
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -rdynamic -o $@ $(call OBJ,server/main.c) -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS_ALL)
+	$(LINK)
+
+.PHONY: generate
+generate: ## write the files generated from proto/
+	$(PYTHON) proto/generate.py
+
+# ---- what the machine must have, and the Python environment ----
+
+$(B)/system.stamp: deploy/install-dependencies.sh
+	@mkdir -p $(@D)
+	sh deploy/install-dependencies.sh $(if $(filter test check bench,$(MAKECMDGOALS)),test,build)
+	@touch $@
+
+.PHONY: setup
+setup: ## install what the tests need (system packages, .venv)
+	sh deploy/install-dependencies.sh test
+	@$(MAKE) --no-print-directory $(VENV)/client.stamp
+
+$(VENV)/requirements.stamp: tests/requirements.txt | $(B)/system.stamp
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+CLIENT_SOURCES := $(wildcard client-python/src/ext/*.[ch] client-python/*.toml client-python/setup.py proto/*.h)
+$(VENV)/client.stamp: $(VENV)/requirements.stamp $(CLIENT_SOURCES)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e client-python
+	@touch $@
+
+# ---- tests ----
+
+UNIT_SOURCES := $(wildcard tests/unit/*.c)
+$(B)/unit_tests: $(call OBJ,$(UNIT_SOURCES)) $(LIBS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcriterion $(LDLIBS_ALL)
+
+$(B)/kernel_check: $(call OBJ,$(wildcard tests/kernels/*.c) tests/bench/bench_kernels.c tests/bench/plain_loops.c) $(call LIB,kernels) $(call LIB,core)
+	$(LINK)
+$(B)/tests/bench/plain_loops.o: VARIANT_FLAGS = $(if $(filter x86_64 aarch64,$(shell uname -m)),-march=native)
+
+$(B)/run_case: $(call OBJ,tests/reference/run_case.c) $(call LIB,engine) $(call LIB,io) $(call LIB,kernels) $(call LIB,core)
+	$(LINK)
+
+# Each fuzz target links a driver: libFuzzer (fuzz_NAME) or the plain replayer over the kept corpus (replay_NAME).
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %_replay.c,$(wildcard tests/fuzz/fuzz_*.c)))
+$(foreach n,$(FUZZ_NAMES),$(B)/replay_$(n)): $(B)/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/fuzz_io_replay.o $(LIBS)
+	$(LINK)
+$(foreach n,$(FUZZ_NAMES),$(B)/fuzz_$(n)): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIBS)
+	$(LINK) -fsanitize=fuzzer
+
+.PHONY: fuzz-binaries replay-binaries
+fuzz-binaries: $(foreach n,$(FUZZ_NAMES),$(B)/fuzz_$(n))
+replay-binaries: $(foreach n,$(FUZZ_NAMES),$(B)/replay_$(n))
+
+-include tests/race/race.mk tests/spin/spin.mk
+
+.PHONY: test check bench validate crash soak lint
+test: all ## set everything up and run every test
+	@$(MAKE) --no-print-directory check
+
+check: all $(B)/run_case ## run every test (everything is set up)
+	$(PY) tests/run.py --build $(B) $(SUITES)
+
+lint: ## layers, generated files, words
+	$(PYTHON) tests/lint.py
+
+bench: all $(B)/kernel_check ## benchmarks against the limit and against what a user would take instead
+	$(PY) tests/bench/run.py --build $(B) $(BENCH)
+
+crash: all ## kill clients and the daemon at random, long form
+	$(PY) tests/crash/crash.py --build $(B) --long
+
+soak: all ## many processes at random for MINUTES (default 5)
+	$(PY) tests/soak/soak.py --build $(B) --minutes $(or $(MINUTES),5)
+
+.PHONY: demo clean install
+demo: all ## the main job on a real system
+	GROMOSD_BINARY=$(abspath $(B))/gromosd $(PY) client-python/examples/demo.py --out demo-output
+
+PREFIX ?= /usr/local
+install: $(B)/gromosd ## the daemon into PREFIX (default /usr/local)
+	install -D -m 755 $(B)/gromosd $(DESTDIR)$(PREFIX)/bin/gromosd
+
+clean: ## remove what was built (.venv stays)
+	rm -rf $(B) demo-output
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
