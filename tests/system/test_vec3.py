@@ -26,6 +26,9 @@ from hypothesis import strategies as st
 import gromos
 from gromos import Mat3, Vec3
 
+# the same examples in every run, and no limit that depends on how busy the machine is
+examples = settings(max_examples=200, derandomize=True, database=None, deadline=None)
+
 float32s = st.floats(width=32)
 finite32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 vectors = st.builds(Vec3, finite32, finite32, finite32)
@@ -168,6 +171,7 @@ def test_repr():
     assert repr(Vec3(1e10, math.inf, math.nan)) == "Vec3(1e+10, inf, nan)"
 
 
+@examples
 @given(vectors)
 def test_repr_reads_back(v):
     assert same_bits(eval(repr(v)), v)
@@ -220,6 +224,7 @@ def test_match():
 # --- arithmetic
 
 
+@examples
 @given(vectors, vectors)
 def test_sums_are_float32_sums(a, b):
     with np.errstate(over="ignore"):
@@ -228,6 +233,7 @@ def test_sums_are_float32_sums(a, b):
     assert same_bits(-a, Vec3.from_numpy(-a.to_numpy())) and +a is a
 
 
+@examples
 @given(vectors, scalars)
 def test_scaling_is_rounded_once(a, s):
     expected = rounded(a.x * s, a.y * s, a.z * s)
@@ -237,6 +243,7 @@ def test_scaling_is_rounded_once(a, s):
         assert same_bits(a / s, rounded(a.x / s, a.y / s, a.z / s))
 
 
+@examples
 @given(vectors, finite32)
 def test_scaling_by_float32_is_numpys(a, s):
     with np.errstate(all="ignore"):
@@ -246,6 +253,7 @@ def test_scaling_by_float32_is_numpys(a, s):
             assert same_bits(a / np.float32(s), Vec3.from_numpy(a.to_numpy() / np.float32(s)))
 
 
+@examples
 @given(vectors, vectors)
 def test_products(a, b):
     assert a.dot(b) == a.x * b.x + a.y * b.y + a.z * b.z
@@ -257,6 +265,7 @@ def test_products(a, b):
     assert same_bits(a.cross(b), expected)
 
 
+@examples
 @given(vectors)
 def test_normalize(a):
     length = a.length()
@@ -409,7 +418,7 @@ def test_more_than_the_free_list_holds():
     assert sys.getallocatedblocks() - before < 400  # at most 256 kept vectors and some of the interpreter's own
 
 
-@settings(max_examples=20)
+@examples
 @given(st.lists(float32s, min_size=30, max_size=30))
 def test_recycled_vectors_hold_their_own_numbers(numbers):
     live = {}
