@@ -93,7 +93,7 @@ os.register_at_fork(after_in_child=_after_fork)
 class Channel:
     """One DEALER connection. Not for two threads at once."""
 
-    __slots__ = ("_monitor", "_recv", "_send", "_socket")
+    __slots__ = ("_gone", "_monitor", "_recv", "_send", "_socket")
 
     def __init__(self, endpoint: str, security: Security | None = None) -> None:
         context = _get_context()
@@ -102,7 +102,9 @@ class Channel:
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.RCVTIMEO, SLICE_MS)
             socket.setsockopt(zmq.RECONNECT_IVL, -1)
-            socket.setsockopt(zmq.IPV6, 1)
+            if "[" in endpoint:
+                # Only for addresses written so: with it on, libzmq keeps a lost IPv4 connection open for sending.
+                socket.setsockopt(zmq.IPV6, 1)
             if endpoint.startswith("tcp:"):
                 # A peer that vanished without a word is noticed after about six seconds.
                 socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
@@ -123,11 +125,14 @@ class Channel:
                 monitor.close(0)
             socket.close(0)
             raise NoDaemonError(f"cannot connect to {endpoint}: {error}") from None
+        self._gone = False
         self._send = socket.send
         self._recv = socket.recv
 
     def send(self, number: int, request: _wire.Request) -> None:
         """Send a request; ConnectionLost(sent=False) if the connection is gone already."""
+        if self._gone:
+            raise ConnectionLost(False)
         try:
             if request.parts:
                 self._socket.send_multipart([request.head(number), *[part.data for part in request.parts]], zmq.DONTWAIT, copy=False)
@@ -144,6 +149,7 @@ class Channel:
                 return _wire.decode(self._recv())
             except zmq.Again:
                 if self._lost():
+                    self._gone = True
                     raise ConnectionLost(True) from None
             if tick is not None:
                 tick()
