@@ -1,0 +1,39 @@
+# Programs that race: under ThreadSanitizer (make race), and the torture test of frames over processes (make torture for the
+# billion words, make torture-short for seconds, make torture-faults for the planted faults it must find).
+# Included by the root Makefile.
+
+RACE_CORE := $(addprefix server/core/,ring.c pins.c frames.c segment.c memory.c lease.c err.c check.c)
+RACE_HEADERS := $(wildcard server/core/*.h) proto/gd_shm.h tests/race/reader.h
+RACE_FLAGS := -std=c17 -g -Wall -Wextra -Wshadow -Wno-format-truncation -pthread $(CPPFLAGS)
+RACE_PROGRAMS := $(addprefix $(B)/race/,race_ring race_lease race_wake)
+
+$(B)/race/race_%: tests/race/race_%.c $(RACE_CORE) $(RACE_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(RACE_FLAGS) -O1 -fsanitize=thread $< $(RACE_CORE) -o $@
+
+# Address space randomisation of newer kernels leaves older sanitizers no room; setarch turns it off for the one process.
+.PHONY: race
+race: $(RACE_PROGRAMS)
+	@set -e; for p in $^; do echo "== $$p"; TSAN_OPTIONS=halt_on_error=1 setarch $$(uname -m) -R $$p; done
+
+# The ring as it is, with pauses between its steps, and with the two faults.
+TORTURE_BUILDS := torture torture_paused torture_no_recheck torture_early_sequence
+$(B)/race/torture_paused: TORTURE_FLAGS := -DTORTURE_PAUSES
+$(B)/race/torture_no_recheck: TORTURE_FLAGS := -DTORTURE_PAUSES -DGD_RING_NO_RECHECK
+$(B)/race/torture_early_sequence: TORTURE_FLAGS := -DTORTURE_PAUSES -DGD_RING_EARLY_SEQUENCE
+
+$(addprefix $(B)/race/,$(TORTURE_BUILDS)): tests/race/torture.c tests/race/torture_pause.h $(RACE_CORE) $(RACE_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(RACE_FLAGS) -O2 $(TORTURE_FLAGS) -include tests/race/torture_pause.h $< $(RACE_CORE) -o $@
+
+.PHONY: torture torture-short torture-faults
+torture: $(B)/race/torture
+	$< --words 1e9 --seconds 1200 --contention 10000
+
+torture-short: $(B)/race/torture $(B)/race/torture_paused
+	$(B)/race/torture --words 1e8 --seconds 30
+	$(B)/race/torture_paused --words 2e7 --seconds 30 --contention 100
+
+torture-faults: $(B)/race/torture_no_recheck $(B)/race/torture_early_sequence
+	$(B)/race/torture_no_recheck --seconds 60 --expect-torn
+	$(B)/race/torture_early_sequence --seconds 60 --expect-torn
