@@ -65,17 +65,23 @@ static int fault(const char *path, const char *what, struct gd_err *err)
 
 /* ---- attributes ----------------------------------------------------------------------------------------------- */
 
-static int put_string(hid_t object, const char *name, const char *text)
+/* Variable-length UTF-8: what h5py and with it most readers take for text (a fixed-length string comes out as bytes). */
+static int put_strings(hid_t object, const char *name, const char *const *texts, hsize_t n)
 {
-    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    int ok = H5Tset_size(type, strlen(text) + 1) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
+    hid_t type = H5Tcopy(H5T_C_S1), space = n == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &n, NULL);
+    int ok = H5Tset_size(type, H5T_VARIABLE) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
     hid_t attribute = ok ? H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT) : -1;
-    ok = attribute >= 0 && H5Awrite(attribute, type, text) >= 0;
+    ok = attribute >= 0 && H5Awrite(attribute, type, texts) >= 0;
     if (attribute >= 0)
         H5Aclose(attribute);
     H5Sclose(space);
     H5Tclose(type);
     return ok ? 0 : -1;
+}
+
+static int put_string(hid_t object, const char *name, const char *text)
+{
+    return put_strings(object, name, &text, 0);
 }
 
 static int put_ints(hid_t object, const char *name, const int32_t *values, hsize_t n)
@@ -86,23 +92,6 @@ static int put_ints(hid_t object, const char *name, const int32_t *values, hsize
     if (attribute >= 0)
         H5Aclose(attribute);
     H5Sclose(space);
-    return ok ? 0 : -1;
-}
-
-static int put_boundary(hid_t box, const char *kind)
-{
-    char rows[3][9] = {{0}};
-    hsize_t n = 3;
-    for (int k = 0; k < 3; k++)
-        strcpy(rows[k], kind);
-    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &n, NULL);
-    H5Tset_size(type, sizeof rows[0]);
-    hid_t attribute = H5Acreate2(box, "boundary", type, space, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = attribute >= 0 && H5Awrite(attribute, type, rows) >= 0;
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    H5Sclose(space);
-    H5Tclose(type);
     return ok ? 0 : -1;
 }
 
@@ -260,11 +249,12 @@ static int put_fixed(hid_t all, const char *name, hid_t type, hid_t memory, cons
 
 static int create_box(struct gd_h5md *h, hid_t all, const struct gd_h5md_layout *l)
 {
+    static const char *const boundary[2][3] = {{"periodic", "periodic", "periodic"}, {"none", "none", "none"}};
     static const int32_t three = 3;
     static const hsize_t dims[2] = {3, 3};
     hid_t box = H5Gcreate2(all, "box", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int ok = box >= 0 && put_ints(box, "dimension", &three, 0) == 0 &&
-             put_boundary(box, l->box == GD_BOX_VACUUM ? "none" : "periodic") == 0;
+             put_strings(box, "boundary", boundary[l->box == GD_BOX_VACUUM], 3) == 0;
     if (ok && l->box != GD_BOX_VACUUM) {
         ok = create_element(&h->element[ELEMENT_BOX], box, "edges", H5T_IEEE_F64LE, box_rank(l->box), dims, "nm") == 0;
         h->present[ELEMENT_BOX] = 1;

@@ -95,7 +95,7 @@ Test(io_h5md, says_what_it_is)
     struct gd_h5md_layout l = layout(GD_BOX_VACUUM);
     const char *path = io_scratch(0, "b.h5");
     int version[2] = {0, 0};
-    char unit[16] = "";
+    char *unit = NULL;
     cr_assert_eq(gd_h5md_create(&h, path, &l, NULL), 0);
     cr_assert_eq(gd_h5md_close(&h, NULL), 0);
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
@@ -106,8 +106,9 @@ Test(io_h5md, says_what_it_is)
     H5Aclose(attribute);
     attribute = H5Aopen_by_name(file, "particles/all/position/value", "unit", H5P_DEFAULT, H5P_DEFAULT);
     hid_t type = H5Aget_type(attribute);
-    cr_assert_geq(H5Aread(attribute, type, unit), 0);
+    cr_assert_geq(H5Aread(attribute, type, &unit), 0);
     cr_assert_str_eq(unit, "nm");
+    H5free_memory(unit);
     H5Tclose(type);
     H5Aclose(attribute);
     cr_assert_eq(H5Lexists(file, "particles/all/box/edges", H5P_DEFAULT), 0); /* no box: no edges */
