@@ -81,21 +81,24 @@ static inline __attribute__((always_inline)) uint32_t scan_near(enum scan mode, 
     if (cy != rows->y || cz != rows->z)
         find_rows(g, cy, cz, rows);
     const vec hx = vset1(x), hy = vset1(y), hz = vset1(z), limit = vset1(g->cutoff_square);
+    const REAL *const xs = g->x, *const ys = g->y, *const zs = g->z;
+    const int32_t *const ids = g->id;
+    const int only_higher = g->only_higher;
     uint32_t found = 0;
     for (uint32_t left = cut_rows(g, x, y, z, reach_square, rows); left != 0; left &= left - 1) {
         int k = __builtin_ctz(left);
         uint32_t p = rows->start[k][rows->first[k]];
         uint32_t end = rows->start[k][rows->last[k] + 1];
         for (; p < end; p += W) {
-            vec dx = vload(g->x + p) - hx, dy = vload(g->y + p) - hy, dz = vload(g->z + p) - hz;
+            vec dx = vload(xs + p) - hx, dy = vload(ys + p) - hy, dz = vload(zs + p) - hz;
             vec square = vfma(dz, dz, vfma(dy, dy, dx * dx));
             unsigned lanes = vle(square, limit);
-            lanes &= g->only_higher ? ids_above(g->id + p, id) : ids_other(g->id + p, id);
+            lanes &= only_higher ? ids_above(ids + p, id) : ids_other(ids + p, id);
             lanes &= (1u << (end - p < W ? end - p : W)) - 1u;
             if (mode != SCAN_COUNT)
                 vcompress(row_d + found, lanes, square);
             if (mode == SCAN_PAIRS)
-                ids_compress(row_j + found, lanes, g->id + p);
+                ids_compress(row_j + found, lanes, ids + p);
             found += (uint32_t)__builtin_popcount(lanes);
         }
     }
@@ -111,40 +114,86 @@ static REAL reach_square_of(const struct GRID *g)
 
 static void grid_count(const struct GRID *g, size_t begin, size_t end, uint32_t *counts)
 {
-    struct near_rows rows = {.y = -1, .z = -1};
+    struct near_rows rows;
+    rows.y = rows.z = -1;
     REAL reach_square = reach_square_of(g);
     for (size_t h = begin; h < end; h++)
         counts[g->home_row[h]] = scan_near(SCAN_COUNT, g, h, reach_square, &rows, NULL, NULL);
 }
 
-static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
-                      REAL *row_d, int32_t (*pairs)[2], REAL *distances)
+/* Above this many bytes a list does not stay in a cache, and is written past it: half the traffic. */
+#define STREAM_BYTES ((size_t)8 << 20)
+
+/* How many elements of a size lie before the next boundary of whole vectors. */
+static inline size_t before_boundary(const void *p, size_t size)
 {
-    struct near_rows rows = {.y = -1, .z = -1};
-    REAL reach_square = reach_square_of(g);
-    for (size_t h = begin; h < end; h++) {
-        size_t found = scan_near(SCAN_PAIRS, g, h, reach_square, &rows, row_j, row_d);
-        int32_t i = g->home_id[h];
-        REAL *d = distances + offsets[g->home_row[h]];
-        int32_t(*ij)[2] = pairs + offsets[g->home_row[h]];
-        size_t k = 0;
-        for (; k + W <= found; k += W)
-            vstore(d + k, vsqrt(vload(row_d + k)));
-        if (k < found)
-            vstore_first(d + k, vsqrt(vload(row_d + k)), found - k);
-        for (k = 0; k + PAIRS_AT_ONCE <= found; k += PAIRS_AT_ONCE)
-            store_pairs(ij + k, i, row_j + k);
-        for (; k < found; k++) {
-            ij[k][0] = i;
-            ij[k][1] = row_j[k];
-        }
+    return (-(uintptr_t)p & (W * sizeof(REAL) - 1)) / size;
+}
+
+static inline void write_distances(REAL *d, const REAL *row_d, size_t count, int stream)
+{
+    size_t k = before_boundary(d, sizeof(REAL));
+    k = k < count ? k : count;
+    if (k > 0)
+        vstore_first(d, vsqrt(vload(row_d)), k);
+    if (stream)
+        for (; k + W <= count; k += W)
+            vstream(d + k, vsqrt(vload(row_d + k)));
+    for (; k + W <= count; k += W)
+        vstore(d + k, vsqrt(vload(row_d + k)));
+    if (k < count)
+        vstore_first(d + k, vsqrt(vload(row_d + k)), count - k);
+}
+
+static inline void write_pairs(int32_t (*ij)[2], int32_t i, const int32_t *row_j, size_t count, int stream)
+{
+    size_t head = before_boundary(ij, sizeof *ij);
+    size_t k = 0;
+    for (; k < count && k < head; k++) {
+        ij[k][0] = i;
+        ij[k][1] = row_j[k];
     }
+    if (stream)
+        for (; k + PAIRS_AT_ONCE <= count; k += PAIRS_AT_ONCE)
+            stream_pairs(ij + k, i, row_j + k);
+    for (; k + PAIRS_AT_ONCE <= count; k += PAIRS_AT_ONCE)
+        store_pairs(ij + k, i, row_j + k);
+    for (; k < count; k++) {
+        ij[k][0] = i;
+        ij[k][1] = row_j[k];
+    }
+}
+
+static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
+                      REAL *row_d, void (*arrange)(void *context, int32_t *row_j, REAL *row_d, size_t count),
+                      void *context, int32_t (*pairs)[2], REAL *distances)
+{
+    struct near_rows rows;
+    rows.y = rows.z = -1;
+    REAL reach_square = reach_square_of(g);
+    int stream = offsets[g->num_home] * (sizeof *pairs + sizeof *distances) > STREAM_BYTES;
+    for (size_t h = begin; h < end; h++) {
+        if (h + 1 < end) { /* rows lie far apart; the lines that this one shares with its neighbours are fetched early */
+            uint64_t first = offsets[g->home_row[h + 1]], last = offsets[g->home_row[h + 1] + 1];
+            __builtin_prefetch(pairs + first, 1);
+            __builtin_prefetch(pairs + last, 1);
+            __builtin_prefetch(distances + first, 1);
+            __builtin_prefetch(distances + last, 1);
+        }
+        size_t found = scan_near(SCAN_PAIRS, g, h, reach_square, &rows, row_j, row_d);
+        if (arrange != NULL)
+            arrange(context, row_j, row_d, found);
+        write_distances(distances + offsets[g->home_row[h]], row_d, found, stream);
+        write_pairs(pairs + offsets[g->home_row[h]], g->home_id[h], row_j, found, stream);
+    }
+    stream_end();
 }
 
 static void grid_histogram(const struct GRID *g, size_t begin, size_t end, REAL bins_per_nm, size_t bins, REAL *row_d,
                            uint64_t *counts)
 {
-    struct near_rows rows = {.y = -1, .z = -1};
+    struct near_rows rows;
+    rows.y = rows.z = -1;
     REAL reach_square = reach_square_of(g);
     int32_t bin[W];
     for (size_t h = begin; h < end; h++) {

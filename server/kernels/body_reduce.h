@@ -16,12 +16,13 @@ static void copy_rows(const REAL *x, const int32_t *atoms, size_t begin, size_t 
 {
     if (atoms == NULL)
         memcpy(copy, x + 3 * begin, 3 * rows * sizeof(REAL));
-    for (size_t k = 0; atoms != NULL && k < rows; k++) {
-        const REAL *row = x + 3 * (size_t)atoms[begin + k];
-        copy[3 * k] = row[0];
-        copy[3 * k + 1] = row[1];
-        copy[3 * k + 2] = row[2];
-    }
+    const int32_t *a = atoms != NULL ? atoms + begin : NULL;
+    size_t k = 0;
+    for (; a != NULL && k + 4 <= rows; k += 4)
+        pack_rows(copy + 3 * k, x + 3 * (size_t)a[k], x + 3 * (size_t)a[k + 1], x + 3 * (size_t)a[k + 2],
+                  x + 3 * (size_t)a[k + 3]);
+    for (; a != NULL && k < rows; k++)
+        memcpy(copy + 3 * k, x + 3 * (size_t)a[k], 3 * sizeof(REAL));
     memset(copy + 3 * rows, 0, 3 * (padded(rows) - rows) * sizeof(REAL));
 }
 
@@ -34,12 +35,27 @@ static const REAL *take_rows(const REAL *x, const int32_t *atoms, size_t begin, 
     return copy;
 }
 
+/* Loads by twos: left to itself the compiler uses gather instructions, which take longer on many processors. */
+static void pick(const double *weights, const int32_t *atoms, size_t rows, double *copy)
+{
+    size_t k = 0;
+    for (; k + 2 <= rows; k += 2)
+        _mm_storeu_pd(copy + k, _mm_loadh_pd(_mm_load_sd(weights + atoms[k]), weights + atoms[k + 1]));
+    if (k < rows)
+        copy[k] = weights[atoms[k]];
+}
+
 static const double *take_weights(const double *weights, const int32_t *atoms, size_t begin, size_t rows, double *copy)
 {
     if (atoms == NULL && weights != NULL && rows % W == 0)
         return weights + begin;
-    for (size_t k = 0; k < rows; k++)
-        copy[k] = weights == NULL ? 1.0 : weights[atoms != NULL ? (size_t)atoms[begin + k] : begin + k];
+    if (weights == NULL)
+        for (size_t k = 0; k < rows; k++)
+            copy[k] = 1.0;
+    else if (atoms == NULL)
+        memcpy(copy, weights + begin, rows * sizeof(double));
+    else
+        pick(weights, atoms + begin, rows, copy);
     for (size_t k = rows; k < padded(rows); k++)
         copy[k] = 0.0;
     return copy;

@@ -58,10 +58,12 @@ struct GD_KERNEL_SET {
 
     /* counts[row] for the home points [begin, end) of the grid. */
     void (*grid_count)(const struct GD_GRID *grid, size_t begin, size_t end, uint32_t *counts);
-    /* Writes the pairs and distances of the home points [begin, end) to where offsets[row] says; row_j and row_d hold
-     * the longest row and 16 more. */
+    /* Writes the pairs and distances of the home points [begin, end) to where offsets[row] says; offsets has num_home + 1
+     * entries, the last one the total. row_j and row_d hold the longest row and 16 more. arrange, unless NULL, may permute
+     * a row (ids and squared distances together) before it is written. */
     void (*grid_fill)(const struct GD_GRID *grid, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
-                      GD_REAL *row_d, int32_t (*pairs)[2], GD_REAL *distances);
+                      GD_REAL *row_d, void (*arrange)(void *context, int32_t *row_j, GD_REAL *row_d, size_t count),
+                      void *context, int32_t (*pairs)[2], GD_REAL *distances);
     /* counts[bin] += 1 for each pair of the home points [begin, end), bin = floor(d * bins_per_nm). */
     void (*grid_histogram)(const struct GD_GRID *grid, size_t begin, size_t end, GD_REAL bins_per_nm, size_t bins,
                            GD_REAL *row_d, uint64_t *counts);

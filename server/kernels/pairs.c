@@ -1,5 +1,4 @@
 /* Pairs within a cutoff: find, count, then write to where the caller wants them. */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +13,9 @@ struct gd_pairs {
     uint32_t *counts;
     int32_t *row_j; /* the longest row and padding */
     void *row_d;
-    uint64_t *keys; /* for sorting: two rows */
+    void *copy_d;   /* for sorting: a row of distances */
+    uint64_t *keys; /* and two of keys */
     uint32_t longest;
-    int32_t highest_id;
 };
 
 static int ascending(const int32_t *atoms, size_t count)
@@ -73,8 +72,9 @@ static int count_rows(struct gd_pairs *p, struct gd_err *err)
     size_t room = (size_t)p->longest + GD_GRID_PADDING;
     p->row_j = malloc(room * sizeof *p->row_j);
     p->row_d = malloc(room * (size_t)p->grid.dtype);
+    p->copy_d = malloc(room * (size_t)p->grid.dtype);
     p->keys = malloc(2 * room * sizeof *p->keys);
-    if (p->row_j == NULL || p->row_d == NULL || p->keys == NULL)
+    if (p->row_j == NULL || p->row_d == NULL || p->copy_d == NULL || p->keys == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a row of %zu pairs", room);
     return 0;
 }
@@ -99,7 +99,6 @@ int gd_pairs_create(struct gd_pairs **out, const struct gd_kernels *k, struct gd
     if (failed)
         goto fail;
     p->num_rows = x.count;
-    p->highest_id = x.num_atoms > 0 ? (int32_t)(x.num_atoms - 1) : 0;
     failed = count_rows(p, err);
     if (failed)
         goto fail;
@@ -118,6 +117,7 @@ void gd_pairs_destroy(struct gd_pairs **pairs)
     if (p == NULL)
         return;
     free(p->keys);
+    free(p->copy_d);
     free(p->row_d);
     free(p->row_j);
     free(p->offsets);
@@ -132,7 +132,11 @@ size_t gd_pairs_count(const struct gd_pairs *pairs)
     return pairs->offsets[pairs->num_rows];
 }
 
-/* ---- sorting a row by j: the key is j above, its place below ---- */
+/* ---- sorting a row by j, before it is written: the key is j above, its place below ---- */
+
+#define BUCKETS 256
+#define FULL_BUCKET 24 /* above this, insertion would take long */
+#define DIGIT 8
 
 static void insertion_sort(uint64_t *keys, size_t count)
 {
@@ -145,52 +149,82 @@ static void insertion_sort(uint64_t *keys, size_t count)
     }
 }
 
-#define DIGIT 6 /* bits; rows have some hundred entries, so a small table is cleared and summed often */
-#define DIGITS (1u << DIGIT)
-
-/* By digits from the lowest up; returns where the sorted keys ended, keys or other. */
-static uint64_t *digit_sort(uint64_t *keys, uint64_t *other, size_t count, int bits)
+/* By digits of j from the lowest up: for rows whose j stand in clusters. The result is in keys. */
+static void digit_sort(uint64_t *keys, uint64_t *other, size_t count)
 {
-    for (int shift = 32; shift < 32 + bits; shift += DIGIT) {
-        uint32_t place[DIGITS] = {0};
+    for (int shift = 32; shift < 64; shift += DIGIT) { /* an even number of passes */
+        uint32_t place[1 << DIGIT] = {0};
         for (size_t k = 0; k < count; k++)
-            place[keys[k] >> shift & (DIGITS - 1)]++;
+            place[keys[k] >> shift & 255]++;
         uint32_t before = 0;
-        for (size_t d = 0; d < DIGITS; d++) {
+        for (size_t d = 0; d < 1 << DIGIT; d++) {
             uint32_t here = place[d];
             place[d] = before;
             before += here;
         }
         for (size_t k = 0; k < count; k++)
-            other[place[keys[k] >> shift & (DIGITS - 1)]++] = keys[k];
+            other[place[keys[k] >> shift & 255]++] = keys[k];
         uint64_t *swap = keys;
         keys = other;
         other = swap;
     }
-    return keys;
 }
 
-static void sort_row(struct gd_pairs *p, int bits, size_t row, int32_t (*pairs)[2], void *distances)
+/* Spreads the row over equal ranges of j, about one entry each, and then puts the few right that are not. The sorted keys
+ * end in p->keys. */
+static void sort_keys(struct gd_pairs *p, const int32_t *row_j, size_t count)
 {
-    size_t count = p->counts[row];
-    size_t size = (size_t)p->grid.dtype;
-    int32_t(*ij)[2] = pairs + p->offsets[row];
-    char *d = (char *)distances + p->offsets[row] * size;
+    uint64_t *keys = p->keys, *other = p->keys + p->longest;
+    uint32_t place[BUCKETS + 1] = {0};
+    int32_t low = row_j[0], high = row_j[0];
+    uint32_t fullest = 0;
+    for (size_t k = 1; k < count; k++) {
+        low = row_j[k] < low ? row_j[k] : low;
+        high = row_j[k] > high ? row_j[k] : high;
+    }
+    uint64_t scale = ((uint64_t)BUCKETS << 32) / ((uint64_t)(high - low) + 1);
     for (size_t k = 0; k < count; k++)
-        p->keys[k] = (uint64_t)(uint32_t)ij[k][1] << 32 | k;
-    uint64_t *sorted = p->keys;
-    if (count < 48)
-        insertion_sort(sorted, count);
-    else
-        sorted = digit_sort(p->keys, p->keys + p->longest, count, bits);
-    memcpy(p->row_d, d, count * size);
+        place[((uint64_t)(uint32_t)(row_j[k] - low) * scale >> 32) + 1]++;
+    for (size_t b = 0; b < BUCKETS; b++) {
+        fullest = place[b + 1] > fullest ? place[b + 1] : fullest;
+        place[b + 1] += place[b];
+    }
+    if (fullest > FULL_BUCKET) {
+        for (size_t k = 0; k < count; k++)
+            keys[k] = (uint64_t)(uint32_t)row_j[k] << 32 | k;
+        digit_sort(keys, other, count);
+        return;
+    }
+    for (size_t k = 0; k < count; k++)
+        keys[place[(uint64_t)(uint32_t)(row_j[k] - low) * scale >> 32]++] = (uint64_t)(uint32_t)row_j[k] << 32 | k;
+    insertion_sort(keys, count);
+}
+
+static void sort_f32(void *context, int32_t *row_j, float *row_d, size_t count)
+{
+    struct gd_pairs *p = context;
+    float *copy = p->copy_d;
+    if (count < 2)
+        return;
+    sort_keys(p, row_j, count);
+    memcpy(copy, row_d, count * sizeof *row_d);
     for (size_t k = 0; k < count; k++) {
-        ij[k][1] = (int32_t)(sorted[k] >> 32);
-        size_t from = (uint32_t)sorted[k];
-        if (size == sizeof(float))
-            ((float *)(void *)d)[k] = ((const float *)p->row_d)[from];
-        else
-            ((double *)(void *)d)[k] = ((const double *)p->row_d)[from];
+        row_j[k] = (int32_t)(p->keys[k] >> 32);
+        row_d[k] = copy[(uint32_t)p->keys[k]];
+    }
+}
+
+static void sort_f64(void *context, int32_t *row_j, double *row_d, size_t count)
+{
+    struct gd_pairs *p = context;
+    double *copy = p->copy_d;
+    if (count < 2)
+        return;
+    sort_keys(p, row_j, count);
+    memcpy(copy, row_d, count * sizeof *row_d);
+    for (size_t k = 0; k < count; k++) {
+        row_j[k] = (int32_t)(p->keys[k] >> 32);
+        row_d[k] = copy[(uint32_t)p->keys[k]];
     }
 }
 
@@ -200,18 +234,12 @@ int gd_pairs_fill(struct gd_pairs *p, enum gd_pairs_order order, int32_t (*out)[
     if (order != GD_PAIRS_GROUPED && order != GD_PAIRS_SORTED)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "order %d is neither grouped (0) nor sorted (1)", (int)order);
     const struct gd_kernels *k = p->kernels;
-    int is_float = p->grid.dtype == GD_FLOAT32;
-    const uint32_t *home_row = is_float ? p->grid.of.f32.home_row : p->grid.of.f64.home_row;
-    int bits = 32 - __builtin_clz((uint32_t)p->highest_id | 1u);
-    const size_t step = 16; /* rows that are sorted while they are still in the cache */
-    for (size_t begin = 0; begin < p->num_rows; begin += step) {
-        size_t end = p->num_rows - begin < step ? p->num_rows : begin + step;
-        if (is_float)
-            k->f32.grid_fill(&p->grid.of.f32, begin, end, p->offsets, p->row_j, p->row_d, out, distances);
-        else
-            k->f64.grid_fill(&p->grid.of.f64, begin, end, p->offsets, p->row_j, p->row_d, out, distances);
-        for (size_t h = begin; order == GD_PAIRS_SORTED && h < end; h++)
-            sort_row(p, bits, home_row[h], out, distances);
-    }
+    int sorted = order == GD_PAIRS_SORTED;
+    if (p->grid.dtype == GD_FLOAT32)
+        k->f32.grid_fill(&p->grid.of.f32, 0, p->num_rows, p->offsets, p->row_j, p->row_d, sorted ? sort_f32 : NULL, p,
+                         out, distances);
+    else
+        k->f64.grid_fill(&p->grid.of.f64, 0, p->num_rows, p->offsets, p->row_j, p->row_d, sorted ? sort_f64 : NULL, p,
+                         out, distances);
     return 0;
 }

@@ -59,11 +59,14 @@ static void grid_count(const struct GRID *g, size_t begin, size_t end, uint32_t 
 }
 
 static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
-                      REAL *row_d, int32_t (*pairs)[2], REAL *distances)
+                      REAL *row_d, void (*arrange)(void *context, int32_t *row_j, REAL *row_d, size_t count),
+                      void *context, int32_t (*pairs)[2], REAL *distances)
 {
     for (size_t h = begin; h < end; h++) {
         uint64_t to = offsets[g->home_row[h]];
         uint32_t found = find_near(g, h, row_j, row_d);
+        if (arrange != NULL)
+            arrange(context, row_j, row_d, found);
         for (uint32_t k = 0; k < found; k++) {
             pairs[to + k][0] = g->home_id[h];
             pairs[to + k][1] = row_j[k];

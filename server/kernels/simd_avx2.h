@@ -32,6 +32,11 @@ static inline dvec dmax(dvec a, dvec b)
     return _mm256_max_pd(a, b);
 }
 
+static inline void stream_end(void)
+{
+    _mm_sfence();
+}
+
 /* For each set of eight lanes, one byte per lane that is in it, in order: what AVX-512 has an instruction for. */
 #define BELOW(m, b) __builtin_popcount((m) & ((1u << (b)) - 1u))
 #define PLACE(m, b) (((m) >> (b) & 1u) ? (uint64_t)(b) << (8 * BELOW(m, b)) : 0)
@@ -58,6 +63,10 @@ static inline vec vload(const float *p)
 static inline void vstore(float *p, vec a)
 {
     _mm256_storeu_ps(p, a);
+}
+static inline void vstream(float *p, vec a)
+{
+    _mm256_stream_ps(p, a);
 }
 static inline void vstore_first(float *p, vec a, size_t n)
 {
@@ -148,6 +157,16 @@ static inline void store3(float *p, const vec in[3])
 {
     store3_ps256(p, in);
 }
+/* A row with a zero behind it; what lies behind it in memory is not read. */
+static inline __m128 load_row(const float *p)
+{
+    __m128 xy = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)p));
+    return _mm_insert_ps(xy, _mm_load_ss(p + 2), 0x20);
+}
+static inline void pack_rows(float *to, const float *a, const float *b, const float *c, const float *d)
+{
+    store_rows_ps(to, load_row(a), load_row(b), load_row(c), load_row(d));
+}
 static inline dvec dload_real(const float *p)
 {
     return _mm256_cvtps_pd(_mm_loadu_ps(p));
@@ -176,6 +195,10 @@ static inline vec vload(const double *p)
 static inline void vstore(double *p, vec a)
 {
     _mm256_storeu_pd(p, a);
+}
+static inline void vstream(double *p, vec a)
+{
+    _mm256_stream_pd(p, a);
 }
 static inline void vstore_first(double *p, vec a, size_t n)
 {
@@ -267,6 +290,14 @@ static inline void store3(double *p, const vec in[3])
 {
     store3_pd256(p, in);
 }
+static inline __m256d load_row(const double *p)
+{
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_load_sd(p + 2), 1);
+}
+static inline void pack_rows(double *to, const double *a, const double *b, const double *c, const double *d)
+{
+    store_rows_pd(to, load_row(a), load_row(b), load_row(c), load_row(d));
+}
 static inline dvec dload_real(const double *p)
 {
     return _mm256_loadu_pd(p);
@@ -278,12 +309,20 @@ static inline void dload3(const double *p, dvec out[3])
 
 #endif
 
-/* Writes (i, j[k]) for k = 0 .. 3. */
+/* (i, j[k]) for k = 0 .. 3. */
 #define PAIRS_AT_ONCE 4
-static inline void store_pairs(int32_t (*out)[2], int32_t i, const int32_t *j)
+static inline __m256i pairs_of(int32_t i, const int32_t *j)
 {
     __m256i high = _mm256_slli_epi64(_mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)j)), 32);
-    _mm256_storeu_si256((__m256i *)out, _mm256_or_si256(high, _mm256_set1_epi64x((int64_t)(uint32_t)i)));
+    return _mm256_or_si256(high, _mm256_set1_epi64x((int64_t)(uint32_t)i));
+}
+static inline void store_pairs(int32_t (*out)[2], int32_t i, const int32_t *j)
+{
+    _mm256_storeu_si256((__m256i *)out, pairs_of(i, j));
+}
+static inline void stream_pairs(int32_t (*out)[2], int32_t i, const int32_t *j)
+{
+    _mm256_stream_si256((__m256i *)out, pairs_of(i, j));
 }
 
 #endif

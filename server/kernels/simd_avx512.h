@@ -50,6 +50,12 @@ static inline void load3_pd512(const double *p, __m512d out[3])
     out[2] = _mm512_permutexvar_pd(_mm512_add_epi64(lane, _mm512_set1_epi64(2)), z);
 }
 
+/* Stores that go past the caches are ordered before what follows. */
+static inline void stream_end(void)
+{
+    _mm_sfence();
+}
+
 #if SIMD_F32
 
 #define W 16
@@ -66,6 +72,11 @@ static inline vec vload(const float *p)
 static inline void vstore(float *p, vec a)
 {
     _mm512_storeu_ps(p, a);
+}
+/* Past the caches; p on a boundary of whole vectors. */
+static inline void vstream(float *p, vec a)
+{
+    _mm512_stream_ps(p, a);
 }
 /* The first n of W lanes. */
 static inline void vstore_first(float *p, vec a, size_t n)
@@ -169,6 +180,15 @@ static inline void store3(float *p, const vec in[3])
     vstore(p + 16, _mm512_mask_blend_ps(0x2492, _mm512_mask_blend_ps(0x9249, x, y), z));
     vstore(p + 32, _mm512_mask_blend_ps(0x9249, _mm512_mask_blend_ps(0x4924, x, y), z));
 }
+/* A row with a zero behind it; what lies behind it in memory is not read. */
+static inline __m128 load_row(const float *p)
+{
+    return _mm_maskz_loadu_ps(0x7, p);
+}
+static inline void pack_rows(float *to, const float *a, const float *b, const float *c, const float *d)
+{
+    store_rows_ps(to, load_row(a), load_row(b), load_row(c), load_row(d));
+}
 /* DW elements as doubles. */
 static inline dvec dload_real(const float *p)
 {
@@ -198,6 +218,10 @@ static inline vec vload(const double *p)
 static inline void vstore(double *p, vec a)
 {
     _mm512_storeu_pd(p, a);
+}
+static inline void vstream(double *p, vec a)
+{
+    _mm512_stream_pd(p, a);
 }
 static inline void vstore_first(double *p, vec a, size_t n)
 {
@@ -286,6 +310,14 @@ static inline void store3(double *p, const vec in[3])
     vstore(p + 8, _mm512_mask_blend_pd(0x49, _mm512_mask_blend_pd(0x24, x, y), z));
     vstore(p + 16, _mm512_mask_blend_pd(0x92, _mm512_mask_blend_pd(0x49, x, y), z));
 }
+static inline __m256d load_row(const double *p)
+{
+    return _mm256_maskz_loadu_pd(0x7, p);
+}
+static inline void pack_rows(double *to, const double *a, const double *b, const double *c, const double *d)
+{
+    store_rows_pd(to, load_row(a), load_row(b), load_row(c), load_row(d));
+}
 static inline dvec dload_real(const double *p)
 {
     return _mm512_loadu_pd(p);
@@ -297,12 +329,20 @@ static inline void dload3(const double *p, dvec out[3])
 
 #endif
 
-/* Writes (i, j[k]) for k = 0 .. 7. */
+/* (i, j[k]) for k = 0 .. 7. */
 #define PAIRS_AT_ONCE 8
-static inline void store_pairs(int32_t (*out)[2], int32_t i, const int32_t *j)
+static inline __m512i pairs_of(int32_t i, const int32_t *j)
 {
     __m512i high = _mm512_slli_epi64(_mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)j)), 32);
-    _mm512_storeu_si512(out, _mm512_or_si512(high, _mm512_set1_epi64((int64_t)(uint32_t)i)));
+    return _mm512_or_si512(high, _mm512_set1_epi64((int64_t)(uint32_t)i));
+}
+static inline void store_pairs(int32_t (*out)[2], int32_t i, const int32_t *j)
+{
+    _mm512_storeu_si512(out, pairs_of(i, j));
+}
+static inline void stream_pairs(int32_t (*out)[2], int32_t i, const int32_t *j)
+{
+    _mm512_stream_si512((__m512i *)out, pairs_of(i, j));
 }
 
 #endif

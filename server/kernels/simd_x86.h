@@ -68,4 +68,23 @@ static inline void store3_ps256(float *p, const __m256 in[3])
     _mm256_storeu_ps(p + 16, _mm256_blend_ps(_mm256_blend_ps(x, y, 0x49), z, 0x92));
 }
 
+/* Four rows, each with something arbitrary behind it, packed into twelve consecutive elements. */
+static inline void store_rows_ps(float *to, __m128 a, __m128 b, __m128 c, __m128 d)
+{
+    __m128 last = _mm_shuffle_ps(d, d, _MM_SHUFFLE(2, 1, 0, 0));
+    _mm_storeu_ps(to, _mm_insert_ps(a, b, 0x30));
+    _mm_storeu_ps(to + 4, _mm_shuffle_ps(b, c, _MM_SHUFFLE(1, 0, 2, 1)));
+    _mm_storeu_ps(to + 8, _mm_insert_ps(last, c, 0x80));
+}
+
+static inline void store_rows_pd(double *to, __m256d a, __m256d b, __m256d c, __m256d d)
+{
+    __m256d b_first = _mm256_permute4x64_pd(b, _MM_SHUFFLE(0, 0, 2, 1)); /* y z x x */
+    __m256d c_last = _mm256_permute4x64_pd(c, _MM_SHUFFLE(1, 0, 2, 2));  /* z z x y */
+    __m256d d_last = _mm256_permute4x64_pd(d, _MM_SHUFFLE(2, 1, 0, 0));  /* x x y z */
+    _mm256_storeu_pd(to, _mm256_blend_pd(a, b_first, 0x8));
+    _mm256_storeu_pd(to + 4, _mm256_blend_pd(b_first, c_last, 0xc));
+    _mm256_storeu_pd(to + 8, _mm256_blend_pd(d_last, c_last, 0x1));
+}
+
 #endif
