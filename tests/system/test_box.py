@@ -6,6 +6,7 @@ a few operations each on cells that are far from flat.
 
 import copy
 import ctypes
+import doctest
 import itertools
 import math
 import os
@@ -293,3 +294,8 @@ def test_mdanalysis_dimensions():
     edge = 20 * math.sqrt(3)
     corner = math.degrees(math.acos(-1 / 3))
     assert np.allclose(dimensions, [edge, edge, edge, corner, corner, corner], rtol=3e-7)
+
+
+def test_examples():
+    result = doctest.testmod(gromos._box)
+    assert result.failed == 0 and result.attempted > 8

@@ -1,6 +1,7 @@
 """gromos.Energy: names, sums, views, and that C and Python find every field at the same place of the vector."""
 
 import copy
+import doctest
 import importlib.util
 import os
 import pickle
@@ -296,3 +297,9 @@ def test_repr():
     energy.kinetic = 1.5
     assert repr(energy) == "<Energy total=1.5 kinetic=1.5 potential=0 special=0 kJ/mol, 2 baths, 3 energy groups>"
     assert repr(Energy.fields()["bond"]) == "<energy field bond: Bond stretching. (kJ/mol)>"
+
+
+def test_examples():
+    for module in (gromos._energy, gromos._energy_base):
+        result = doctest.testmod(module)
+        assert result.failed == 0 and result.attempted > 1
