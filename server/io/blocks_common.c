@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "core/box.h"
 #include "io/genbox.h"
 
 int gd_blocks_read_title(const struct gd_block_file *file, const struct gd_block *block, char **out, struct gd_err *err)
@@ -81,15 +82,47 @@ int gd_blocks_read_genbox(const struct gd_block_file *file, const struct gd_bloc
     return rc;
 }
 
+/* GROMACS writes its .g96 boxes with nine numbers when they are not rectangular: xx yy zz xy xz yx yz zx zy, where xy is the
+ * y component of the first vector. */
+static int nine_numbers(struct gd_cursor *c, const double diagonal[3], struct gd_box *box, struct gd_err *err)
+{
+    static const char to[6][2] = {{0, 1}, {0, 2}, {1, 0}, {1, 2}, {2, 0}, {2, 1}};
+    struct gd_box made;
+    struct gd_err why;
+    bool skew = false;
+    memset(&made, 0, sizeof made);
+    for (int k = 0; k < 3; k++)
+        made.vectors[k][k] = diagonal[k];
+    for (int k = 0; k < 6; k++) {
+        double *component = &made.vectors[(int)to[k][0]][(int)to[k][1]];
+        int rc = gd_cursor_double(c, "a box vector", component, err);
+        if (rc != 0)
+            return rc;
+        skew = skew || *component != 0.0;
+    }
+    made.kind = skew ? GD_BOX_TRICLINIC : GD_BOX_RECTANGULAR;
+    int rc = gd_cursor_finish(c, "the nine components of the box vectors", err);
+    if (rc != 0)
+        return rc;
+    gd_err_clear(&why);
+    if (gd_box_check(&made, &why) != 0)
+        return gd_cursor_fault(c, err, "%s", why.text);
+    *box = made;
+    return 0;
+}
+
 int gd_blocks_read_box(const struct gd_block_file *file, const struct gd_block *block, struct gd_box *box, struct gd_err *err)
 {
     struct gd_cursor c;
+    struct gd_token more;
     struct gd_genbox g = {.type = 1, .angle = {90.0, 90.0, 90.0}};
     gd_cursor_start(&c, file, block);
     int rc = read_triple(&c, "a box length", g.length, err);
-    if (rc == 0)
-        rc = gd_cursor_finish(&c, "the three box lengths", err);
-    if (rc == 0 && g.length[0] == 0.0 && g.length[1] == 0.0 && g.length[2] == 0.0)
+    if (rc != 0)
+        return rc;
+    if (gd_cursor_peek(&c, &more))
+        return nine_numbers(&c, g.length, box, err);
+    if (g.length[0] == 0.0 && g.length[1] == 0.0 && g.length[2] == 0.0)
         g.type = 0;
-    return rc != 0 ? rc : set_box(&c, &g, box, err);
+    return set_box(&c, &g, box, err);
 }

@@ -15,7 +15,8 @@ int gd_blocks_read_timestep(const struct gd_block_file *file, const struct gd_bl
 int gd_blocks_read_genbox(const struct gd_block_file *file, const struct gd_block *block, struct gd_box *box, double euler[3],
                           double origin[3], struct gd_err *err);
 
-/* The old block BOX: three edges of a rectangular box; all zero is vacuum. */
+/* The old block BOX: three edges of a rectangular box, all zero for vacuum; or nine components of its vectors, in the order
+ * of GROMACS's .g96 files. */
 int gd_blocks_read_box(const struct gd_block_file *file, const struct gd_block *block, struct gd_box *box, struct gd_err *err);
 
 #endif

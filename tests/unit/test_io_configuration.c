@@ -153,6 +153,8 @@ Test(io_configuration, boxes_of_all_kinds)
         {"POSITION\n" ATOM "END\nGENBOX\n-1\n3 3 3\n90 90 90\n0 0 0\n0 0 0\nEND\n", GD_BOX_TRUNCATED_OCTAHEDRON, 1},
         {"POSITION\n" ATOM "END\nBOX\n3 4 5\nEND\n", GD_BOX_RECTANGULAR, 2},
         {"POSITION\n" ATOM "END\nBOX\n0 0 0\nEND\n", GD_BOX_VACUUM, 2},
+        {"POSITION\n" ATOM "END\nBOX\n3 4 5 0 0 0 0 0 0\nEND\n", GD_BOX_RECTANGULAR, 2},
+        {"POSITION\n" ATOM "END\nBOX\n3 4 5 0 0 1 0 0.5 -1\nEND\n", GD_BOX_TRICLINIC, 2},
         {"POSITIONRED\n1 2 3\n# 10\nEND\n", GD_BOX_VACUUM, 0},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
@@ -184,6 +186,8 @@ Test(io_configuration, faults_name_line_and_block)
     refuse("POSITION\n" ATOM "END\nGENBOX\n1\n1 1 1\n90 91 90\n0 0 0\nEND\n", "box angle beta is 91; box type 1 has right angles");
     refuse("POSITION\n" ATOM "END\nGENBOX\n2\n1 1 1\n10 80 120\n0 0 0\nEND\n", "do not span a volume");
     refuse("POSITION\n" ATOM "END\nGENBOX\n-1\n1 2 1\n90 90 90\n0 0 0\nEND\n", "a truncated octahedron needs three equal edges");
+    refuse("POSITION\n" ATOM "END\nBOX\n1 2 3 4\nEND\n", "block BOX: the block ends where a box vector should follow");
+    refuse("POSITION\n" ATOM "END\nBOX\n1 1 1 1 0 1 0 0 0\nEND\n", "block BOX: box vectors are left-handed or lie in one plane");
     refuse("POSITION\n" ATOM "END\nTIMESTEP\n-1 0\nEND\n", "mem:5: block TIMESTEP: the step is -1; expected 0 or more");
     refuse("POSITION\n" ATOM "END\nTIMESTEP\n1 0 2\nEND\n", "mem:5: block TIMESTEP: '2' after the time; expected END");
     refuse("POSITION\n" ATOM "END\nLATTICESHIFTS\n1 0\nEND\n", "the block ends where a lattice shift should follow");
