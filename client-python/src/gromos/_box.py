@@ -72,7 +72,7 @@ class Box:
     def __init__(self, kind: BoxKind | int | str, vectors: npt.ArrayLike | None = None) -> None:
         checked_kind = _kind(kind)
         if checked_kind is BoxKind.VACUUM or vectors is None:
-            matrix = np.zeros((3, 3))
+            matrix: Matrix = np.zeros((3, 3))
         else:
             matrix = _matrix(vectors)
         _check(checked_kind, matrix)
