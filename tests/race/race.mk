@@ -27,13 +27,14 @@ $(addprefix $(B)/race/,$(TORTURE_BUILDS)): tests/race/torture.c tests/race/tortu
 	$(CC) $(RACE_FLAGS) -O2 $(TORTURE_FLAGS) -include tests/race/torture_pause.h $< $(RACE_CORE) -o $@
 
 .PHONY: torture torture-short torture-faults
-torture: $(B)/race/torture
-	$< --words 1e9 --seconds 1200 --contention 10000
+torture: $(B)/race/torture $(B)/race/torture_paused
+	$(B)/race/torture --words 1e9 --seconds 600
+	$(B)/race/torture_paused --words 1e9 --seconds 1200 --slots 4 --contention 10000
 
 torture-short: $(B)/race/torture $(B)/race/torture_paused
-	$(B)/race/torture --words 1e8 --seconds 30
-	$(B)/race/torture_paused --words 2e7 --seconds 30 --contention 100
+	$(B)/race/torture --words 1e8 --seconds 60
+	$(B)/race/torture_paused --words 2e7 --seconds 60 --contention 50
 
 torture-faults: $(B)/race/torture_no_recheck $(B)/race/torture_early_sequence
-	$(B)/race/torture_no_recheck --seconds 60 --expect-torn
-	$(B)/race/torture_early_sequence --seconds 60 --expect-torn
+	$(B)/race/torture_no_recheck --seconds 120 --expect-torn
+	$(B)/race/torture_early_sequence --seconds 120 --expect-torn
