@@ -40,6 +40,11 @@ int gd_trajectory_create(struct gd_trajectory **out, const char *path, enum gd_t
 int gd_trajectory_resume(struct gd_trajectory **out, const char *path, enum gd_trajectory_kind kind, int64_t offset,
                          struct gd_err *err);
 
+/* The same where no offset was recorded: frames after `step`, and a frame cut in its middle, are removed. gzip files only
+ * when this program wrote them (GD_E_UNSUPPORTED otherwise). Reads the whole file. */
+int gd_trajectory_resume_at_step(struct gd_trajectory **out, const char *path, enum gd_trajectory_kind kind, int64_t step,
+                                 struct gd_err *err);
+
 /* Offset behind the last complete frame. */
 int64_t gd_trajectory_offset(const struct gd_trajectory *trajectory);
 int gd_trajectory_sync(struct gd_trajectory *trajectory, struct gd_err *err);

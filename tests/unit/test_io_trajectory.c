@@ -94,6 +94,52 @@ Test(io_trajectory, continues_gzip)
     continue_after_cut("whole.trc.gz", "cut.trc.gz");
 }
 
+/* The same without a recorded offset: frames after the step go, and one that was cut in its middle. */
+static void continue_at_step(const char *whole_name, const char *cut_name)
+{
+    struct gd_trajectory *t = NULL;
+    struct gd_err err;
+    int64_t offset[8];
+    const char *whole = io_scratch(0, whole_name), *cut = io_scratch(1, cut_name);
+    gd_err_clear(&err);
+    cr_assert_eq(gd_trajectory_create(&t, whole, GD_TRAJECTORY_POSITIONS, "TIMESTEP\n99", &err), 0);
+    int64_t title = gd_trajectory_offset(t);
+    put_frames(t, 0, 8, offset);
+    cr_assert_eq(gd_trajectory_close(&t, &err), 0);
+    size_t size;
+    char *text = io_data_read(whole, &size);
+    static const struct {
+        int64_t step;
+        int back, frames;
+    } cases[] = {{20, 0, 3}, {25, 0, 3}, {1000, 0, 8}, {1000, 1, 7}, {60, 9, 7}, {-1, 0, 0}};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        io_data_write(cut, text, size - (size_t)cases[k].back);
+        cr_assert_eq(gd_trajectory_resume_at_step(&t, cut, GD_TRAJECTORY_POSITIONS, cases[k].step, &err), 0, "%s", err.text);
+        int64_t expected = cases[k].frames == 0 ? title : offset[cases[k].frames - 1];
+        cr_assert_eq(gd_trajectory_offset(t), expected, "case %zu: %lld, not %lld", k, (long long)gd_trajectory_offset(t), (long long)expected);
+        put_frames(t, cases[k].frames, 8, offset);
+        cr_assert_eq(gd_trajectory_close(&t, &err), 0);
+        size_t again;
+        char *second = io_data_read(cut, &again);
+        cr_assert_eq(size, again);
+        cr_assert_eq(memcmp(text, second, size), 0);
+        free(second);
+    }
+    io_data_write(cut, text, 10);
+    cr_assert_eq(gd_trajectory_resume_at_step(&t, cut, GD_TRAJECTORY_POSITIONS, 20, &err), GD_E_FILE_FORMAT);
+    free(text);
+}
+
+Test(io_trajectory, continues_plain_at_a_step)
+{
+    continue_at_step("whole2.trc", "cut2.trc");
+}
+
+Test(io_trajectory, continues_gzip_at_a_step)
+{
+    continue_at_step("whole2.trc.gz", "cut2.trc.gz");
+}
+
 /* A frame is in the file when its call returns: another reader sees it at once. */
 Test(io_trajectory, frames_are_flushed)
 {
