@@ -1,5 +1,6 @@
 /* gromosd: options, compose, run, tear down. */
 #include "core/log.h"
+#include "service/keeper.h"
 #include "service/service.h"
 #include "service/settings.h"
 
@@ -67,8 +68,19 @@ int main(int argc, char **argv)
     int code = gd_settings_parse(&settings, argc, argv, &err);
     if (code == 0)
         code = set_up_log(&settings, &err);
-    if (code == 0)
+    const char *kept_by = getenv(GD_KEEPER_ENVIRONMENT);
+    if (kept_by != NULL) {
+        settings.ready_fd = atoi(kept_by); /* the keeper moved it */
+        settings.keep = 0;
+        unsetenv(GD_KEEPER_ENVIRONMENT);
+    }
+    if (code == 0 && settings.keep) {
+        code = gd_keeper_run(&settings, argv, &err);
+        if (code >= 0)
+            return code;
+    } else if (code == 0) {
         code = serve(&settings, &err);
+    }
     if (code == 0)
         return EXIT_SUCCESS;
     report(&settings, err.text);

@@ -122,8 +122,8 @@ static uint32_t choose_slots(const struct gd_state_spec *spec)
     return slots < 4 ? 4 : slots > 16 ? 16 : (uint32_t)slots;
 }
 
-int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
-                    struct gd_err *err)
+int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec, const char *name, const uint8_t uuid[16],
+                         struct gd_err *err)
 {
     int code = check_spec(spec, err);
     if (code == 0 && name != NULL)
@@ -140,30 +140,55 @@ int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, con
         state->spec.slots = choose_slots(spec);
     state->padded = padded_atoms(spec);
     state->generation = 1;
-    state->created_ns = now_ns;
-    state->ring_id = ring_id;
-    state->live = state->undo = GD_SEGMENT_NONE;
+    state->live = state->undo = state->kept = GD_SEGMENT_NONE;
+    state->handed.kept = state->handed.live = state->handed.undo = state->handed.ring = -1;
     gd_pins_init(&state->pins);
     if (name != NULL)
         strcpy(state->name, name);
-    if (gd_uuid_make(state->uuid) != 0) {
-        code = gd_err_set(err, GD_E_INTERNAL, "the kernel gives no random numbers");
-        goto fail;
-    }
-    code = gd_segment_create(&state->live, "gromosd-live", gd_state_live_bytes(spec), 0, err);
+    memcpy(state->uuid, uuid, sizeof state->uuid);
+    *out = state;
+    return 0;
+}
+
+int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
+                    struct gd_err *err)
+{
+    uint8_t uuid[16];
+    struct gd_state *state = NULL;
+    if (gd_uuid_make(uuid) != 0)
+        return gd_err_set(err, GD_E_INTERNAL, "the kernel gives no random numbers");
+    int code = gd_state_create_bare(&state, spec, name, uuid, err);
+    if (code == 0)
+        code = gd_segment_create(&state->live, "gromosd-live", gd_state_live_bytes(spec), 0, err);
     if (code != 0) {
-        gd_err_context(err, "a State of %zu atoms", spec->num_atoms);
-        goto fail;
+        gd_state_unref(&state);
+        return gd_err_context(err, "a State of %zu atoms", spec->num_atoms);
     }
+    state->created_ns = now_ns;
+    state->ring_id = ring_id;
     double *masses = gd_state_array(state, GD_MASSES);
     for (size_t i = 0; i < spec->num_atoms; i++)
         masses[i] = 1.0;
     fill_head(&gd_state_header(state)->head, state, GD_SEGMENT_LIVE, state->live.bytes);
     *out = state;
     return 0;
-fail:
-    gd_state_unref(&state);
-    return code;
+}
+
+int gd_state_adopt_live(struct gd_state *state, struct gd_segment *live, struct gd_err *err)
+{
+    size_t bytes = (size_t)gd_round_up(gd_state_live_bytes(&state->spec), GD_PAGE);
+    if (live->bytes != bytes || !live->writable)
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "the live segment has %zu bytes, a State of %zu atoms needs %zu", live->bytes,
+                          state->spec.num_atoms, bytes);
+    const struct gd_segment_head *head = live->base;
+    if (atomic_load_explicit(&head->layout, memory_order_acquire) != GD_LAYOUT || memcmp(head->uuid, state->uuid, 16) != 0 ||
+        head->generation != state->generation)
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "the live segment is not that of this State and generation");
+    /* What a client may have scribbled into the head is put right. */
+    fill_head(live->base, state, GD_SEGMENT_LIVE, live->bytes);
+    state->live = *live;
+    *live = GD_SEGMENT_NONE;
+    return 0;
 }
 
 void gd_state_ref(struct gd_state *state)
@@ -186,6 +211,7 @@ void gd_state_unref(struct gd_state **state_pointer)
     gd_pins_clear(&state->pins);
     gd_segment_close(&state->undo);
     gd_segment_close(&state->live);
+    gd_segment_close(&state->kept);
     gd_configuration_destroy(&state->origin);
     free(state->molecules);
     state->magic = 0;
@@ -273,32 +299,34 @@ uint64_t gd_state_version(const struct gd_state *state)
 }
 
 /* What a rollback of this State starts from. The heads and the frame are the caller's to keep alive. */
-static struct gd_rollback rollback_of(const struct gd_state *state, struct gd_segment_head heads[2], struct gd_frame_view *frame)
+static struct gd_rollback rollback_of(const struct gd_state *state, const struct gd_frame_view *newest, struct gd_segment_head heads[2],
+                                      struct gd_frame_view *frame)
 {
     memset(heads, 0, 2 * sizeof heads[0]);
     fill_head(&heads[0], state, GD_SEGMENT_LIVE, state->live.bytes);
     fill_head(&heads[1], state, GD_SEGMENT_UNDO, state->undo.bytes);
-    int has_frame = state->ring != NULL && gd_frames_newest(state->ring->header, frame) == 0;
+    if (newest == NULL && state->ring != NULL && gd_frames_newest(state->ring->header, frame) == 0)
+        newest = frame;
     return (struct gd_rollback){
         .layout = &heads[0],
         .live = gd_state_header(state),
         .undo = state->undo.fd >= 0 ? state->undo.base : NULL,
         .undo_layout = &heads[1],
-        .newest = has_frame ? frame : NULL,
+        .newest = newest,
         .version = gd_state_version(state),
     };
 }
 
-void gd_state_rollback(struct gd_state *state, struct gd_rollback_report *report)
+void gd_state_rollback(struct gd_state *state, const struct gd_frame_view *newest, struct gd_rollback_report *report)
 {
     struct gd_segment_head heads[2];
     struct gd_frame_view frame;
-    struct gd_rollback rollback = rollback_of(state, heads, &frame);
+    struct gd_rollback rollback = rollback_of(state, newest, heads, &frame);
     gd_rollback(&rollback, report);
 }
 
-int gd_state_new_generation(struct gd_state *state, uint32_t ring_id, uint64_t now_ns, struct gd_rollback_report *report,
-                            struct gd_err *err)
+int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *newest, uint32_t ring_id, uint64_t now_ns,
+                            struct gd_rollback_report *report, struct gd_err *err)
 {
     struct gd_segment fresh;
     int code = gd_segment_create(&fresh, "gromosd-live", state->live.bytes, 0, err);
@@ -307,7 +335,7 @@ int gd_state_new_generation(struct gd_state *state, uint32_t ring_id, uint64_t n
     struct gd_segment_head heads[2];
     struct gd_frame_view frame;
     struct gd_live_header *old = gd_state_header(state), *live = fresh.base;
-    struct gd_rollback rollback = rollback_of(state, heads, &frame);
+    struct gd_rollback rollback = rollback_of(state, newest, heads, &frame);
     rollback.live = live;
     gd_rollback_rescue(&rollback, old, report);
     uint64_t version = rollback.version;

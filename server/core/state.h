@@ -53,6 +53,14 @@ struct gd_state {
     size_t num_molecules;
     struct gd_configuration *origin; /* labels of the file it came from, for writing one; may be NULL */
 
+    struct gd_segment kept; /* core/kept.h; fd -1 when nothing keeps the daemon's memory */
+    uint64_t kept_sequence, kept_blob_checksum;
+    struct gd_handed {
+        int kept, live, undo, ring; /* descriptors the holder has been given; -1: none */
+        uint64_t generation;
+        uint32_t ring_id;
+    } handed;
+
     size_t charged_bytes;     /* what its maker was charged */
     uint32_t charged_session; /* 0: nobody any more */
 };
@@ -60,6 +68,13 @@ struct gd_state {
 /* All arrays zero, masses 1 u, vacuum. name may be NULL; ring_id must be new. Any thread (touches nothing shared). */
 int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
                     struct gd_err *err);
+
+/* The same without segments, with a uuid that exists already: the caller adds the live segment (core/kept.h). */
+int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec, const char *name, const uint8_t uuid[16],
+                         struct gd_err *err);
+
+/* Gives a bare State its live segment from what survived (consumed on success), after checking it against the spec. */
+int gd_state_adopt_live(struct gd_state *state, struct gd_segment *live, struct gd_err *err);
 
 /* Bytes of the live segment for this spec; 0 when it cannot be a size. */
 size_t gd_state_live_bytes(const struct gd_state_spec *spec);
@@ -91,14 +106,15 @@ struct gd_frame_source gd_state_frame_source(const struct gd_state *state);
 /* Commits so far: the daemon's count, or the word in the segment where clients committed by themselves since. */
 uint64_t gd_state_version(const struct gd_state *state);
 
-/* Undoes the edit of a holder that cannot write any more; the lease word stays as it is. */
-void gd_state_rollback(struct gd_state *state, struct gd_rollback_report *report);
+/* Undoes the edit of a holder that cannot write any more; the lease word stays as it is. newest: of a ring that is not the State's (one
+ * that survived a restart), or NULL: of its own. */
+void gd_state_rollback(struct gd_state *state, const struct gd_frame_view *newest, struct gd_rollback_report *report);
 
 /* Moves the State to new segments (generation + 1) with what was there at the grant of the lease somebody still holds: what that
  * holder maps is marked stale and never looked at again. The old ring stays as it is for whoever holds frames of it. The lease's
  * queue goes on with the new segments. On failure nothing changed. */
-int gd_state_new_generation(struct gd_state *state, uint32_t ring_id, uint64_t now_ns, struct gd_rollback_report *report,
-                            struct gd_err *err);
+int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *newest, uint32_t ring_id, uint64_t now_ns,
+                            struct gd_rollback_report *report, struct gd_err *err);
 
 /* Marks the segments deleted and wakes everybody who waits. */
 void gd_state_mark(struct gd_state *state, uint32_t flag);

@@ -54,6 +54,12 @@ static enum gd_element element_of(const struct gd_request *request)
     return request->state->spec.dtype == GD_FLOAT32 ? GD_ELEMENT_F4 : GD_ELEMENT_F8;
 }
 
+/* Says what is about to change, so that a daemon that finds this State after a crash in the middle puts it back. */
+static void about_to_write(struct gd_request *request, uint32_t what)
+{
+    atomic_fetch_or(&gd_state_header(request->state)->dirty_mask, what);
+}
+
 static int write_done(struct gd_request *request, const struct gd_value *publish)
 {
     request->changed = 1;
@@ -167,6 +173,7 @@ int gd_cmd_state_translate(struct gd_request *request, struct gd_err *err)
     int code = select_rows(request, GD_POSITIONS, gd_arg(request, GD_STATE_TRANSLATE_ATOMS), "atoms", &x, err);
     if (code != 0)
         return code;
+    about_to_write(request, GD_ARRAY_BIT(GD_POSITIONS));
     gd_compute_translate(kernels(request), x, gd_arg(request, GD_STATE_TRANSLATE_VECTOR)->reals);
     return write_done(request, gd_arg(request, GD_STATE_TRANSLATE_PUBLISH));
 }
@@ -206,6 +213,7 @@ int gd_cmd_state_rotate(struct gd_request *request, struct gd_err *err)
     else if ((code = gd_compute_center_of_geometry(kernels(request), x, about, err)) != 0)
         return code;
     memcpy(m, matrix, sizeof m);
+    about_to_write(request, GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_VELOCITIES));
     gd_compute_rotate(kernels(request), x, (const double(*)[3])m, about);
     if (gd_arg(request, GD_STATE_ROTATE_VELOCITIES)->truth)
         gd_compute_rotate(kernels(request), v, (const double(*)[3])m, origin);
@@ -232,8 +240,10 @@ int gd_cmd_state_scale(struct gd_request *request, struct gd_err *err)
             box.vectors[i / 3][i % 3] *= factor;
         if (box.kind != GD_BOX_VACUUM && (code = gd_box_check(&box, err)) != 0)
             return code;
+        about_to_write(request, GD_DIRTY_SMALL);
         header->small.box = box;
     }
+    about_to_write(request, GD_ARRAY_BIT(GD_POSITIONS));
     double factors[3] = {factor, factor, factor};
     gd_compute_scale(kernels(request), x, factors, about);
     return write_done(request, gd_arg(request, GD_STATE_SCALE_PUBLISH));
@@ -245,6 +255,7 @@ int gd_cmd_state_wrap(struct gd_request *request, struct gd_err *err)
     struct gd_view x = all_of(request, GD_POSITIONS);
     const struct gd_state *state = request->state;
     int code;
+    about_to_write(request, GD_ARRAY_BIT(GD_POSITIONS));
     if (strcmp(gd_arg(request, GD_STATE_WRAP_BY)->text.data, "atom") == 0) {
         code = gd_compute_wrap(kernels(request), x, &box, err);
     } else if (state->molecules == NULL) {
@@ -258,6 +269,7 @@ int gd_cmd_state_wrap(struct gd_request *request, struct gd_err *err)
 int gd_cmd_state_remove_com_motion(struct gd_request *request, struct gd_err *err)
 {
     double removed[3];
+    about_to_write(request, GD_ARRAY_BIT(GD_VELOCITIES));
     int code = gd_compute_remove_com_motion(kernels(request), all_of(request, GD_VELOCITIES), masses_of(request), removed, err);
     if (code != 0)
         return code;
@@ -270,6 +282,7 @@ int gd_cmd_state_maxwell_velocities(struct gd_request *request, struct gd_err *e
     struct gd_view v = all_of(request, GD_VELOCITIES);
     double temperature = gd_arg(request, GD_STATE_MAXWELL_VELOCITIES_TEMPERATURE)->real;
     uint64_t seed = (uint64_t)gd_arg(request, GD_STATE_MAXWELL_VELOCITIES_SEED)->integer;
+    about_to_write(request, GD_ARRAY_BIT(GD_VELOCITIES));
     int code = gd_compute_maxwell_velocities(kernels(request), v, masses_of(request), temperature, GD_BOLTZMANN, seed, err);
     if (code == 0 && gd_arg(request, GD_STATE_MAXWELL_VELOCITIES_REMOVE_COM)->truth)
         code = gd_compute_remove_com_motion(kernels(request), v, masses_of(request), NULL, err);
@@ -356,6 +369,7 @@ int gd_cmd_state_fit(struct gd_request *request, struct gd_err *err)
                          gd_arg(request, GD_STATE_FIT_MASS_WEIGHTED)->truth, &fit, err);
     if (code != 0)
         return code;
+    about_to_write(request, GD_ARRAY_BIT(GD_POSITIONS));
     gd_compute_apply_fit(kernels(request), all_of(request, GD_POSITIONS), &fit);
     gd_reply_real(&request->reply, "value", fit.rmsd);
     return write_done(request, gd_arg(request, GD_STATE_FIT_PUBLISH));

@@ -6,6 +6,7 @@
 #include "core/uuid.h"
 #include "io/configuration.h"
 #include "kernels/compute.h"
+#include "service/keep.h"
 #include "service/registering.h"
 #include "service/remote_leases.h"
 #include "service/request.h"
@@ -110,6 +111,8 @@ int gd_cmd_state_rename(struct gd_request *request, struct gd_err *err)
 {
     struct gd_state *state = request->state;
     int code = gd_registry_rename(&request->service->registry, state, gd_arg(request, GD_STATE_RENAME_NAME)->text.data, err);
+    if (code == 0)
+        gd_keep_update(request->service->keep, state);
     if (code == 0 && state->name[0] == '\0' && state->num_handles == 0)
         gd_unregister_state(request->service, state, "it has neither a name nor a handle");
     return code;
@@ -326,6 +329,10 @@ int gd_cmd_state_set(struct gd_request *request, struct gd_err *err)
         if (code != 0)
             return code;
     }
+    uint32_t dirty = GD_DIRTY_SMALL;
+    for (int a = 0; a < GD_ARRAY_COUNT; a++)
+        dirty |= gd_arg(request, args[a])->present ? GD_ARRAY_BIT(a) : 0;
+    atomic_store(&live->dirty_mask, dirty); /* for whoever finds the State if this process dies now */
     for (int a = 0; a < GD_ARRAY_COUNT; a++)
         write_array(request, (enum gd_array)a, gd_arg(request, args[a]));
     if (gd_arg(request, GD_STATE_SET_BOX)->present)
@@ -358,6 +365,7 @@ int gd_cmd_state_set_molecules(struct gd_request *request, struct gd_err *err)
     free(state->molecules);
     state->molecules = copy;
     state->num_molecules = molecules;
+    gd_keep_renew(request->service->keep, state);
     return 0;
 }
 

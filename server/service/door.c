@@ -9,6 +9,7 @@
 #include "core/version.h"
 #include "proto/gd_door.h"
 #include "service/edit.h"
+#include "service/keep.h"
 #include "service/results.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -188,6 +189,7 @@ static int collect_segments(struct gd_door_peer *peer, struct gd_state *state, u
     int code = 0;
     if (flags & GD_OPEN_LIVE_WRITE)
         code = gd_state_need_undo(state, err);
+    gd_keep_sync(service->keep, state);
     if (code == 0 && (flags & GD_OPEN_FRAMES))
         code = gd_edit_first_frame(service, state, err);
     if (code == 0 && (flags & GD_OPEN_FRAMES)) /* before the descriptor leaves: see core/pins.h */

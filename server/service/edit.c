@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/uuid.h"
+#include "service/keep.h"
 #include "service/service.h"
 #include "service/session.h"
 #include "service/waits.h"
@@ -53,8 +54,10 @@ static const char *label(const struct gd_state *state, char text[GD_DOOR_NAME])
 static void finish(struct gd_publish *publish)
 {
     struct gd_state *state = publish->state;
-    if (publish->sequence != 0)
+    if (publish->sequence != 0) {
         gd_ring_end(state->ring, &publish->ticket);
+        gd_keep_sync(publish->service->keep, state); /* the first publish made a ring */
+    }
     state->publishing = 0;
     state->version = publish->version;
     gd_live_commit(gd_state_header(state), publish->version);
@@ -124,7 +127,6 @@ void gd_edit_commit(struct gd_service *service, struct gd_state *state, int fram
 
 int gd_edit_first_frame(struct gd_service *service, struct gd_state *state, struct gd_err *err)
 {
-    (void)service;
     int code = gd_state_need_ring(state, err);
     if (code != 0 || atomic_load(&state->ring->header->newest) != 0 || state->publishing)
         return code;
@@ -134,6 +136,7 @@ int gd_edit_first_frame(struct gd_service *service, struct gd_state *state, stru
         return gd_err_set(err, GD_E_CONFLICT, "the State has no frame yet and is being edited; try again when the edit is committed");
     struct gd_frame_source source = gd_state_frame_source(state);
     code = gd_ring_publish(state->ring, &source, &state->pins, NULL, err);
+    gd_keep_sync(service->keep, state);
     return code < 0 ? code : 0;
 }
 
@@ -144,7 +147,7 @@ void gd_edit_rollback(struct gd_service *service, struct gd_state *state, const 
     (void)service;
     struct gd_rollback_report report;
     char text[GD_DOOR_NAME];
-    gd_state_rollback(state, &report);
+    gd_state_rollback(state, NULL, &report);
     if (report.outcome == GD_ROLLBACK_NOTHING)
         return;
     if (report.outcome == GD_ROLLBACK_OLDER)
@@ -179,9 +182,10 @@ int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t s
     if (state->publishing)
         return gd_err_set(err, GD_E_CONFLICT, "the State is being published; try again");
     struct gd_rollback_report report;
-    int code = gd_state_new_generation(state, gd_registry_ring_id(&service->registry), gd_now_ns(), &report, err);
+    int code = gd_state_new_generation(state, NULL, gd_registry_ring_id(&service->registry), gd_now_ns(), &report, err);
     if (code != 0)
         return code;
+    gd_keep_sync(service->keep, state);
     gd_log_warn("lease", "%s: session %u lost its lease (%s); rollback %s, now generation %llu", label(state, text), session, why,
                 gd_rollback_outcome_name(report.outcome), (unsigned long long)state->generation);
     return 0;

@@ -91,7 +91,7 @@ static int remove_stale(const char *path)
     return unlink(path) == 0;
 }
 
-int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings, struct gd_err *err)
+int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings, int lock_fd, struct gd_err *err)
 {
     struct gd_instance instance = {.lock_fd = -1};
     int code = 0;
@@ -120,7 +120,8 @@ int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings
     if (strlen(instance.door_path) > longest)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "the path %s has %zu bytes, a socket's may have %zu; choose a shorter --runtime-dir",
                           instance.door_path, strlen(instance.door_path), longest);
-    code = take_lock(&instance, err);
+    instance.lock_fd = lock_fd;
+    code = lock_fd >= 0 ? 0 : take_lock(&instance, err);
     if (code != 0)
         return code;
     int stale = remove_stale(instance.door_path);

@@ -15,9 +15,9 @@ struct gd_instance {
 };
 
 /* Makes the folder (mode 0700, owned by this user, no symbolic link), takes the lock, removes sockets a dead daemon left.
- * Errors: GD_E_ALREADY_RUNNING with the other's pid; GD_E_FILE_ACCESS for a folder that is missing, foreign or open to
+ * lock_fd: the lock if a keeper took it already, else -1. Errors: GD_E_ALREADY_RUNNING with the other's pid; GD_E_FILE_ACCESS for a folder that is missing, foreign or open to
  * others; GD_E_INVALID_ARGUMENT for a path too long for a socket. */
-int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings, struct gd_err *err);
+int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings, int lock_fd, struct gd_err *err);
 
 /* Removes the sockets and lets the lock go. */
 void gd_instance_close(struct gd_instance *instance);

@@ -4,6 +4,7 @@
 #include "core/state.h"
 #include "core/uuid.h"
 #include "service/codec.h"
+#include "service/keep.h"
 #include "service/request.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -68,6 +69,7 @@ int gd_register_state(struct gd_request *request, struct gd_err *err)
     state->charged_bytes = state->live.bytes;
     session->made_states++;
     session->made_bytes += state->charged_bytes;
+    gd_keep_sync(service->keep, state);
     char uuid[GD_UUID_TEXT];
     gd_uuid_format(state->uuid, uuid);
     gd_log_info("state", "created %s%s%s: %zu atoms, float%d, by session %u", uuid, state->name[0] ? " " : "", state->name,
@@ -95,6 +97,7 @@ void gd_unregister_state(struct gd_service *service, struct gd_state *state, con
     gd_lease_close(&state->lease, gd_state_header(state));
     gd_waits_deleted(service, state);
     gd_subscriptions_deleted(service, state);
+    gd_keep_forget(service->keep, state);
     gd_registry_remove(&service->registry, state);
     gd_state_unref(&state);
 }

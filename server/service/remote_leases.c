@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/state.h"
 #include "service/edit.h"
+#include "service/keep.h"
 #include "service/request.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -80,6 +81,7 @@ static int grant(struct gd_request *request, struct gd_err *err)
     memcpy(lease->uuid, request->state->uuid, 16);
     lease->session = request->session->number;
     lease->fence = ++service->next_fence;
+    gd_keep_counters(service->keep);
     lease->ends_ns = gd_now_ns() + (uint64_t)(gd_arg(request, GD_STATE_LEASE_TTL)->real * 1e9);
     gd_reply_int(&request->reply, "fence", (int64_t)lease->fence);
     gd_reply_int(&request->reply, "version", (int64_t)gd_state_version(request->state));

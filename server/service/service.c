@@ -7,6 +7,8 @@
 #include "core/version.h"
 #include "service/door.h"
 #include "service/edit.h"
+#include "service/keep.h"
+#include "service/registering.h"
 #include "service/remote_leases.h"
 #include "service/request.h"
 #include "service/results.h"
@@ -25,6 +27,7 @@
 
 #define SERVICE_MAGIC 0x5e7571ceu
 #define TICK_MS 100
+#define ORPHAN_NS 30000000000ull
 
 uint64_t gd_now_ns(void)
 {
@@ -58,6 +61,17 @@ static void end_when_idle(struct gd_service *service, uint64_t now_ns)
         gd_service_stop(service, "private and idle");
 }
 
+/* An unnamed State that survived a restart ends unless one of those who had it comes back for it. */
+static void end_orphans(struct gd_service *service, uint64_t now_ns)
+{
+    size_t cursor = 0;
+    struct gd_state *state;
+    while ((state = gd_table_next(&service->registry.by_uuid, &cursor)) != NULL) {
+        if (state->name[0] == '\0' && state->num_handles == 0 && now_ns - state->created_ns > ORPHAN_NS)
+            gd_unregister_state(service, state, "nobody came back for it after the restart");
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct gd_service *service = timer->data;
@@ -67,7 +81,9 @@ static void on_tick(uv_timer_t *timer)
     gd_waits_tick(service, now_ns);
     gd_remote_leases_tick(service, now_ns);
     gd_results_expire(service, now_ns);
+    gd_keep_tick(service->keep);
     end_silent_sessions(service, now_ns);
+    end_orphans(service, now_ns);
     if (!service->stopping)
         end_when_idle(service, now_ns);
     else if (service->in_flight == 0 || now_ns >= service->stop_at_ns)
@@ -89,6 +105,7 @@ void gd_service_stop(struct gd_service *service, const char *why)
     }
     gd_log_info("service", "stopping (%s), %zu requests in progress", why, service->in_flight);
     service->stopping = 1;
+    gd_keep_tell(service->keep, "STOPPING=1");
     service->stop_at_ns = gd_now_ns() + (uint64_t)(service->settings.drain_timeout * 1e9);
     gd_waits_forget(service, NULL);
     uv_timer_start(&service->tick, on_tick, 10, 10);
@@ -193,7 +210,11 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     start_handles(service);
     int code = choose_kernels(service, err);
     if (code == 0)
-        code = gd_instance_open(&service->instance, settings, err);
+        code = gd_keep_create(&service->keep, service, err);
+    if (code == 0)
+        code = gd_instance_open(&service->instance, settings, gd_keep_take_lock(service->keep), err);
+    if (code == 0)
+        gd_keep_adopt(service->keep); /* before anybody can come in */
     if (code == 0)
         code = open_sockets(service, err);
     if (code != 0) {
@@ -203,6 +224,7 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     gd_log_info("service", "gromosd %s serves ipc://%s%s%s (kernels %s, %d threads, pid %ld)", GD_VERSION, service->instance.zmq_path,
                 service->routers[1] != NULL ? " and " : "", service->routers[1] != NULL ? service->routers[1]->endpoint : "",
                 service->kernels.name, service->threads, (long)getpid());
+    gd_keep_tell(service->keep, "READY=1");
     *out = service;
     return 0;
 }
@@ -248,6 +270,7 @@ void gd_service_destroy(struct gd_service **pointer)
     for (int i = 0; i < GD_MAX_ROUTERS; i++)
         gd_router_free(&service->routers[i]);
     gd_zap_free(&service->zap);
+    gd_keep_free(&service->keep);
     if (service->zmq != NULL)
         zmq_ctx_term(service->zmq);
     gd_instance_close(&service->instance);

@@ -19,6 +19,7 @@
 
 struct gd_router;
 struct gd_door;
+struct gd_keep;
 struct gd_zap;
 struct gd_session;
 struct gd_request;
@@ -42,6 +43,7 @@ struct gd_service {
     struct gd_router *routers[GD_MAX_ROUTERS]; /* 0: local (ipc); 1: remote (tcp), or NULL */
     struct gd_door *door;
     struct gd_zap *zap;
+    struct gd_keep *keep;
 
     struct gd_table connections; /* router index + routing id -> gd_session */
     struct gd_table sessions;    /* number (4 bytes) -> gd_session */

@@ -6,6 +6,7 @@
 #include "core/state.h"
 #include "service/door.h"
 #include "service/edit.h"
+#include "service/keep.h"
 #include "service/registering.h"
 #include "service/results.h"
 #include "service/service.h"
@@ -49,6 +50,7 @@ int gd_session_create(struct gd_service *service, int local, uid_t uid, enum gd_
         gd_session_unref(&session);
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a session");
     }
+    gd_keep_counters(service->keep);
     *out = session;
     return 0;
 }

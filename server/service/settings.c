@@ -240,7 +240,8 @@ int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struc
                         "Without options it serves the present user on a Unix socket and stays in the foreground.",
                         NULL, NULL, NULL};
     struct parse_context context = {settings, err, NULL, 1, 0};
-    error_t status = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT * 0, NULL, &context);
+    argp_err_exit_status = 2;
+    error_t status = argp_parse(&argp, argc, argv, 0, NULL, &context); /* prints help, version, unknown options */
     if (status == 0 && context.config != NULL)
         context.code = read_file(settings, context.config, err);
     if (status == 0 && context.code == 0) {

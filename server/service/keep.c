@@ -1,0 +1,535 @@
+#include "service/keep.h"
+
+#include "core/check.h"
+#include "core/frames.h"
+#include "core/kept.h"
+#include "core/log.h"
+#include "core/uuid.h"
+#include "service/edit.h"
+#include "service/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FIRST_FD 3
+#define NAME_BYTES 96
+#define QUEUE 4096
+
+enum role { ROLE_KEPT, ROLE_LIVE, ROLE_UNDO, ROLE_FRAMES, ROLE_COUNTERS, ROLE_LOCK, NUM_ROLES };
+static const char *const role_names[NUM_ROLES] = {"kept", "live", "undo", "frames", "counters", "lock"};
+
+/* A descriptor that came back at the start. */
+struct survivor {
+    int fd; /* -1: taken */
+    uint8_t uuid[16];
+    enum role role;
+    uint64_t number;
+    char name[NAME_BYTES];
+};
+
+/* A message that waits; fd is a duplicate of its own, or -1. */
+struct pending {
+    int fd;
+    char text[NAME_BYTES + 64];
+};
+
+struct gd_keep {
+    struct gd_service *service;
+    int socket; /* -1: no holder */
+    int lost;   /* the holder is gone */
+    struct sockaddr_un holder;
+    socklen_t holder_bytes;
+    struct pending queue[QUEUE];
+    size_t first, count;
+    int overflowed;
+    struct survivor *survivors;
+    size_t num_survivors;
+    struct gd_segment counters;
+};
+
+/* ---- sending ---- */
+
+static int send_now(struct gd_keep *keep, const char *text, int fd)
+{
+    struct iovec part = {(void *)(uintptr_t)text, strlen(text)};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_name = &keep->holder, .msg_namelen = keep->holder_bytes, .msg_iov = &part, .msg_iovlen = 1};
+    memset(&control, 0, sizeof control);
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    }
+    if (sendmsg(keep->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return 0;
+    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ETOOMANYREFS)
+        return 1;
+    if (!keep->lost)
+        gd_log_warn("keep", "the holder of the segments is gone (%s): States would not survive this process", strerror(errno));
+    keep->lost = 1;
+    return -1;
+}
+
+void gd_keep_tick(struct gd_keep *keep)
+{
+    while (keep->count > 0) {
+        struct pending *next = &keep->queue[keep->first];
+        if (send_now(keep, next->text, next->fd) > 0)
+            return;
+        if (next->fd >= 0)
+            close(next->fd);
+        keep->first = (keep->first + 1) % QUEUE;
+        keep->count--;
+    }
+}
+
+static void post(struct gd_keep *keep, const char *text, int fd)
+{
+    if (keep->socket < 0 || keep->lost)
+        return;
+    gd_keep_tick(keep);
+    if (keep->count == 0 && send_now(keep, text, fd) <= 0)
+        return;
+    if (keep->count == QUEUE) {
+        if (!keep->overflowed)
+            gd_log_error("keep", "the holder takes nothing any more: some segments are not protected");
+        keep->overflowed = 1;
+        return;
+    }
+    struct pending *last = &keep->queue[(keep->first + keep->count++) % QUEUE];
+    last->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    snprintf(last->text, sizeof last->text, "%s", text);
+}
+
+static void make_name(char out[NAME_BYTES], const uint8_t uuid[16], enum role role, uint64_t number)
+{
+    char text[GD_UUID_TEXT];
+    gd_uuid_format(uuid, text);
+    snprintf(out, NAME_BYTES, "%s.%s.%llu", text, role_names[role], (unsigned long long)number);
+}
+
+static void store(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number, int fd)
+{
+    char name[NAME_BYTES], text[NAME_BYTES + 64];
+    make_name(name, uuid, role, number);
+    snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+    post(keep, text, fd);
+}
+
+static void drop_name(struct gd_keep *keep, const char *name)
+{
+    char text[NAME_BYTES + 64];
+    snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    post(keep, text, -1);
+}
+
+static void drop(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number)
+{
+    char name[NAME_BYTES];
+    make_name(name, uuid, role, number);
+    drop_name(keep, name);
+}
+
+void gd_keep_tell(struct gd_keep *keep, const char *line)
+{
+    post(keep, line, -1);
+}
+
+int gd_keep_protected(const struct gd_keep *keep)
+{
+    return keep->socket >= 0 && !keep->lost && !keep->overflowed && keep->count == 0;
+}
+
+/* ---- what the holder has of a State ---- */
+
+static int is_on(const struct gd_keep *keep)
+{
+    return keep->socket >= 0;
+}
+
+static void sync_live(struct gd_keep *keep, struct gd_state *state)
+{
+    struct gd_handed *handed = &state->handed;
+    if (handed->generation == state->generation && handed->live == state->live.fd)
+        return;
+    store(keep, state->uuid, ROLE_LIVE, state->generation, state->live.fd);
+    gd_kept_update(state); /* from here on the new generation counts */
+    if (handed->live >= 0)
+        drop(keep, state->uuid, ROLE_LIVE, handed->generation);
+    if (handed->undo >= 0)
+        drop(keep, state->uuid, ROLE_UNDO, handed->generation);
+    handed->undo = -1;
+    handed->live = state->live.fd;
+    handed->generation = state->generation;
+}
+
+void gd_keep_sync(struct gd_keep *keep, struct gd_state *state)
+{
+    struct gd_handed *handed = &state->handed;
+    struct gd_err err = {0};
+    if (!is_on(keep) || state->deleted)
+        return;
+    if (state->kept.fd < 0) {
+        if (gd_kept_create(state, &err) != 0) {
+            gd_log_warn("keep", "a State will not survive this process: %s", err.text);
+            return;
+        }
+    }
+    if (handed->kept != state->kept.fd) {
+        store(keep, state->uuid, ROLE_KEPT, 0, state->kept.fd);
+        handed->kept = state->kept.fd;
+    }
+    sync_live(keep, state);
+    if (state->undo.fd >= 0 && handed->undo != state->undo.fd) {
+        store(keep, state->uuid, ROLE_UNDO, state->generation, state->undo.fd);
+        handed->undo = state->undo.fd;
+    }
+    int ring_fd = state->ring != NULL ? state->ring->segment.fd : -1;
+    if (handed->ring == ring_fd && (ring_fd < 0 || handed->ring_id == state->ring_id))
+        return;
+    if (ring_fd >= 0)
+        store(keep, state->uuid, ROLE_FRAMES, state->ring_id, ring_fd);
+    gd_kept_update(state);
+    if (handed->ring >= 0)
+        drop(keep, state->uuid, ROLE_FRAMES, handed->ring_id);
+    handed->ring = ring_fd;
+    handed->ring_id = state->ring_id;
+}
+
+void gd_keep_update(struct gd_keep *keep, struct gd_state *state)
+{
+    if (is_on(keep))
+        gd_kept_update(state);
+}
+
+void gd_keep_renew(struct gd_keep *keep, struct gd_state *state)
+{
+    struct gd_err err = {0};
+    if (!is_on(keep))
+        return;
+    drop(keep, state->uuid, ROLE_KEPT, 0);
+    state->handed.kept = -1;
+    if (gd_kept_create(state, &err) != 0)
+        gd_log_warn("keep", "a State will not survive this process: %s", err.text);
+    gd_keep_sync(keep, state);
+}
+
+void gd_keep_forget(struct gd_keep *keep, struct gd_state *state)
+{
+    struct gd_handed *handed = &state->handed;
+    if (!is_on(keep))
+        return;
+    if (handed->kept >= 0) /* first: without it the rest is nothing */
+        drop(keep, state->uuid, ROLE_KEPT, 0);
+    if (handed->live >= 0)
+        drop(keep, state->uuid, ROLE_LIVE, handed->generation);
+    if (handed->undo >= 0)
+        drop(keep, state->uuid, ROLE_UNDO, handed->generation);
+    if (handed->ring >= 0)
+        drop(keep, state->uuid, ROLE_FRAMES, handed->ring_id);
+    handed->kept = handed->live = handed->undo = handed->ring = -1;
+}
+
+/* ---- counters ---- */
+
+static const uint8_t no_uuid[16];
+
+void gd_keep_counters(struct gd_keep *keep)
+{
+    if (keep->counters.fd < 0)
+        return;
+    struct gd_kept_counters *counters = keep->counters.base;
+    const struct gd_service *service = keep->service;
+    atomic_store(&counters->next_session, service->next_session);
+    atomic_store(&counters->next_ring_id, atomic_load(&service->registry.next_ring_id));
+    atomic_store(&counters->next_fence, service->next_fence);
+}
+
+static void adopt_counters(struct gd_keep *keep)
+{
+    struct gd_service *service = keep->service;
+    struct gd_kept_counters *counters = keep->counters.base;
+    service->next_session = (uint32_t)(atomic_load(&counters->next_session) & GD_LEASE_HOLDER);
+    if (service->next_session <= GD_LEASE_DAEMON)
+        service->next_session = GD_LEASE_DAEMON + 1;
+    /* A worker may have used a number and died before it wrote it down. */
+    atomic_store(&service->registry.next_ring_id, (uint32_t)atomic_load(&counters->next_ring_id) + 16);
+    service->next_session += 16;
+    service->next_fence = atomic_load(&counters->next_fence) + 16;
+    atomic_fetch_add(&counters->starts, 1);
+}
+
+static void make_counters(struct gd_keep *keep)
+{
+    struct gd_err err = {0};
+    if (gd_segment_create(&keep->counters, "gromosd-counters", sizeof(struct gd_kept_counters), 0, &err) != 0) {
+        gd_log_warn("keep", "counters will not survive this process: %s", err.text);
+        return;
+    }
+    struct gd_segment_head *head = keep->counters.base;
+    head->segment_bytes = keep->counters.bytes;
+    atomic_store_explicit(&head->layout, GD_LAYOUT, memory_order_release);
+    store(keep, no_uuid, ROLE_COUNTERS, 0, keep->counters.fd);
+    gd_keep_counters(keep);
+}
+
+/* ---- coming back ---- */
+
+static int parse_name(struct survivor *out, const char *name)
+{
+    char uuid[GD_UUID_TEXT], role[16];
+    unsigned long long number = 0;
+    if (sscanf(name, "%36[0-9a-f-].%15[a-z].%llu", uuid, role, &number) != 3 || gd_uuid_parse(uuid, out->uuid) != 0)
+        return -1;
+    out->number = number;
+    snprintf(out->name, sizeof out->name, "%s", name);
+    for (int r = 0; r < NUM_ROLES; r++) {
+        if (strcmp(role, role_names[r]) == 0) {
+            out->role = (enum role)r;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static int read_environment(struct gd_keep *keep, struct gd_err *err)
+{
+    const char *count_text = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID"), *names = getenv("LISTEN_FDNAMES");
+    long count = count_text != NULL && pid != NULL && strtol(pid, NULL, 10) == (long)getpid() ? strtol(count_text, NULL, 10) : 0;
+    if (count <= 0 || count > 1000000 || names == NULL)
+        return 0;
+    keep->survivors = calloc((size_t)count, sizeof *keep->survivors);
+    char *list = strdup(names), *rest = list;
+    if (keep->survivors == NULL || list == NULL) {
+        free(list);
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %ld kept descriptors", count);
+    }
+    for (long i = 0; i < count; i++) {
+        char *name = strsep(&rest, ":");
+        int fd = FIRST_FD + (int)i;
+        struct survivor *survivor = &keep->survivors[keep->num_survivors];
+        if (name != NULL && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && parse_name(survivor, name) == 0) {
+            survivor->fd = fd;
+            keep->num_survivors++;
+        } else {
+            gd_log_warn("keep", "kept descriptor %d ('%s') is not one of ours: set aside", fd, name != NULL ? name : "");
+            close(fd);
+        }
+    }
+    free(list);
+    return 0;
+}
+
+static int open_socket(struct gd_keep *keep, struct gd_err *err)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    if (path == NULL || path[0] == '\0')
+        return 0;
+    size_t length = strlen(path);
+    if (length >= sizeof keep->holder.sun_path)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "$NOTIFY_SOCKET is longer than a socket's path may be");
+    keep->holder.sun_family = AF_UNIX;
+    memcpy(keep->holder.sun_path, path, length);
+    keep->holder_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] != '@'));
+    if (path[0] == '@')
+        keep->holder.sun_path[0] = '\0';
+    keep->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return keep->socket >= 0 ? 0 : gd_err_errno(err, GD_E_INTERNAL, "cannot make a socket to the holder");
+}
+
+int gd_keep_create(struct gd_keep **out, struct gd_service *service, struct gd_err *err)
+{
+    struct gd_keep *keep = calloc(1, sizeof *keep);
+    if (keep == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for the keeper's queue");
+    keep->service = service;
+    keep->socket = -1;
+    keep->counters = GD_SEGMENT_NONE;
+    int code = open_socket(keep, err);
+    if (code == 0)
+        code = read_environment(keep, err);
+    if (code != 0) {
+        gd_keep_free(&keep);
+        return code;
+    }
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDNAMES");
+    *out = keep;
+    return 0;
+}
+
+void gd_keep_free(struct gd_keep **pointer)
+{
+    struct gd_keep *keep = *pointer;
+    *pointer = NULL;
+    if (keep == NULL)
+        return;
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        if (keep->survivors[i].fd >= 0)
+            close(keep->survivors[i].fd);
+    }
+    for (; keep->count > 0; keep->count--, keep->first = (keep->first + 1) % QUEUE) {
+        if (keep->queue[keep->first].fd >= 0)
+            close(keep->queue[keep->first].fd);
+    }
+    gd_segment_close(&keep->counters);
+    if (keep->socket >= 0)
+        close(keep->socket);
+    free(keep->survivors);
+    free(keep);
+}
+
+static struct survivor *find(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number)
+{
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        struct survivor *s = &keep->survivors[i];
+        if (s->fd >= 0 && s->role == role && s->number == number && memcmp(s->uuid, uuid, 16) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+int gd_keep_take_lock(struct gd_keep *keep)
+{
+    struct survivor *lock = find(keep, no_uuid, ROLE_LOCK, 0);
+    if (lock == NULL)
+        return -1;
+    int fd = lock->fd;
+    lock->fd = -1;
+    return fd;
+}
+
+static int adopt_segment(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number, struct gd_segment *out,
+                         struct gd_err *err)
+{
+    struct survivor *survivor = find(keep, uuid, role, number);
+    if (survivor == NULL)
+        return gd_err_set(err, GD_E_NOT_FOUND, "its %s segment (number %llu) did not survive", role_names[role], (unsigned long long)number);
+    int code = gd_segment_adopt(out, survivor->fd, err);
+    if (code == 0)
+        survivor->fd = -1;
+    return code;
+}
+
+/* The edit somebody had begun when the daemon died. A client that held the lease may still be writing: new generation.
+ * The daemon itself is gone for certain: rolled back in place. */
+static int settle_lease(struct gd_keep *keep, struct gd_state *state, const struct gd_frame_view *newest, struct gd_err *err)
+{
+    struct gd_live_header *live = gd_state_header(state);
+    uint32_t holder = 0;
+    struct gd_rollback_report report;
+    if (gd_lease_adopt(&state->lease, live, &holder) == GD_LEASE_FINE)
+        return 0;
+    int code = 0;
+    if (holder == GD_LEASE_DAEMON) {
+        gd_state_rollback(state, newest, &report);
+        atomic_store(&live->lease, 0);
+    } else {
+        code = gd_state_new_generation(state, newest, gd_registry_ring_id(&keep->service->registry), gd_now_ns(), &report, err);
+    }
+    if (code == 0)
+        gd_log_info("keep", "an edit of session %u was under way when the daemon died: rollback %s", holder,
+                    gd_rollback_outcome_name(report.outcome));
+    return code;
+}
+
+static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_err *err)
+{
+    struct gd_service *service = keep->service;
+    struct gd_segment segment = GD_SEGMENT_NONE, frames = GD_SEGMENT_NONE;
+    struct gd_frame_view newest, *has_newest = NULL;
+    struct gd_state *state = NULL;
+    int code = gd_segment_adopt(&segment, kept->fd, err);
+    if (code != 0)
+        return code;
+    kept->fd = -1;
+    code = gd_kept_restore(&segment, &state, err);
+    if (code == 0 && memcmp(state->uuid, kept->uuid, 16) != 0)
+        code = gd_err_set(err, GD_E_CORRUPT_DATA, "the kept record belongs to another State");
+    if (code == 0)
+        code = adopt_segment(keep, kept->uuid, ROLE_LIVE, state->generation, &segment, err);
+    if (code == 0)
+        code = gd_state_adopt_live(state, &segment, err);
+    if (code != 0)
+        goto fail;
+    if (adopt_segment(keep, state->uuid, ROLE_UNDO, state->generation, &state->undo, NULL) == 0 && state->undo.bytes != state->live.bytes)
+        gd_segment_close(&state->undo);
+    if (adopt_segment(keep, state->uuid, ROLE_FRAMES, state->ring_id, &frames, NULL) == 0 &&
+        gd_frames_check(frames.base, frames.bytes, &gd_state_header(state)->head, NULL) == 0 && gd_frames_newest(frames.base, &newest) == 0) {
+        has_newest = &newest;
+        if (newest.sequence >= state->next_sequence)
+            state->next_sequence = newest.sequence + 1;
+    }
+    state->created_ns = gd_now_ns();
+    state->handed = (struct gd_handed){state->kept.fd, state->live.fd, state->undo.fd, frames.fd, state->generation, state->ring_id};
+    gd_lease_init(&state->lease, &service->lease_hooks);
+    code = settle_lease(keep, state, has_newest, err);
+    if (code != 0)
+        goto fail;
+    state->ring_id = gd_registry_ring_id(&service->registry); /* the old ring is not written any more */
+    state->version = gd_state_version(state);
+    code = gd_registry_add(&service->registry, state, err);
+    if (code != 0)
+        goto fail;
+    gd_keep_sync(keep, state);
+    gd_keep_update(keep, state);
+    gd_segment_close(&frames);
+    gd_live_wake(gd_state_header(state));
+    gd_state_unref(&state);
+    return 0;
+fail:
+    gd_segment_close(&segment);
+    gd_segment_close(&frames);
+    gd_state_unref(&state);
+    return code;
+}
+
+void gd_keep_adopt(struct gd_keep *keep)
+{
+    size_t taken = 0, set_aside = 0;
+    if (keep->socket < 0)
+        return;
+    if (adopt_segment(keep, no_uuid, ROLE_COUNTERS, 0, &keep->counters, NULL) == 0 && keep->counters.bytes >= sizeof(struct gd_kept_counters))
+        adopt_counters(keep);
+    else
+        make_counters(keep);
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        struct survivor *survivor = &keep->survivors[i];
+        struct gd_err err = {0};
+        if (survivor->fd < 0 || survivor->role != ROLE_KEPT)
+            continue;
+        if (adopt_state(keep, survivor, &err) == 0) {
+            taken++;
+        } else {
+            set_aside++;
+            gd_log_error("keep", "%s could not be taken up again and is set aside: %s", survivor->name, err.text);
+        }
+    }
+    /* What belongs to nothing any more. */
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        struct survivor *survivor = &keep->survivors[i];
+        if (survivor->fd < 0)
+            continue;
+        drop_name(keep, survivor->name);
+        close(survivor->fd);
+        survivor->fd = -1;
+    }
+    gd_keep_counters(keep);
+    if (taken + set_aside > 0)
+        gd_log_info("keep", "took up %zu States again, set %zu aside", taken, set_aside);
+}
