@@ -1,5 +1,6 @@
-# Programs that race: under ThreadSanitizer (make race), and the torture test of frames over processes (make torture for the
-# billion words, make torture-short for seconds, make torture-faults for the planted faults it must find).
+# Programs that race: threads under ThreadSanitizer (make race-threads), and the torture test of frames over processes (make
+# torture for the billion words, torture-short for seconds, torture-faults for the planted faults it must find). make race
+# is all but the billion.
 # Included by the root Makefile.
 
 RACE_CORE := $(addprefix server/core/,ring.c pins.c frames.c segment.c memory.c lease.c err.c check.c)
@@ -11,9 +12,11 @@ $(B)/race/race_%: tests/race/race_%.c $(RACE_CORE) $(RACE_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(RACE_FLAGS) -O1 -fsanitize=thread $< $(RACE_CORE) -o $@
 
+.PHONY: race race-threads
+race: race-threads torture-short torture-faults
+
 # Address space randomisation of newer kernels leaves older sanitizers no room; setarch turns it off for the one process.
-.PHONY: race
-race: $(RACE_PROGRAMS)
+race-threads: $(RACE_PROGRAMS)
 	@set -e; for p in $^; do echo "== $$p"; TSAN_OPTIONS=halt_on_error=1 setarch $$(uname -m) -R $$p; done
 
 # The ring as it is, with pauses between its steps, and with the two faults.
@@ -38,3 +41,8 @@ torture-short: $(B)/race/torture $(B)/race/torture_paused
 torture-faults: $(B)/race/torture_no_recheck $(B)/race/torture_early_sequence
 	$(B)/race/torture_no_recheck --seconds 120 --expect-torn
 	$(B)/race/torture_early_sequence --seconds 120 --expect-torn
+
+# Publishing beside the plain copy.
+$(B)/bench_frames: tests/bench/bench_frames.c $(RACE_CORE) $(RACE_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(RACE_FLAGS) -O3 $< $(RACE_CORE) -o $@
