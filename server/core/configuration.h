@@ -41,7 +41,7 @@ struct gd_configuration {
     struct gd_atom_label *labels; /* NULL when built from arrays */
 
     struct gd_box box;      /* vectors already rotated by euler */
-    int32_t has_box;        /* a GENBOX or BOX block was present */
+    int32_t has_box;        /* 1: a GENBOX block was present; 2: the old BOX, which does not tell the kind of box */
     double euler[3];        /* phi, theta, psi of GENBOX, degrees as in the file */
     double origin[3];       /* GENBOX origin, nm */
     int32_t has_time;       /* a TIMESTEP block was present */

@@ -80,7 +80,7 @@ struct gd_dof_set {
 };
 
 struct gd_parameters {
-    char title[256]; /* first line of TITLE */
+    char title[256]; /* TITLE, its lines as they are, cut at 255 characters */
 
     struct { /* SYSTEM */
         int32_t npm;
