@@ -507,7 +507,7 @@ int gd_cursor_long(struct gd_cursor *cursor, const char *what, long low, long hi
 {
     struct gd_token token;
     char text[44];
-    long value;
+    long value = 0;
     int rc = need_token(cursor, what, &token, err);
     if (rc != 0)
         return rc;
@@ -524,7 +524,7 @@ int gd_cursor_long(struct gd_cursor *cursor, const char *what, long low, long hi
 
 int gd_cursor_int(struct gd_cursor *cursor, const char *what, int low, int high, int *out, struct gd_err *err)
 {
-    long value;
+    long value = 0;
     int rc = gd_cursor_long(cursor, what, low, high, &value, err);
     if (rc == 0)
         *out = (int)value;

@@ -89,7 +89,7 @@ static int read_names(struct reader *r, struct gd_cursor *c, enum gd_topology_ta
 static int read_atom_types(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
     static const char *const pair_block[2] = {"LJPARAMETERS", "CGPARAMETERS"};
-    size_t n, longest = 0;
+    size_t n = 0, longest = 0;
     int rc = read_count(c, "NRATT", 2, &n, err);
     if (rc == 0 && n > MAX_ATOM_TYPES)
         rc = gd_cursor_fault(c, err, "NRATT is %zu; at most %d atom types are possible", n, MAX_ATOM_TYPES);
@@ -106,7 +106,7 @@ static int read_atom_types(struct reader *r, struct gd_cursor *c, struct gd_err 
 
 static int read_residues(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NRAA2", 2, &n, err);
     return rc != 0 ? rc : read_names(r, c, GD_TOP_RESIDUES, &r->top->residue_names, "a residue name", n, err);
 }
@@ -192,7 +192,7 @@ static int read_solute_atoms(struct reader *r, struct gd_cursor *c, struct gd_er
 {
     struct gd_topology *top = r->top;
     struct index_list exclusions = {0}, one_fours = {0};
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NRP", 16, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(top, GD_TOP_ATOMS, n, err);
@@ -219,7 +219,7 @@ static int read_solute_atoms(struct reader *r, struct gd_cursor *c, struct gd_er
 
 static int read_bond_types(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NBTY", 6, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(r->top, GD_TOP_BOND_TYPES, n, err);
@@ -236,7 +236,7 @@ static int read_bond_types(struct reader *r, struct gd_cursor *c, struct gd_err 
 
 static int read_angle_types(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NTTY", 6, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(r->top, GD_TOP_ANGLE_TYPES, n, err);
@@ -253,7 +253,7 @@ static int read_angle_types(struct reader *r, struct gd_cursor *c, struct gd_err
 
 static int read_improper_types(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NQTY", 4, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(r->top, GD_TOP_IMPROPER_TYPES, n, err);
@@ -267,7 +267,7 @@ static int read_improper_types(struct reader *r, struct gd_cursor *c, struct gd_
 
 static int read_dihedral_types(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NPTY", 6, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(r->top, GD_TOP_DIHEDRAL_TYPES, n, err);
@@ -332,7 +332,7 @@ static int read_term(struct reader *r, struct gd_cursor *c, const struct term *t
 static int read_terms_of(struct reader *r, const struct term *term, struct gd_cursor *c, int hydrogen, size_t *rows,
                          struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "the number of terms", 2 * (term->atoms + 1), &n, err);
     if (rc == 0)
         rc = gd_topology_resize(r->top, term->table, *rows + n, err);
@@ -368,7 +368,7 @@ static void read_all_terms(struct reader *r)
 
 static int read_pair_table(struct reader *r, struct gd_cursor *c, bool coarse, struct gd_err *err)
 {
-    size_t types = r->top->num_atom_types, n;
+    size_t types = r->top->num_atom_types, n = 0;
     struct gd_lj *matrix = coarse ? r->top->cg_lj : r->top->lj;
     int columns = coarse ? 2 : 4;
     if (types == 0 && r->faults.code != 0)
@@ -423,7 +423,7 @@ static int read_cg_lj(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 
 static int read_lj_exceptions(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NEX", 8, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(r->top, GD_TOP_LJ_EXCEPTIONS, n, err);
@@ -447,7 +447,7 @@ static int read_lj_exceptions(struct reader *r, struct gd_cursor *c, struct gd_e
 /* A count and that many last atoms, ascending, the last one being the last solute atom. */
 static int read_groups(struct reader *r, struct gd_cursor *c, enum gd_topology_table table, int32_t **start, struct gd_err *err)
 {
-    size_t n, atoms = r->top->num_solute_atoms;
+    size_t n = 0, atoms = r->top->num_solute_atoms;
     int last = 0;
     int rc = read_count(c, "the number of groups", 2, &n, err);
     if (rc == 0)
@@ -483,7 +483,7 @@ static int read_solvent_atoms(struct reader *r, struct gd_cursor *c, struct gd_e
     struct gd_topology *top = r->top;
     char name[WORD];
     int number;
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NRAM", 10, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(top, GD_TOP_SOLVENT_ATOMS, n, err);
@@ -505,7 +505,7 @@ static int read_solvent_atoms(struct reader *r, struct gd_cursor *c, struct gd_e
 
 static int read_solvent_constraints(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    size_t n;
+    size_t n = 0;
     int rc = read_count(c, "NCONS", 6, &n, err);
     if (rc == 0)
         rc = gd_topology_resize(r->top, GD_TOP_SOLVENT_CONSTRAINTS, n, err);
