@@ -230,19 +230,29 @@ enum gd_lease_verdict gd_lease_adopt(struct gd_lease *lease, const struct gd_liv
     return GD_LEASE_EVICT;
 }
 
-/* The daemon's own number in the word keeps every client's swap out, for ever; and as the word differs from what anybody can be
- * asleep on, nobody falls asleep on it again without seeing the flags. */
+/* The daemon's own number in the word keeps every client's swap out, for ever. Nobody falls asleep on the ended word: who reads it
+ * reads the flags after it, and they were set before it. */
 static void end_live(struct gd_live_header *live, uint32_t flag)
 {
     atomic_fetch_or(&live->flags, flag);
     atomic_store(&live->lease, GD_LEASE_DAEMON | GD_LEASE_CONTENDED);
+}
+
+static void wake_everybody(struct gd_live_header *live)
+{
     gd_futex_wake_all(&live->lease);
     gd_live_wake(live);
 }
 
-void gd_lease_move(struct gd_lease *lease, struct gd_live_header *old, struct gd_live_header *fresh, uint64_t now)
+void gd_lease_seize(struct gd_live_header *old)
 {
     end_live(old, GD_STATE_STALE);
+}
+
+void gd_lease_move(struct gd_lease *lease, struct gd_live_header *old, struct gd_live_header *fresh, uint64_t now)
+{
+    gd_lease_seize(old);
+    wake_everybody(old);
     lease->holder = 0;
     lease->managed = 0;
     serve(lease, fresh, now);
@@ -251,6 +261,7 @@ void gd_lease_move(struct gd_lease *lease, struct gd_live_header *old, struct gd
 void gd_lease_close(struct gd_lease *lease, struct gd_live_header *live)
 {
     end_live(live, GD_STATE_DELETED);
+    wake_everybody(live);
     lease->closed = 1;
     lease->holder = GD_LEASE_DAEMON;
     lease->managed = 1;

@@ -124,7 +124,13 @@ uint64_t gd_lease_next_check(const struct gd_lease *lease, uint64_t max_hold);
 /* A taken-up State: what the old daemon's clients did with the word. FINE: free. EVICT: *session held it when the daemon died. */
 enum gd_lease_verdict gd_lease_adopt(struct gd_lease *lease, const struct gd_live_header *live, uint32_t *session);
 
-/* After gd_rollback_rescue: `old` is marked stale and its lease never comes free again; everybody who sleeps on it wakes and looks
+/* Before gd_rollback_rescue, when nothing can fail any more: marks `old` stale and takes its word away for ever. A holder that is
+ * alive ends its edit by one compare-and-swap over the word and the dirty mask beside it (they share 8 bytes): either that came first, the
+ * masks are clear and the edit stands, or it fails, and the masks are what the rescue has to undo. So version and masks
+ * are read after this. Flag first: a sleeper that sees the new word sees why. */
+void gd_lease_seize(struct gd_live_header *old);
+
+/* After gd_rollback_rescue: `old` is seized if it was not; everybody who sleeps on it wakes and looks
  * for the new generation; the queue keeps its order and its first waiter gets the lease of `fresh`. */
 void gd_lease_move(struct gd_lease *lease, struct gd_live_header *old, struct gd_live_header *fresh, uint64_t now);
 

@@ -44,7 +44,7 @@ struct gd_rollback_report {
  * door, dead, or was the daemon. */
 void gd_rollback(const struct gd_rollback *rollback, struct gd_rollback_report *report);
 
-/* For a holder that may still write: copies the arrays of `old` into the fresh segment rollback->live (same layout) and
+/* For a holder that may still write, after gd_lease_seize: copies the arrays of `old` into the fresh segment rollback->live (same layout) and
  * rolls back there. The masks are read after the copy: a holder sets its bit before it writes, so whatever of its writing
  * the copy caught, the bits tell. */
 void gd_rollback_rescue(const struct gd_rollback *rollback, const struct gd_live_header *old, struct gd_rollback_report *report);

@@ -335,6 +335,7 @@ int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *
     struct gd_segment_head heads[2];
     struct gd_frame_view frame;
     struct gd_live_header *old = gd_state_header(state), *live = fresh.base;
+    gd_lease_seize(old); /* before version and masks are read */
     struct gd_rollback rollback = rollback_of(state, newest, heads, &frame);
     rollback.live = live;
     gd_rollback_rescue(&rollback, old, report);

@@ -352,6 +352,18 @@ Test(lease, moving_to_a_new_generation_keeps_the_queue_and_ends_the_old_word)
     cr_assert_eq(fresh.lease, 4);
 }
 
+Test(lease, a_seized_word_can_neither_be_given_back_nor_slept_on)
+{
+    cr_assert(reader_take_lease(&live, 2));
+    live.dirty_mask = 5;
+    gd_lease_seize(&live);
+    cr_assert_eq(live.flags, GD_STATE_STALE);
+    cr_assert_not(reader_give_lease(&live, 2));
+    cr_assert_not(reader_take_lease(&live, 3));
+    cr_assert_not(reader_await_lease(&live, 3));
+    cr_assert_eq(live.dirty_mask, 5, "what is to be undone");
+}
+
 Test(lease, moving_without_waiters_leaves_the_fresh_lease_free)
 {
     static struct gd_live_header fresh;
