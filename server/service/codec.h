@@ -87,4 +87,7 @@ int gd_reply_add_part(struct gd_reply *reply, struct gd_reply_part part); /* its
 void gd_codec_finish(msgpack_sbuffer *out, uint64_t id, const struct gd_reply *reply);
 void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err);
 
+/* Whether the bytes are UTF-8 as Unicode defines it: shortest forms, no surrogates, up to U+10FFFF. */
+int gd_utf8_valid(const char *text, size_t bytes);
+
 #endif

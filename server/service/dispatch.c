@@ -133,6 +133,8 @@ static int take_text(const struct gd_field *field, const msgpack_object *object,
     size_t n = object->via.str.size;
     if (memchr(object->via.str.ptr, '\0', n) != NULL)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' has a NUL byte inside", field->name);
+    if (!gd_utf8_valid(object->via.str.ptr, n))
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' is not UTF-8", field->name);
     char *copy = msgpack_zone_malloc_no_align(zone, n + 1);
     if (copy == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for argument '%s'", field->name);

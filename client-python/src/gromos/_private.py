@@ -145,23 +145,35 @@ def start_lock(directory: Path, timeout: float = START_TIMEOUT) -> Iterator[None
 
 
 def owner_pid(directory: Path) -> int | None:
-    """The process that holds the instance, by its lock file; None if nobody does."""
+    """The process that holds the instance: None if nobody has its lock (a pid in a file may be anybody's by now)."""
     try:
         descriptor = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
+        about = os.fstat(descriptor)
         text = os.read(descriptor, 32)
     finally:
         os.close(descriptor)
     try:
         pid = int(text.split()[0])
-        os.kill(pid, 0)
-    except (ValueError, IndexError, ProcessLookupError):
+    except (ValueError, IndexError):
         return None
-    except PermissionError:
-        pass
-    return pid
+    return pid if _is_locked(about, pid) else None
+
+
+def _is_locked(about: os.stat_result, pid: int) -> bool:
+    """Whether somebody, presumably `pid`, has a file locked with flock; found out without touching the lock.
+
+    The file is known by device and inode; where the kernel names others there (overlay file systems) the pid has to do.
+    """
+    name = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
+    try:
+        locks = Path("/proc/locks").read_text()
+    except OSError:
+        return True
+    # 1: FLOCK  ADVISORY  WRITE 708 00:13:1234 0 EOF
+    return any("FLOCK" in line and (name in line.split() or str(pid) in line.split()[4:5]) for line in locks.splitlines())
 
 
 def start(directory: Path, timeout: float = START_TIMEOUT) -> None:

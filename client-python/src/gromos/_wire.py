@@ -156,9 +156,11 @@ def _view(name: str, about: Mapping[str, Any], buffer: Any, offset: int) -> Arra
     if count == 0:
         return np.zeros(shape, dtype)
     try:
-        return np.frombuffer(buffer, dtype, count, offset).reshape(shape)
+        array = np.frombuffer(buffer, dtype, count, offset).reshape(shape)
     except ValueError as error:
         raise InvalidMessageError(f"result '{name}' does not fill its shape {shape} of {dtype}: {error}") from None
+    array.flags.writeable = False  # as one in shared memory has to be
+    return array
 
 
 # --- arguments -----------------------------------------------------------------------------------------------------
