@@ -1,0 +1,111 @@
+"""The command `gromos`."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import gromos
+import numpy as np
+import pytest
+from gromos import cli
+
+
+@pytest.fixture
+def run(daemon, capsys, monkeypatch):
+    monkeypatch.setenv("GROMOSD_ENDPOINT", daemon.endpoint)
+
+    def run(*arguments, status=0):
+        assert cli.main(list(arguments)) == status
+        return capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def state(session):
+    with gromos.State(123, name="for the table", session=session) as s:
+        s.set_positions(np.zeros((123, 3)))
+        yield s
+        s.delete()
+
+
+def test_ping(run):
+    assert "3 answers, median" in run("ping", "-c", "3").out
+
+
+def test_ls_shows_the_states(run, state):
+    line = next(line for line in run("ls").out.splitlines() if "for the table" in line)
+    assert "123" in line
+    assert "float32" in line
+
+
+def test_info_of_the_daemon_and_of_a_state(run, state):
+    assert "kernels" in run("info").out
+    assert "lease_limit" in run("info").out
+    out = run("info", "for the table").out
+    assert str(state.uuid) in out
+    assert "num_atoms" in out
+    assert "no State" in run("info", "nobody", status=1).err
+
+
+def test_top_shows_states_and_sessions(run, state, session):
+    out = run("top", "-n", "2", "-i", "0.01").out
+    assert out.count("for the table") == 2
+    assert "frames published" in out
+    assert "tests" in out  # the session's own name
+
+
+def test_evict(run, daemon):
+    victim = daemon.connect_tcp(name="victim")
+    assert "ended" in run("evict", str(victim.number)).out
+    assert "gromos:" in run("evict", "999999", status=1).err
+    victim.close()
+
+
+def test_rm(run, session):
+    gromos.State(3, name="to go", session=session)
+    run("rm", "to go")
+    assert "no State" in run("rm", "to go", status=1).err
+
+
+def test_looking_starts_no_daemon(capsys, monkeypatch, runtime_dir):
+    assert cli.main(["ls"]) == 1
+    assert "no daemon runs" in capsys.readouterr().err
+    assert not (runtime_dir / "default").exists()
+
+
+def test_shutdown(own_daemon, capsys):
+    with own_daemon.connect() as s:
+        gromos.State(3, name="in the way", session=s)
+    assert cli.main(["--endpoint", own_daemon.endpoint, "shutdown"]) == 1
+    assert "force" in capsys.readouterr().err
+    assert cli.main(["--endpoint", own_daemon.endpoint, "shutdown", "--force"]) == 0
+    assert own_daemon.process.wait(10) == 0
+
+
+def test_keygen(run, tmp_path):
+    path = tmp_path / "key"
+    public = run("keygen", str(path)).out.strip()
+    assert len(public) == 40
+    assert public in path.read_text()
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert "cannot be made" in run("keygen", str(path), status=1).err
+
+
+def test_usage(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([])
+    assert caught.value.code == 2
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert gromos.__version__ in capsys.readouterr().out
+
+
+def test_python_m_gromos(daemon):
+    done = subprocess.run(
+        [sys.executable, "-m", "gromos", "--endpoint", daemon.endpoint, "ping", "-c", "1"], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert "median" in done.stdout
