@@ -10,6 +10,14 @@ static double dot(const double a[3], const double b[3])
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
+/* The nearest integer, ties to even: adding 1.5 * 2^52 leaves no bits for a fraction. A library call on processors without
+ * an instruction for it would take longer than all the rest. */
+static inline double nearest_integer(double x)
+{
+    const double shift = 0x1.8p52;
+    return fabs(x) < 0x1p50 ? (x + shift) - shift : rint(x);
+}
+
 /* Makes row i as short as subtracting whole multiples of one other row allows. Returns whether it became shorter. */
 static int shorten_by_one(double rows[3][3], int i, int j)
 {
@@ -151,7 +159,7 @@ static void apply_triclinic(const struct gd_min_image *image, double r[3])
 {
     double n[3];
     for (int i = 0; i < 3; i++)
-        n[i] = rint(r[0] * image->inverse[0][i] + r[1] * image->inverse[1][i] + r[2] * image->inverse[2][i]);
+        n[i] = nearest_integer(r[0] * image->inverse[0][i] + r[1] * image->inverse[1][i] + r[2] * image->inverse[2][i]);
     for (int c = 0; c < 3; c++)
         r[c] -= n[0] * image->lattice[0][c] + n[1] * image->lattice[1][c] + n[2] * image->lattice[2][c];
     double gain = 0.0; /* |r|^2 - |r - v|^2 of the best v so far */
@@ -178,7 +186,7 @@ void gd_min_image_apply(const struct gd_min_image *image, double r[3])
         return;
     }
     for (int c = 0; c < 3; c++)
-        r[c] -= image->edge[c] * rint(r[c] * image->inverse_edge[c]);
+        r[c] -= image->edge[c] * nearest_integer(r[c] * image->inverse_edge[c]);
     if (image->kind == GD_BOX_TRUNCATED_OCTAHEDRON &&
         fabs(r[0]) + fabs(r[1]) + fabs(r[2]) > 0.75 * image->edge[0])
         for (int c = 0; c < 3; c++)

@@ -4,9 +4,16 @@
 /* x - n edge in [0, edge), also after rounding to REAL: what would round to edge is put on the opposite face, 0. */
 static inline REAL wrap_component(double x, double edge)
 {
-    double r = fmod(x, edge);
-    if (r < 0.0)
-        r += edge;
+    double n = x / edge;
+    double r;
+    if (fabs(n) < 1e6) { /* exact enough, and no library call */
+        double whole = (double)(int32_t)n;
+        r = x - edge * (whole > n ? whole - 1.0 : whole);
+        r = r < 0.0 ? 0.0 : r; /* by rounding only */
+    } else {
+        r = fmod(x, edge);
+        r = r < 0.0 ? r + edge : r;
+    }
     REAL rounded = (REAL)r;
     return (double)rounded < edge ? rounded : (REAL)0.0;
 }
