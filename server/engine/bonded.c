@@ -1,18 +1,29 @@
 /* Covalent terms: bonds, angles, improper, proper and cross dihedrals. Each adds forces, the energy to the group of its
  * first atom, and the atomic virial. Source: GROMOS manual volume 2, chapter on the interaction function: quartic and
  * harmonic bonds, cosine-harmonic and harmonic angles, harmonic impropers, dihedrals with any phase. */
-#include "engine/md_internal.h"
-
 #include <stdlib.h>
+
+#include "engine/dihedral.h"
 
 #define DEGREE (GD_PI / 180.0)
 
-/* Bonds that are not constrained; the other terms are taken from the topology as they are. Energies and virial gathered per
- * call; the sums run over terms in the order of the topology. */
+/* Bonds and angles that are not constrained; the other terms are taken from the topology as they are. */
 struct gd_bonded {
-    size_t num_bonds;
+    size_t num_bonds, num_angles;
     struct gd_bond *bonds;
+    struct gd_angle *angles;
 };
+
+/* The angle's three atoms stand in the list of angle constraints. */
+static int angle_is_constrained(const struct gd_md *md, const struct gd_angle *angle)
+{
+    for (size_t k = 0; md->par.angle_restraint.ntalr == 3 && k < md->res->num_angles; k++) {
+        const int32_t *c = md->res->angles[k].atom, *a = angle->atom;
+        if (c[1] == a[1] && ((c[0] == a[0] && c[2] == a[2]) || (c[0] == a[2] && c[2] == a[0])))
+            return 1;
+    }
+    return 0;
+}
 
 int gd_bonded_create(struct gd_md *md, struct gd_err *err)
 {
@@ -26,6 +37,12 @@ int gd_bonded_create(struct gd_md *md, struct gd_err *err)
     for (size_t k = 0; k < md->top->num_bonds; k++)
         if (!gd_constraints_is_constrained(md, &md->top->bonds[k]))
             b->bonds[b->num_bonds++] = md->top->bonds[k];
+    b->angles = calloc(md->top->num_angles + 1, sizeof *b->angles);
+    if (b->angles == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %zu angles", md->top->num_angles);
+    for (size_t k = 0; k < md->top->num_angles; k++)
+        if (!angle_is_constrained(md, &md->top->angles[k]))
+            b->angles[b->num_angles++] = md->top->angles[k];
     return 0;
 }
 
@@ -34,6 +51,7 @@ void gd_bonded_destroy(struct gd_bonded **bonded)
     if (bonded == NULL || *bonded == NULL)
         return;
     free((*bonded)->bonds);
+    free((*bonded)->angles);
     free(*bonded);
     *bonded = NULL;
 }
@@ -68,8 +86,8 @@ static void bonds(struct gd_md *md)
 
 static void angles(struct gd_md *md)
 {
-    for (size_t k = 0; k < md->top->num_angles; k++) {
-        const struct gd_angle *term = &md->top->angles[k];
+    for (size_t k = 0; k < md->bonded->num_angles; k++) {
+        const struct gd_angle *term = &md->bonded->angles[k];
         const struct gd_angle_type *type = &md->top->angle_types[term->type];
         int32_t i = term->atom[0], j = term->atom[1], l = term->atom[2];
         double rij[3], rkj[3], fi[3], fk[3];
@@ -101,69 +119,17 @@ static void angles(struct gd_md *md)
     }
 }
 
-/* Angle of the dihedral i-j-k-l in (-pi, pi], IUPAC sign, and its gradient with respect to the four atoms. Source: Bekker,
- * Berendsen and van Gunsteren 1995. rij, rkj, rlj: vectors from j for the virial. */
-struct dihedral_geometry {
-    double phi;
-    double gradient[4][3];
-    double rij[3], rkj[3], rlj[3];
-};
-
-static void dihedral_geometry(const struct gd_md *md, const int32_t *atom, struct dihedral_geometry *g)
-{
-    double rkl[3], rmj[3], rnk[3];
-    gd_nearest_image(&md->pbc, md->pos[atom[0]], md->pos[atom[1]], g->rij);
-    gd_nearest_image(&md->pbc, md->pos[atom[2]], md->pos[atom[1]], g->rkj);
-    gd_nearest_image(&md->pbc, md->pos[atom[2]], md->pos[atom[3]], rkl);
-    gd_nearest_image(&md->pbc, md->pos[atom[3]], md->pos[atom[1]], g->rlj);
-    gd_vec3_cross(g->rij, g->rkj, rmj);
-    gd_vec3_cross(g->rkj, rkl, rnk);
-    double dkj2 = gd_vec3_norm2(g->rkj), dmj2 = gd_vec3_norm2(rmj), dnk2 = gd_vec3_norm2(rnk);
-    double dkj = sqrt(dkj2);
-    double cosine = gd_vec3_dot(rmj, rnk) / sqrt(dmj2 * dnk2);
-    cosine = cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine;
-    g->phi = acos(cosine);
-    if (gd_vec3_dot(g->rij, rnk) < 0.0)
-        g->phi = -g->phi;
-    double along_i = gd_vec3_dot(g->rij, g->rkj) / dkj2, along_l = gd_vec3_dot(rkl, g->rkj) / dkj2;
-    for (int d = 0; d < 3; d++) {
-        double gi = dkj / dmj2 * rmj[d], gl = -dkj / dnk2 * rnk[d];
-        g->gradient[0][d] = gi;
-        g->gradient[3][d] = gl;
-        g->gradient[1][d] = (along_i - 1.0) * gi - along_l * gl;
-        g->gradient[2][d] = -(g->gradient[0][d] + g->gradient[1][d] + g->gradient[3][d]);
-    }
-}
-
-/* Adds -slope times the gradient of the angle; slope = dV/dphi. */
-static void dihedral_force(struct gd_md *md, const int32_t *atom, const struct dihedral_geometry *g, double slope)
-{
-    double fi[3], fk[3], fl[3];
-    for (int d = 0; d < 3; d++) {
-        fi[d] = -slope * g->gradient[0][d];
-        fk[d] = -slope * g->gradient[2][d];
-        fl[d] = -slope * g->gradient[3][d];
-        md->force[atom[0]][d] += fi[d];
-        md->force[atom[1]][d] -= slope * g->gradient[1][d];
-        md->force[atom[2]][d] += fk[d];
-        md->force[atom[3]][d] += fl[d];
-    }
-    gd_mat3_add_outer(md->virial, 1.0, g->rij, fi);
-    gd_mat3_add_outer(md->virial, 1.0, g->rkj, fk);
-    gd_mat3_add_outer(md->virial, 1.0, g->rlj, fl);
-}
-
 static void impropers(struct gd_md *md)
 {
     for (size_t k = 0; k < md->top->num_impropers; k++) {
         const struct gd_dihedral *term = &md->top->impropers[k];
         const struct gd_improper_type *type = &md->top->improper_types[term->type];
-        struct dihedral_geometry g;
-        dihedral_geometry(md, term->atom, &g);
+        struct gd_dihedral_geometry g;
+        gd_dihedral_geometry(md, term->atom, &g);
         double force = type->force / (DEGREE * DEGREE);
         double difference = g.phi - type->angle * DEGREE;
         difference -= 2.0 * GD_PI * rint(difference / (2.0 * GD_PI));
-        dihedral_force(md, term->atom, &g, force * difference);
+        gd_dihedral_force(md, term->atom, &g, force * difference, 1);
         md->energies.group_improper[md->energy_group[term->atom[0]]] += 0.5 * force * difference * difference;
     }
 }
@@ -174,10 +140,10 @@ static void dihedrals(struct gd_md *md)
     for (size_t k = 0; k < md->top->num_dihedrals; k++) {
         const struct gd_dihedral *term = &md->top->dihedrals[k];
         const struct gd_dihedral_type *type = &md->top->dihedral_types[term->type];
-        struct dihedral_geometry g;
-        dihedral_geometry(md, term->atom, &g);
+        struct gd_dihedral_geometry g;
+        gd_dihedral_geometry(md, term->atom, &g);
         double m = type->multiplicity, angle = m * g.phi - type->phase * DEGREE;
-        dihedral_force(md, term->atom, &g, -type->force * m * sin(angle));
+        gd_dihedral_force(md, term->atom, &g, -type->force * m * sin(angle), 1);
         md->energies.group_dihedral[md->energy_group[term->atom[0]]] += type->force * (1.0 + cos(angle));
     }
 }
@@ -188,13 +154,13 @@ static void cross_dihedrals(struct gd_md *md)
     for (size_t k = 0; k < md->top->num_cross_dihedrals; k++) {
         const struct gd_cross_dihedral *term = &md->top->cross_dihedrals[k];
         const struct gd_dihedral_type *type = &md->top->dihedral_types[term->type];
-        struct dihedral_geometry a, b;
-        dihedral_geometry(md, term->atom, &a);
-        dihedral_geometry(md, term->atom + 4, &b);
+        struct gd_dihedral_geometry a, b;
+        gd_dihedral_geometry(md, term->atom, &a);
+        gd_dihedral_geometry(md, term->atom + 4, &b);
         double m = type->multiplicity, angle = m * (a.phi + b.phi) - type->phase * DEGREE;
         double slope = -type->force * m * sin(angle);
-        dihedral_force(md, term->atom, &a, slope);
-        dihedral_force(md, term->atom + 4, &b, slope);
+        gd_dihedral_force(md, term->atom, &a, slope, 1);
+        gd_dihedral_force(md, term->atom + 4, &b, slope, 1);
         md->energies.group_crossdihedral[md->energy_group[term->atom[0]]] += type->force * (1.0 + cos(angle));
     }
 }

@@ -67,6 +67,12 @@ void gd_charge_groups_put_into_box(struct gd_md *md)
     put_around(md, origin, 0, md->pos, md->lattice_shift);
 }
 
+void gd_charge_groups_put_uncounted(struct gd_md *md)
+{
+    static const double origin[3] = {0.0, 0.0, 0.0};
+    put_around(md, origin, 0, md->pos, NULL);
+}
+
 void gd_charge_groups_wrap(const struct gd_md *md, gd_vec3 *pos)
 {
     double middle[3];

@@ -273,7 +273,7 @@ int gd_md_step(struct gd_md *md, struct gd_err *err)
         rc = gd_stochastic_step(md, err);
     else
         rc = gd_leapfrog_step(md, err);
-    if (rc != 0)
+    if (rc != 0 || gd_minimiser_converged(md))
         return rc;
     md->step++;
     md->time = md->start_time + (double)md->step * md->par.step.dt;

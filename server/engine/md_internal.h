@@ -121,6 +121,7 @@ int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err); /* after loading
 void gd_charge_groups_gather(struct gd_md *md);
 /* Around the origin, as GROMOS computes; shifts are counted. */
 void gd_charge_groups_put_into_box(struct gd_md *md);
+void gd_charge_groups_put_uncounted(struct gd_md *md);
 /* A copy of the positions into the box whose corner is the origin, as GROMOS writes
  * them: groups by their first atoms. */
 void gd_charge_groups_wrap(const struct gd_md *md, gd_vec3 *pos);

@@ -1,0 +1,20 @@
+/* The angle of four atoms i-j-k-l and its gradient, for covalent terms and restraints alike. */
+#ifndef GD_ENGINE_DIHEDRAL_H
+#define GD_ENGINE_DIHEDRAL_H
+
+#include "engine/md_internal.h"
+
+struct gd_dihedral_geometry {
+    double phi;            /* (-pi, pi], IUPAC sign */
+    double gradient[4][3]; /* d phi / d r of the four atoms */
+    double rij[3], rkj[3], rlj[3]; /* from j, for the virial */
+};
+
+/* Source: Bekker, Berendsen and van Gunsteren 1995. */
+void gd_dihedral_geometry(const struct gd_md *md, const int32_t *atom, struct gd_dihedral_geometry *g);
+
+/* Adds -slope times the gradient to the forces; with_virial adds the atomic virial. slope = dV/dphi */
+void gd_dihedral_force(struct gd_md *md, const int32_t *atom, const struct gd_dihedral_geometry *g, double slope,
+                       int with_virial);
+
+#endif
