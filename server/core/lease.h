@@ -4,6 +4,8 @@
  * somebody queues here. Two moves are the clients' own, both compare-and-swaps:
  *     take    0 -> n      on failure: ask at the door, gd_lease_request
  *     give    n -> 0      on failure: tell the door, gd_lease_released
+ * An edit with changes is ended by giving and clearing the dirty mask beside the word in one 8-byte swap; a contended word keeps its
+ * value then and the door is told.
  * Everything else is the daemon's.
  *
  * Why the contended bit is safe. The daemon sets it by compare-and-swap from exactly n to n|C, so of this swap and the

@@ -7,10 +7,11 @@
  * Properties
  *   two holders  in one generation of memory never two clients (or the daemon's next one and an evicted one) inside the edit
  *   half edit    nobody finds another's half-done edit when it gets in
+ *   lost edit    an edit whose end succeeded at its holder is in the State, in whatever generation that is now
  *   lost         nobody sleeps with the lease in its name, or in no queue: else the run ends with it asleep (invalid end state)
  *   progress     every client ends all its rounds (or dies)
  *
- * Planted faults: BLIND_BIT, GIVE_BY_STORE, EVICT_IN_PLACE, GRANT_BEFORE_UNDO, NO_WAKE, STALE_AFTER_WORD, SLEEP_BLINDLY, IGNORE_DEATH,
+ * Planted faults: BLIND_BIT, GIVE_BY_STORE, EVICT_IN_PLACE, GRANT_BEFORE_UNDO, NO_WAKE, STALE_AFTER_WORD, SLEEP_BLINDLY, IGNORE_DEATH, RESCUE_BEFORE_SEIZE,
  * KEEP_SLEEPING_PLACE (an evicted waiter looks at the new word without asking again), FORGET_GRANT. */
 
 #ifndef CLIENTS
@@ -40,7 +41,9 @@ byte generation; /* the one the door gives out */
 bool busy;       /* the daemon is inside a request: the door answers nobody else */
 bool asleep[CLIENTS + 1];
 
-byte half[GENERATIONS];   /* whose half-done edit stands in the arrays */
+byte half[GENERATIONS];   /* whose half-done edit stands in the arrays: the dirty mask */
+byte edits[GENERATIONS];  /* the content: how many edits are in it */
+byte told;                /* how many holders were told that their edit is done */
 byte inside[GENERATIONS]; /* who is inside the edit */
 byte deaths, give_ups, evictions, finished;
 
@@ -118,16 +121,23 @@ edit:
         :: atomic { deaths < DEATHS -> deaths++; inside[g] = 0 }; goto die
         :: skip
         fi;
-        atomic { half[g] = 0; inside[g] = 0 }; /* committed */
+        inside[g] = 0;
+        /* The end: dirty mask and word in one swap. It fails only when the lease was taken away. */
 #ifdef GIVE_BY_STORE
-        word[g] = 0; ok = true;
+        atomic { half[g] = 0; edits[g]++; told++; word[g] = 0; ok = true };
 #else
-        swap(g, me, 0, ok);
-#endif
+        atomic {
+            if
+            :: word[g] == me -> half[g] = 0; edits[g]++; told++; word[g] = 0
+            :: word[g] == (me | BIT) -> half[g] = 0; edits[g]++; told++; ok = true
+            :: else /* lost, and undone */
+            fi
+        };
         if
-        :: ok
-        :: else -> door!RELEASE, me, g
+        :: ok -> door!RELEASE, me, g
+        :: else
         fi;
+#endif
 next:
         g = 0; ok = false; m = 0
     :: else -> break
@@ -137,7 +147,10 @@ die:
     /* the kernel hangs up after the last instruction */
     door!GONE, me, 0;
 end:
-    finished++
+    atomic {
+        finished++;
+        assert(finished < CLIENTS || busy || edits[generation] == told)
+    }
 }
 
 #define is_held_by(n) ((holder != 0 && holder == n) || (holder == 0 && HOLDER(word[generation]) == n))
@@ -148,6 +161,10 @@ inline wake(n) {
 #else
     skip
 #endif
+}
+
+inline wake_all() {
+    atomic { asleep[1] = false; asleep[2] = false; asleep[CLIENTS] = false }
 }
 
 /* Hands the lease to the first in the queue, or frees it. `holder` is 0. */
@@ -180,7 +197,7 @@ proctype Daemon() {
     mtype m;
 end:
     do
-    :: atomic { door?m, n, g -> busy = true };
+    :: atomic { door?m, n, g -> busy = true; assert(edits[generation] == told) };
         if
         :: m == LEASE && g != generation -> answer[n]!STALE, 0
         :: m == LEASE && g == generation ->
@@ -266,16 +283,24 @@ done:
         holder = 0;
         serve();
 #else
-        /* the rescue: the new generation gets the arrays with the edit undone */
-        half[generation + 1] = 0;
+        /* seize: the flag, then the word; rescue: the new generation gets the content without what is dirty; then wake */
+#ifdef RESCUE_BEFORE_SEIZE
+        edits[generation + 1] = edits[generation];
+#endif
 #ifdef STALE_AFTER_WORD
         word[generation] = DAEMON | BIT;
-        atomic { asleep[1] = false; asleep[2] = false; asleep[CLIENTS] = false };
+        wake_all();
         stale[generation] = true;
 #else
         stale[generation] = true;
         word[generation] = DAEMON | BIT;
-        atomic { asleep[1] = false; asleep[2] = false; asleep[CLIENTS] = false };
+#endif
+#ifndef RESCUE_BEFORE_SEIZE
+        edits[generation + 1] = edits[generation];
+#endif
+        half[generation + 1] = 0;
+#ifndef STALE_AFTER_WORD
+        wake_all();
 #endif
         generation++;
         holder = 0;

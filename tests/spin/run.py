@@ -34,7 +34,7 @@ class Run:
 
     @property
     def property(self) -> str:
-        safety = {"ring": "torn, overwritten", "wake": "lost", "lease": "two holders, half edit, lost"}
+        safety = {"ring": "torn, overwritten", "wake": "lost", "lease": "two holders, half/lost edit, lost"}
         return "progress" if self.liveness else safety[self.model]
 
 
@@ -74,6 +74,7 @@ RUNS = (
     Run("lease", fault="BLIND_BIT"),
     Run("lease", fault="GIVE_BY_STORE"),
     Run("lease", fault="EVICT_IN_PLACE"),
+    Run("lease", fault="RESCUE_BEFORE_SEIZE"),
     Run("lease", fault="GRANT_BEFORE_UNDO"),
     Run("lease", fault="NO_WAKE"),
     Run("lease", fault="STALE_AFTER_WORD"),
@@ -117,7 +118,7 @@ def main() -> int:
             print(f"{tool} is not installed (Debian: apt-get install spin gcc)", file=sys.stderr)
             return 2
     passed = failed = 0
-    print(f"{'model':6} {'property':29} {'bounds or planted fault':58} {'states':>10} {'s':>6}  result")
+    print(f"{'model':6} {'property':33} {'bounds or planted fault':58} {'states':>10} {'s':>6}  result")
     for run in RUNS:
         if run.long and not options.long:
             continue
@@ -134,7 +135,7 @@ def main() -> int:
         else:
             result = "holds" if good else ("VIOLATED" if errors else "NOT EXHAUSTED")
         what = " ".join((*run.defines, *([f"fault {run.fault}"] if run.fault else []))) or "-"
-        print(f"{run.model:6} {run.property:29} {what:58} {states:10} {took:6.1f}  {result}", flush=True)
+        print(f"{run.model:6} {run.property:33} {what:58} {states:10} {took:6.1f}  {result}", flush=True)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1
 
