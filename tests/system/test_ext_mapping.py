@@ -501,6 +501,9 @@ def test_a_lost_lease_is_told(fake: FakeDoor) -> None:
     assert (state.array(0) == 2).all()  # the old generation keeps what was written before, and no more
     with raises_code(E_STALE_GENERATION):
         mapping.lease_acquire(1.0)
+    for late in (mapping.snapshot, mapping.frames_list):
+        with raises_code(E_STALE_GENERATION):
+            late()
     newer = mapping.door.open(uuid=state.uuid)
     assert newer is not mapping and newer.generation == 2
     with newer.edit() as e:

@@ -40,6 +40,11 @@ static struct gd_frame_hold *hold_create(struct gd_mapping *mapping, uint32_t sl
 PyObject *gd_frame_create(struct gd_mapping *mapping, uint64_t sequence)
 {
     uint32_t entry;
+    uint32_t flags = atomic_load_explicit(&mapping->live->flags, memory_order_acquire);
+    if ((flags & GD_STATE_STALE) != 0) { /* another ring has the newer frames */
+        gd_raise_ended(mapping, flags);
+        return NULL;
+    }
     if (mapping->frames == NULL && gd_mapping_open_frames(mapping) < 0)
         return NULL;
     int slot = gd_pin_take(mapping, &sequence, &entry);

@@ -466,6 +466,11 @@ static PyObject *mapping_snapshot(PyObject *self, PyObject *args, PyObject *kwar
 static PyObject *mapping_frames_list(PyObject *self, PyObject *ignored)
 {
     (void)ignored;
+    uint32_t flags = atomic_load_explicit(&SELF->live->flags, memory_order_acquire);
+    if ((flags & GD_STATE_STALE) != 0) {
+        gd_raise_ended(SELF, flags);
+        return NULL;
+    }
     if (gd_mapping_open_frames(SELF) < 0)
         return NULL;
     PyObject *list = PyList_New(0);
