@@ -19,7 +19,7 @@ FIELD_TYPES = {
     "array": "GD_FIELD_ARRAY",
     "list": "GD_FIELD_LIST",
 }
-ARRAY_KINDS = {"float": "GD_KIND_FLOAT", "int": "GD_KIND_INT"}
+ARRAY_KINDS = {"float": "GD_KIND_FLOAT", "int": "GD_KIND_INT", "any": "GD_KIND_ANY"}
 
 
 def render_errors(model: Model) -> str:

@@ -4,6 +4,7 @@
 #include "core/state.h"
 #include "core/uuid.h"
 #include "core/version.h"
+#include "service/keep.h"
 #include "service/request.h"
 #include "service/router.h"
 #include "service/service.h"
@@ -142,6 +143,7 @@ int gd_cmd_info(struct gd_request *request, struct gd_err *err)
             gd_pack_str(&reply->packer, service->routers[i]->endpoint);
     }
     gd_reply_bool(reply, "private", service->settings.private);
+    gd_reply_bool(reply, "protected", gd_keep_protected(service->keep));
     reply_parameters(request);
     return 0;
 }

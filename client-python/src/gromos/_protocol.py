@@ -616,6 +616,8 @@ class InfoResult:
     """addresses it answers at"""
     private: bool
     """ends by itself when idle"""
+    protected: bool
+    """somebody keeps the segments if this process dies"""
     parameters: dict[str, Any]
     """every parameter and its present value"""
 
@@ -1069,6 +1071,7 @@ class Commands:
             directory=result["directory"],
             endpoints=result["endpoints"],
             private=result["private"],
+            protected=result["protected"],
             parameters=result["parameters"],
         )
 
