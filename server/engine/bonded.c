@@ -62,20 +62,22 @@ static void bonds(struct gd_md *md)
         const struct gd_bond *term = &md->bonded->bonds[k];
         const struct gd_bond_type *type = &md->top->bond_types[term->type];
         int32_t i = term->atom[0], j = term->atom[1];
-        double r[3], f[3], energy, scale;
+        double r[3], f[3], energy, stiffness, difference_of; /* f = r times both */
         gd_nearest_image(&md->pbc, md->pos[i], md->pos[j], r);
         double r2 = gd_vec3_norm2(r), b0 = type->length;
         if (md->par.covalent.ntbbh == 0) {
             double difference = r2 - b0 * b0;
-            scale = -type->quartic * difference;
+            stiffness = -type->quartic;
+            difference_of = difference;
             energy = 0.25 * type->quartic * difference * difference;
         } else {
             double length = sqrt(r2), difference = length - b0;
-            scale = -type->harmonic * difference / length;
+            stiffness = -type->harmonic;
+            difference_of = difference / length;
             energy = 0.5 * type->harmonic * difference * difference;
         }
         for (int d = 0; d < 3; d++) {
-            f[d] = scale * r[d];
+            f[d] = r[d] * stiffness * difference_of;
             md->force[i][d] += f[d];
             md->force[j][d] -= f[d];
         }

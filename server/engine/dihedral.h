@@ -6,8 +6,10 @@
 
 struct gd_dihedral_geometry {
     double phi;            /* (-pi, pi], IUPAC sign */
-    double gradient[4][3]; /* d phi / d r of the four atoms */
-    double rij[3], rkj[3], rlj[3]; /* from j, for the virial */
+    double rij[3], rkj[3], rlj[3]; /* from j */
+    double rmj[3], rnk[3]; /* normals rij x rkj and rkj x rkl */
+    double on_i, on_l;     /* d phi / d ri = on_i rmj, d phi / d rl = -on_l rnk */
+    double share_i, share_l; /* d phi / d rj = share_i times that of i - share_l times that of l */
 };
 
 /* Source: Bekker, Berendsen and van Gunsteren 1995. */

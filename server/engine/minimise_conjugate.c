@@ -78,11 +78,17 @@ static double choose_beta(const struct gd_md *md)
 {
     const struct gd_minimisation *m = md->minimiser;
     const gd_vec3 *now = (const gd_vec3 *)md->force, *before = (const gd_vec3 *)m->force;
-    double before2 = dot_all(before, before, md->n), now2 = dot_all(now, now, md->n);
+    double before2 = dot_all(before, before, md->n), change = 0.0;
     if (!m->has_previous || before2 == 0.0 || (md->par.minimise.ncyc != 0 && md->step % md->par.minimise.ncyc == 0))
         return 0.0;
-    return md->par.minimise.ntem == GD_MINIMISE_FLETCHER_REEVES ? now2 / before2
-                                                                : (now2 - dot_all(before, now, md->n)) / before2;
+    if (md->par.minimise.ntem == GD_MINIMISE_FLETCHER_REEVES)
+        return dot_all(now, now, md->n) / before2;
+    for (size_t i = 0; i < md->n; i++) {
+        double difference[3];
+        gd_vec3_sub(now[i], before[i], difference);
+        change += gd_vec3_dot(difference, now[i]);
+    }
+    return change / before2;
 }
 
 /* direction = force + beta previous direction; returns the slope along it. */

@@ -37,16 +37,17 @@ INLINE void atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread *
         const struct gd_lj *lj_row = &nb->lj[(size_t)md->type[i] * nb->num_types];
         double *lj_sum = &sums->lj[(size_t)md->energy_group[i] * nb->num_groups];
         double *crf_sum = &sums->crf[(size_t)md->energy_group[i] * nb->num_groups];
-        double force_i[3] = {0.0, 0.0, 0.0}, q = nb->charge[i] * nb->four_pi_eps;
+        double force_i[3], q = nb->charge[i];
+        gd_vec3_copy(force_i, sums->force[i]);
         for (int32_t k = rows->start[i - th->atom_begin]; k < rows->start[i - th->atom_begin + 1]; k++) {
             int32_t j = rows->list[k];
             const struct gd_lj *lj = &lj_row[md->type[j]];
             double r[3], f[3], scale, e_lj, e_crf;
             gd_nearest_image_of(&md->pbc, kind, md->pos[i], md->pos[j], r);
             if (form == GD_FORM_LJ_RF)
-                gd_pair_lj_rf(&rf, gd_vec3_norm2(r), lj->c6, lj->c12, q * nb->charge[j], &scale, &e_lj, &e_crf);
+                gd_pair_lj_rf(&rf, gd_vec3_norm2(r), lj->c6, lj->c12, q * nb->charge[j] * nb->four_pi_eps, &scale, &e_lj, &e_crf);
             else
-                gd_pair_shifted(nb, gd_vec3_norm2(r), lj->c6, lj->c12, q * nb->charge[j], &scale, &e_lj, &e_crf);
+                gd_pair_shifted(nb, gd_vec3_norm2(r), lj->c6, lj->c12, q * nb->charge[j] * nb->four_pi_eps, &scale, &e_lj, &e_crf);
             for (int d = 0; d < 3; d++) {
                 f[d] = scale * r[d];
                 force_i[d] += f[d];
@@ -57,7 +58,7 @@ INLINE void atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread *
             lj_sum[md->energy_group[j]] += e_lj;
             crf_sum[md->energy_group[j]] += e_crf;
         }
-        gd_vec3_add_scaled(sums->force[i], 1.0, force_i);
+        gd_vec3_copy(sums->force[i], force_i);
     }
     if (with_virial)
         spread_virial(virial, sums->virial);
