@@ -371,8 +371,14 @@ static void on_rollback(struct gd_door_peer *peer, struct gd_state *state)
 static void on_state_op(struct gd_door_peer *peer, const struct gd_door_request *request)
 {
     struct gd_err err = {0};
+    if (request->op == GD_DOOR_CLOSE) { /* the session's own record: the State may be deleted and out of the registry by now */
+        const struct gd_handle *handle = gd_table_get(&peer->session->handles, request->uuid, sizeof request->uuid);
+        if (handle != NULL)
+            gd_session_close_state(peer->door->service, peer->session, handle->state);
+        return;
+    }
     struct gd_state *state = find_state(peer, request, &err);
-    int has_reply = request->op != GD_DOOR_RELEASE && request->op != GD_DOOR_CLOSE;
+    int has_reply = request->op != GD_DOOR_RELEASE;
     if (state == NULL) {
         if (has_reply)
             reply_error(peer, &err);
@@ -395,8 +401,8 @@ static void on_state_op(struct gd_door_peer *peer, const struct gd_door_request 
         if (check_holder(peer, state, &err) == 0)
             gd_edit_release(peer->door->service, state, peer->session->number);
         break;
-    default:
-        gd_session_close_state(peer->door->service, peer->session, state);
+    default: /* on_packet lets nothing else through */
+        break;
     }
 }
 
