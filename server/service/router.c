@@ -189,8 +189,10 @@ int gd_router_send(struct gd_router *router, const unsigned char *routing, size_
 {
     unsigned parts = reply == NULL ? 0 : reply->num_parts;
     if (zmq_send(router->socket, routing, routing_bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+        int why = errno;
         router->service->dropped_replies++;
-        gd_log_debug("router", "a reply was dropped: %s", zmq_strerror(errno));
+        gd_log_debug("router", "a reply was dropped: %s", zmq_strerror(why));
+        errno = why;
         return -1;
     }
     zmq_msg_t message;

@@ -8,6 +8,7 @@
 #include "service/service.h"
 #include "service/session.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,8 +117,11 @@ struct gd_subscription {
     struct gd_router *router;
     size_t routing_bytes;
     unsigned char routing[GD_ROUTING_BYTES];
-    uint64_t every, seen, missed, credit, last_sequence;
-    int policy_every, velocities;
+    uint64_t every, seen, missed, credit;
+    uint64_t noticed; /* newest sequence that was sent or left out */
+    uint64_t sent;    /* newest sequence that was sent */
+    int velocities;
+    int gone; /* its connection */
     int32_t *atoms; /* NULL: all */
     size_t num_atoms;
 };
@@ -183,11 +187,13 @@ static void send_frame(struct gd_subscription *subscription, const struct gd_fra
     msgpack_packer_init(&packer, &map, msgpack_sbuffer_write);
     msgpack_pack_map(&packer, event.fields);
     msgpack_sbuffer_write(&map, event.map.data, event.map.size);
+    errno = 0;
     if (!event.failed && gd_router_send(subscription->router, subscription->routing, subscription->routing_bytes, &map, &event) == 0) {
         subscription->credit--;
         subscription->missed = 0;
-        subscription->last_sequence = frame->sequence;
+        subscription->sent = frame->sequence;
     } else {
+        subscription->gone = errno == EHOSTUNREACH;
         subscription->missed++;
     }
     msgpack_sbuffer_destroy(&map);
@@ -204,14 +210,17 @@ void gd_subscriptions_frame(struct gd_service *service, struct gd_state *state)
     size_t cursor = 0;
     struct gd_subscription *subscription;
     while ((subscription = gd_table_next(&service->subscriptions, &cursor)) != NULL) {
-        if (subscription->state != state || subscription->last_sequence == frame.sequence)
+        if (subscription->state != state || subscription->noticed == frame.sequence)
             continue;
+        subscription->noticed = frame.sequence;
         if (subscription->seen++ % subscription->every != 0)
             continue;
         if (subscription->credit > 0)
             send_frame(subscription, &frame);
         else
             subscription->missed++;
+        if (subscription->gone)
+            drop(service, subscription);
     }
 }
 
@@ -305,6 +314,9 @@ int gd_cmd_state_subscribe(struct gd_request *request, struct gd_err *err)
     subscription->credit = (uint64_t)gd_arg(request, GD_STATE_SUBSCRIBE_CREDIT)->integer;
     subscription->velocities = gd_arg(request, GD_STATE_SUBSCRIBE_VELOCITIES)->truth;
     subscription->num_atoms = count;
+    struct gd_frame_view newest;
+    if (request->state->ring != NULL && gd_frames_newest(request->state->ring->header, &newest) == 0)
+        subscription->noticed = subscription->sent = newest.sequence; /* frames from now on */
     gd_reply_int(&request->reply, "subscription", (int64_t)number);
     return 0;
 }
@@ -331,7 +343,7 @@ int gd_cmd_state_credit(struct gd_request *request, struct gd_err *err)
     /* Frames were missed for want of credit: the newest one is sent at once. */
     struct gd_frame_view frame;
     if (subscription->missed > 0 && subscription->state->ring != NULL &&
-        gd_frames_newest(subscription->state->ring->header, &frame) == 0 && frame.sequence != subscription->last_sequence) {
+        gd_frames_newest(subscription->state->ring->header, &frame) == 0 && frame.sequence != subscription->sent) {
         subscription->missed--;
         send_frame(subscription, &frame);
     }

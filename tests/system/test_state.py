@@ -167,7 +167,7 @@ def test_frames_from_now_on(state, positions):
         for i in range(3):
             state.set(positions=positions + i, step=i)
         state.set_positions(positions, publish=False)
-        seen = [(f.step, f.positions().copy()) for f, _ in zip(frames, range(3), strict=False)]
+        seen = [(f.step, f.positions().copy()) for _, f in zip(range(3), frames, strict=False)]
     assert [step for step, _ in seen] == [0, 1, 2]
     for i, (_, array) in enumerate(seen):
         assert (array == (positions + i).astype(np.float32)).all()

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.floating[Any]]
 Policy = Literal["every", "latest"]
 NAMES: Final = ("positions", "velocities", "forces", "masses", "energies")
-UNITS: Final = ("nm", "nm/ps", "kJ/(mol nm)", "u", "kJ/mol")
+SLICE: Final = 0.25
+"""A wait looks this often, in seconds, whether it was called off."""
 
 
 class Frame(_ext.Frame):
@@ -463,7 +464,7 @@ class Frames(ABC):
             raise StopIteration
         frame = self._next(self._timeout)
         if frame is None:
-            self.timed_out = True
+            self.timed_out = not self._closed
             self.close()
             raise StopIteration
         return frame
@@ -496,25 +497,25 @@ class LocalFrames(Frames):
         self._policy = policy
         self._every = every
         self._spin = spin
-        self._last = state._with_mapping(lambda mapping: mapping.newest_sequence)
-        self._wanted = self._last + every
+        self._wanted = state._with_mapping(lambda mapping: mapping.newest_sequence) + 1
 
     def _next(self, timeout: float | None) -> AnyFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        while not self._closed:
+            left = SLICE if deadline is None else min(SLICE, max(0.0, deadline - time.monotonic()))
             mapping = self._state._bound()
             try:
-                if mapping.wait_frame(self._wanted - 1, left, self._spin) is None:
+                if mapping.wait_frame(self._wanted - 1, left, self._spin) is not None:
+                    return self._take(mapping)
+                if deadline is not None and time.monotonic() >= deadline:
                     return None
-                return self._take(mapping)
             except (StaleGenerationError, NoDaemonError):
                 # Another generation has a ring of its own, whose sequences start again.
                 self._state._rebind(mapping)
-                self._last = 0
                 self._wanted = 1
             except NotFoundError:
                 continue  # it left the ring while it was looked for
+        return None
 
     def _take(self, mapping: _ext.Mapping) -> AnyFrame:
         if self._policy == "latest":
@@ -530,8 +531,7 @@ class LocalFrames(Frames):
         skipped = frame.sequence - self._wanted
         if skipped > 0:
             self.missed += skipped // self._every if self._policy == "every" else skipped
-        self._last = frame.sequence
-        self._wanted = self._last + self._every
+        self._wanted = frame.sequence + self._every
         assert isinstance(frame, Frame)
         return frame
 
@@ -594,7 +594,7 @@ class RemoteFrames(Frames):
     def _next(self, timeout: float | None) -> AnyFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._closed:
-            left = 0.2 if deadline is None else min(0.2, max(0.0, deadline - time.monotonic()))
+            left = SLICE if deadline is None else min(SLICE, max(0.0, deadline - time.monotonic()))
             with self._lock:
                 frame = self._look(left)
             if frame is not None:

@@ -201,6 +201,8 @@ def start(directory: Path, timeout: float = START_TIMEOUT) -> None:
                     str(directory),
                     "--ready-fd",
                     str(writer),
+                    "--log-file",
+                    str(directory / "log"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

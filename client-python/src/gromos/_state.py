@@ -564,6 +564,8 @@ class State(_ext.StateBase, Compute):
         if self._mapping is None:
             self._remote_of()
             return self._wait_remote(after, timeout)
+        if after < 0:
+            return self.version
         deadline = None if timeout is None else time_module.monotonic() + timeout
         while True:
             mapping = self._bound()

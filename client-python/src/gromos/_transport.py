@@ -93,7 +93,7 @@ os.register_at_fork(after_in_child=_after_fork)
 class Channel:
     """One DEALER connection. Not for two threads at once."""
 
-    __slots__ = ("_gone", "_monitor", "_recv", "_send", "_socket")
+    __slots__ = ("_gone", "_monitor", "_pid", "_recv", "_send", "_socket")
 
     def __init__(self, endpoint: str, security: Security | None = None) -> None:
         context = _get_context()
@@ -126,6 +126,7 @@ class Channel:
             socket.close(0)
             raise NoDaemonError(f"cannot connect to {endpoint}: {error}") from None
         self._gone = False
+        self._pid = os.getpid()
         self._send = socket.send
         self._recv = socket.recv
 
@@ -169,6 +170,13 @@ class Channel:
 
     def _lost(self) -> bool:
         return self._monitor.poll(0) != 0
+
+    def __del__(self) -> None:
+        # Only memory and a descriptor: nothing is sent. Without _pid the constructor failed and has tidied up.
+        if getattr(self, "_pid", None) == os.getpid():
+            self.close()
+        elif hasattr(self, "_pid"):
+            _inherited.append((self._socket, self._monitor))
 
     def close(self) -> None:
         if not self._socket.closed:

@@ -1,0 +1,368 @@
+"""Frames as a user iterates over them, waiting, and what happens to them when things end; over both kinds of session."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import gromos
+import numpy as np
+import pytest
+from conftest import wait_until
+
+N = 50
+
+
+@pytest.fixture
+def state(any_session):
+    with gromos.State(N, session=any_session, slots=8) as s:
+        yield s
+
+
+def publish(state, step):
+    state.set(positions=np.full((N, 3), float(step)), step=step, time=0.5 * step)
+
+
+def consistent(frame):
+    """All of a frame is of one step."""
+    return bool((frame.positions() == float(frame.step)).all()) and frame.time == 0.5 * frame.step
+
+
+@pytest.fixture
+def writer(state):
+    """Publishes in a thread until told to stop."""
+    stop = threading.Event()
+    failed = []
+
+    def work():
+        step = 1
+        try:
+            while not stop.wait(0.002):
+                publish(state, step)
+                step += 1
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield state
+    stop.set()
+    thread.join()
+    assert not failed
+
+
+@pytest.mark.parametrize("policy", ["every", "latest"])
+def test_frames_are_consistent_and_in_order(writer, policy):
+    seen = []
+    with writer.frames(policy, timeout=10) as frames:
+        for frame in frames:
+            assert consistent(frame)
+            seen.append(frame.step)
+            if len(seen) == 30:
+                break
+    assert seen == sorted(set(seen))
+    if policy == "every":
+        assert seen[-1] - seen[0] == 29 + frames.missed
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_only_every_so_manieth(writer, every):
+    with writer.frames(timeout=10, every=every) as frames:
+        steps = [f.step for _, f in zip(range(6), frames, strict=False)]
+    if frames.missed == 0:
+        assert set(np.diff(steps)) == {every}
+
+
+def test_a_slow_reader_is_told_what_it_missed(any_session):
+    with gromos.State(N, session=any_session, slots=4) as s, s.frames(timeout=2) as frames:
+        for step in range(1, 31):
+            publish(s, step)
+            time.sleep(0.002)
+        time.sleep(0.1)
+        seen = [f.step for f in frames]
+        assert all(np.diff(seen) > 0)
+        assert seen[-1] == 30
+        assert len(seen) + frames.missed == 30
+        assert frames.missed > 0
+
+
+def test_async_frames(writer):
+    async def work():
+        count = 0
+        async for frame in writer.frames("latest", timeout=10):
+            assert consistent(frame)
+            count += 1
+            if count == 10:
+                return count
+        return count
+
+    async def both():
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.005)
+                ticks += 1
+
+        ticker = asyncio.create_task(tick())
+        result = await asyncio.gather(work(), work())
+        ticker.cancel()
+        return result, ticks
+
+    result, ticks = asyncio.run(both())
+    assert result == [10, 10]
+    assert ticks > 2
+
+
+def test_async_frames_end_in_time(state):
+    async def work():
+        frames = state.frames(timeout=0.2)
+        return [f async for f in frames], frames.timed_out
+
+    assert asyncio.run(work()) == ([], True)
+
+
+def test_an_async_wait_can_be_cancelled(state):
+    async def work():
+        frames = state.frames()
+        task = asyncio.create_task(anext(aiter(frames)))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        frames.close()
+
+    asyncio.run(work())
+
+
+def test_closing_from_another_thread_ends_iteration(state):
+    frames = state.frames(timeout=20)
+    threading.Timer(0.2, frames.close).start()
+    start = time.monotonic()
+    assert list(frames) == [] or state.session.local
+    assert time.monotonic() - start < 15
+
+
+def test_deletion_ends_iteration_and_waiting(any_session):
+    s = gromos.State(N, session=any_session)
+    publish(s, 1)
+    held = s.snapshot()
+    array = held.positions()
+    threading.Timer(0.2, s.delete).start()
+    with pytest.raises(gromos.StateDeletedError):
+        for _ in s.frames(timeout=20):
+            pass
+    assert (array == 1).all()
+    with pytest.raises(gromos.StateDeletedError):
+        s.wait(timeout=5)
+    s.close()
+
+
+def test_wait_wakes_up(state):
+    threading.Timer(0.2, publish, (state, 1)).start()
+    start = time.monotonic()
+    assert state.wait(after=0, timeout=20) == 1
+    assert time.monotonic() - start < 10
+    assert state.wait(after=-1) == 1
+
+
+def test_unpublished_commits_give_no_frame(state):
+    publish(state, 1)
+    with state.frames(timeout=0.3) as frames:
+        with state.edit(publish=False) as e:
+            e.positions()[:] = 5
+        assert list(frames) == []
+    assert state.version == 2
+
+
+def test_history(session):
+    with gromos.State(N, session=session, slots=4) as s:
+        assert len(s.history()) <= 1
+        for step in range(1, 10):
+            publish(s, step)
+        history = s.history()
+        assert all(consistent(f) for f in history)
+        assert [f.step for f in history] == [6, 7, 8, 9][-len(history) :]
+        assert len(history) >= 3
+
+
+def test_held_frames_do_not_change_and_do_not_stop_the_writer(session):
+    with gromos.State(N, session=session, slots=3) as s:
+        held = []
+        for step in range(1, 4):
+            publish(s, step)
+            held.append(s.snapshot().positions())
+        for step in range(4, 30):
+            publish(s, step)
+        assert [float(a[0, 0]) for a in held] == [1, 2, 3]
+        about = s.describe()
+        assert about.skipped > 0
+        assert about.step == 29
+        held.clear()
+        publish(s, 30)
+        publish(s, 31)
+        with s.snapshot() as f:
+            assert f.step == 31
+
+
+def test_a_frame_outlives_its_block_through_its_arrays(session):
+    with gromos.State(N, session=session, slots=3) as s:
+        publish(s, 1)
+        with s.snapshot() as f:
+            kept = f.positions()[3:7]
+        for step in range(2, 20):
+            publish(s, step)
+        assert (kept == 1).all()
+
+
+def test_too_many_held_frames(make_daemon):
+    d = make_daemon("--session-pins", "3")
+    with d.connect() as session, gromos.State(N, session=session, slots=16) as s:
+        held = []
+        with pytest.raises(gromos.TooManyPinsError):
+            for step in range(10):
+                publish(s, step)
+                held.append(s.snapshot())
+        held.clear()
+        s.snapshot()
+
+
+def test_forces_in_frames_on_request(session):
+    with gromos.State(N, session=session, frame_forces=True) as s:
+        s.set_forces(np.ones((N, 3)))
+        assert (s.snapshot().forces() == 1).all()
+    with gromos.State(N, session=session) as s:
+        publish(s, 1)
+        with pytest.raises(gromos.UnsupportedError):
+            s.snapshot().forces()
+
+
+def test_a_remote_reader_may_choose_atoms(remote):
+    with gromos.State(N, session=remote) as s, s.frames(timeout=5, atoms=[3, 1], velocities=False) as frames:
+        publish(s, 1)
+        frame = next(frames)
+        assert frame.positions().shape == (2, 3)
+        with pytest.raises(gromos.UnsupportedError):
+            frame.velocities()
+        with pytest.raises(gromos.IndexRangeError):
+            s.frames(atoms=[N])
+
+
+def test_a_local_reader_has_them_all(session):
+    with gromos.State(N, session=session) as s, pytest.raises(gromos.UnsupportedError, match="index"):
+        s.frames(atoms=[1])
+
+
+def test_a_local_writer_and_a_remote_reader(session, remote):
+    with gromos.State(N, name="across", session=session) as here:
+        there = gromos.attach("across", session=remote)
+        with there.frames(timeout=5) as frames:
+            for step in range(1, 4):
+                publish(here, step)
+            seen = [f for _, f in zip(range(3), frames, strict=False)]
+        assert [f.step for f in seen] == [1, 2, 3]
+        assert all(consistent(f) for f in seen)
+        there.close()
+        here.delete()
+
+
+INTERRUPTED = """
+import gromos, sys
+s = gromos.connect({endpoint!r}).attach({name!r})
+print("waiting", flush=True)
+try:
+    {wait}
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("wait", ["s.wait(timeout=None)", "list(s.frames())", "s.set_positions(s.positions(), timeout=None)"])
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_ctrl_c(daemon, session, wait, kind):
+    name = f"interrupt {kind}"
+    endpoint = daemon.endpoint if kind == "local" else daemon.tcp
+    with gromos.State(N, name=name, session=session) as s, s.edit():
+        child = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTED.format(endpoint=endpoint, name=name, wait=wait)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout.readline() == "waiting\n"
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        output, _ = child.communicate(timeout=20)
+        assert output == "interrupted\n"
+    s = gromos.attach(name, session=session)
+    s.delete()
+
+
+# --- the daemon dies and is kept -----------------------------------------------------------------------------------
+
+
+def worker_of(d):
+    """The process that serves, under the one that keeps."""
+    return int(open_children(d.pid)[0])
+
+
+def open_children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return f.read().split()
+
+
+@pytest.fixture
+def kept(make_daemon):
+    return make_daemon("--keep", tcp=True)
+
+
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_a_kept_state_survives_its_daemon(kept, kind):
+    with (kept.connect() if kind == "local" else kept.connect_tcp()) as session:
+        s = gromos.State(N, name="kept", session=session)
+        publish(s, 7)
+        array = s.positions()
+        version = s.version
+        os.kill(worker_of(kept), signal.SIGKILL)
+        assert session.ping() < 10
+        assert (s.positions() == 7).all()
+        assert s.describe().name == "kept"
+        assert s.version >= version
+        assert (array == 7).all()
+        publish(s, 8)
+        assert (s.positions() == 8).all()
+        with s.snapshot() as f:
+            assert f.step == 8
+            assert consistent(f)
+        s.delete()
+
+
+def test_frames_go_on_after_the_daemon_was_restarted(kept):
+    with kept.connect() as session, kept.connect() as other:
+        s = gromos.State(N, name="kept", session=session)
+        publish(s, 1)
+        seen = []
+
+        def read():
+            for frame in s.frames("latest", timeout=10):
+                seen.append(frame.step)
+                if frame.step >= 20:
+                    return
+
+        t = threading.Thread(target=read)
+        t.start()
+        writer = gromos.attach("kept", session=other)
+        for step in range(2, 5):
+            publish(writer, step)
+        wait_until(lambda: len(seen) > 0, what="a first frame")
+        os.kill(worker_of(kept), signal.SIGKILL)
+        for step in range(5, 21):
+            try:
+                publish(writer, step)
+            except gromos.OutcomeUnknownError:
+                publish(writer, step)  # the daemon died in the middle of the commit; writing it again is harmless here
+            time.sleep(0.01)
+        t.join(20)
+        assert seen[-1] == 20
+        s.delete()
