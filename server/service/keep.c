@@ -188,11 +188,11 @@ void gd_keep_sync(struct gd_keep *keep, struct gd_state *state)
             return;
         }
     }
-    if (handed->kept != state->kept.fd) {
+    sync_live(keep, state);
+    if (handed->kept != state->kept.fd) { /* after the live segment: a State whose record survived is whole */
         store(keep, state->uuid, ROLE_KEPT, 0, state->kept.fd);
         handed->kept = state->kept.fd;
     }
-    sync_live(keep, state);
     if (state->undo.fd >= 0 && handed->undo != state->undo.fd) {
         store(keep, state->uuid, ROLE_UNDO, state->generation, state->undo.fd);
         handed->undo = state->undo.fd;
@@ -426,8 +426,8 @@ static int adopt_segment(struct gd_keep *keep, const uint8_t uuid[16], enum role
     return code;
 }
 
-/* The edit somebody had begun when the daemon died. A client that held the lease may still be writing: new generation.
- * The daemon itself is gone for certain: rolled back in place. */
+/* The edit somebody had begun when the daemon died. A client that held the lease may still be writing, also one that was just being
+ * evicted (its word seized, the segment stale): new generation. The daemon itself is gone for certain: rolled back in place. */
 static int settle_lease(struct gd_keep *keep, struct gd_state *state, const struct gd_frame_view *newest, struct gd_err *err)
 {
     struct gd_live_header *live = gd_state_header(state);
@@ -436,7 +436,7 @@ static int settle_lease(struct gd_keep *keep, struct gd_state *state, const stru
     if (gd_lease_adopt(&state->lease, live, &holder) == GD_LEASE_FINE)
         return 0;
     int code = 0;
-    if (holder == GD_LEASE_DAEMON) {
+    if (holder == GD_LEASE_DAEMON && (atomic_load(&live->flags) & GD_STATE_STALE) == 0) {
         gd_state_rollback(state, newest, &report);
         atomic_store(&live->lease, 0);
     } else {
@@ -499,6 +499,20 @@ fail:
     return code;
 }
 
+/* What could not be taken up is not offered again at the next start. */
+static void set_aside_all(struct gd_keep *keep, const uint8_t uuid[16])
+{
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        struct survivor *survivor = &keep->survivors[i];
+        if (memcmp(survivor->uuid, uuid, 16) != 0)
+            continue;
+        drop_name(keep, survivor->name);
+        if (survivor->fd >= 0)
+            close(survivor->fd);
+        survivor->fd = -1;
+    }
+}
+
 void gd_keep_adopt(struct gd_keep *keep)
 {
     size_t taken = 0, set_aside = 0;
@@ -517,6 +531,7 @@ void gd_keep_adopt(struct gd_keep *keep)
             taken++;
         } else {
             set_aside++;
+            set_aside_all(keep, survivor->uuid);
             gd_log_error("keep", "%s could not be taken up again and is set aside: %s", survivor->name, err.text);
         }
     }
