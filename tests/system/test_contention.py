@@ -180,5 +180,7 @@ def test_nothing_is_left_over(own_daemon: Daemon) -> None:
     for number in range(20, 220):
         use(session, number)
     session.ping()
-    assert (counts(), own_daemon.descriptors(), session.stats().states) == (here, there, states)
+    now = counts()
+    assert now[0] <= here[0] and now[1] <= here[1]  # less, when sockets of earlier tests were closed meanwhile
+    assert (own_daemon.descriptors(), session.stats().states) == (there, states)
     assert states == 0
