@@ -34,13 +34,14 @@ struct gd_zap {
 
 /* ---- the key file ---- */
 
+/* 0 for a key, 1 for a blank line or a comment, -1 for anything else. A comment is a whole line: Z85 has '#' among its
+ * characters (a key cannot begin with it: four bytes do not reach that far). */
 static int parse_line(char *line, struct client_key *out)
 {
     char key[64], role[16], name[64];
-    line[strcspn(line, "#\n")] = '\0';
     int fields = sscanf(line, " %63s %15s %63s", key, role, name);
-    if (fields <= 0)
-        return 1; /* blank */
+    if (fields <= 0 || key[0] == '#')
+        return 1;
     if (fields != 3 || strlen(key) != KEY_TEXT - 1 || zmq_z85_decode(out->key, key) == NULL)
         return -1;
     if (strcmp(role, "reader") != 0 && strcmp(role, "writer") != 0 && strcmp(role, "admin") != 0)
