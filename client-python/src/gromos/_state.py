@@ -619,7 +619,7 @@ class State(_ext.StateBase, Compute):
 
     def _call(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
         mapping = self._mapping
-        if mapping is not None and mapping.deleted:
+        if mapping is not None and mapping.deleted and not self._session.closed:
             raise self._gone()
         try:
             return self._session._call(command, args)
