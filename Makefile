@@ -15,7 +15,9 @@ PY := $(VENV)/bin/python
 
 # Debian 12 calls msgpack-c's pkg-config file msgpack, later releases msgpack-c.
 MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
-PKGS := libuv libzmq $(MSGPACK) inih
+# HDF5 is named after its build in some releases; without it H5MD files are refused with a clear message.
+HDF5 := $(firstword $(foreach p,hdf5 hdf5-serial,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
+PKGS := libuv libzmq $(MSGPACK) inih $(HDF5)
 
 CPPFLAGS += -Iserver -I. -D_GNU_SOURCE
 # H5MD trajectories need HDF5; without it everything else is built and those files are refused.
@@ -29,6 +31,9 @@ CFLAGS_ALL := -std=c17 $(OPT) -g -Wall -Wextra -Wshadow -Wconversion -Wno-sign-c
 ifdef SAN
 CFLAGS_ALL += -fsanitize=$(SAN) -fno-omit-frame-pointer $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
 LDFLAGS += -fsanitize=$(SAN)
+endif
+ifneq ($(HDF5),)
+CPPFLAGS += -DGD_HAVE_HDF5 $(shell pkg-config --cflags $(HDF5))
 endif
 ifdef DEBUG
 CPPFLAGS += -DGD_DEBUG
@@ -111,7 +116,7 @@ $(B)/unit_tests: $(call OBJ,$(UNIT_SOURCES)) $(LIBS)
 
 $(B)/kernel_check: $(call OBJ,$(wildcard tests/kernels/*.c) tests/bench/bench_kernels.c tests/bench/plain_loops.c) $(call LIB,kernels) $(call LIB,core)
 	$(LINK)
-$(B)/tests/bench/plain_loops.o: VARIANT_FLAGS = $(if $(filter x86_64 aarch64,$(shell uname -m)),-march=native)
+$(B)/tests/bench/plain_loops.o: VARIANT_FLAGS = -ffp-contract=fast $(if $(filter x86_64 aarch64,$(shell uname -m)),-march=native)
 
 $(B)/run_case: $(call OBJ,tests/reference/run_case.c) $(call LIB,engine) $(call LIB,io) $(call LIB,kernels) $(call LIB,core)
 	$(LINK)
@@ -127,7 +132,7 @@ $(foreach n,$(FUZZ_NAMES),$(B)/fuzz_$(n)): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o
 fuzz-binaries: $(foreach n,$(FUZZ_NAMES),$(B)/fuzz_$(n))
 replay-binaries: $(foreach n,$(FUZZ_NAMES),$(B)/replay_$(n))
 
--include tests/race/race.mk tests/spin/spin.mk
+-include tests/race/race.mk tests/spin/spin.mk tests/bench/bench.mk
 
 .PHONY: test check bench validate crash soak lint
 test: all ## set everything up and run every test
