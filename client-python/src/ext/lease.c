@@ -164,7 +164,7 @@ static int wait_in_line(struct gd_mapping *mapping, int64_t deadline)
         }
         /* Granted, and not wanted any more. With a new generation it is that one's lease: only the daemon can take it back. */
         if ((flags & GD_STATE_STALE) != 0 || give_back(mapping) == LOST)
-            gd_door_tell(mapping->door, GD_DOOR_RELEASE, mapping->head.uuid, mapping->head.generation, true);
+            gd_door_tell(mapping->door, GD_DOOR_RELEASE, mapping->head.uuid, 0, true);
         return -1;
     }
 }
