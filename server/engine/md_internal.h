@@ -116,6 +116,7 @@ int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err);
 void gd_nonbonded_invalidate(struct gd_md *md); /* the next forces rebuild the list */
 void gd_nonbonded_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err); /* after loading */
+size_t gd_nonbonded_listed_pairs(const struct gd_md *md); /* atom pairs of rows and molecule pairs, both ranges */
 
 /* charge_groups.c */
 void gd_charge_groups_gather(struct gd_md *md);

@@ -298,3 +298,15 @@ int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err)
     gd_periodicity_set(&md->pbc, &md->box);
     return rc;
 }
+
+size_t gd_nonbonded_listed_pairs(const struct gd_md *md)
+{
+    size_t pairs = 0;
+    for (size_t t = 0; t < md->nonbonded->num_threads; t++) {
+        const struct gd_nonbonded_thread *th = &md->nonbonded->thread[t];
+        size_t atoms = th->atom_end - th->atom_begin, molecules = th->molecule_end - th->molecule_begin;
+        pairs += (size_t)(th->atom_short.start[atoms] + th->atom_long.start[atoms]);
+        pairs += (size_t)(th->solvent_short.start[molecules] + th->solvent_long.start[molecules]);
+    }
+    return pairs;
+}

@@ -83,7 +83,6 @@ struct gd_nonbonded {
     struct gd_box list_box;
     size_t num_threads;
     struct gd_nonbonded_thread *thread;
-    uint8_t *fully_excluded; /* scratch of exclusion tests: not used across threads */
 };
 
 /* nonbonded_pairlist.c */
