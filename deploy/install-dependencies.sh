@@ -11,7 +11,7 @@ if ! apt-cache show libuv1-dev >/dev/null 2>&1; then
     if [ "$(id -u)" -eq 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi
 fi
 
-want="gcc make pkg-config python3 python3-dev python3-venv libuv1-dev libzmq3-dev libinih-dev zlib1g-dev"
+want="gcc make pkg-config python3 python3-dev python3-venv libuv1-dev libzmq3-dev libinih-dev zlib1g-dev libhdf5-dev"
 # Debian 13 and Ubuntu 24.04 renamed the package of msgpack-c.
 if apt-cache show libmsgpack-c-dev >/dev/null 2>&1; then want="$want libmsgpack-c-dev"; else want="$want libmsgpack-dev"; fi
 if [ "${1:-build}" = test ]; then

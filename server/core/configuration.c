@@ -154,3 +154,45 @@ int gd_configuration_check(const struct gd_configuration *conf, struct gd_err *e
         rc = check_vectors("the reference position", (const double (*)[3])conf->reference_position, conf->num_atoms, err);
     return rc;
 }
+
+/* ---- copying ---- */
+
+/* *at points to the original's array and becomes a copy of it; NULL stays NULL. Returns 0, or -1 without memory. */
+static int copy_array(void **at, size_t bytes)
+{
+    if (*at == NULL)
+        return 0;
+    void *copy = malloc(bytes > 0 ? bytes : 1);
+    if (copy != NULL)
+        memcpy(copy, *at, bytes);
+    *at = copy;
+    return copy != NULL ? 0 : -1;
+}
+
+int gd_configuration_clone(struct gd_configuration **out, const struct gd_configuration *conf, struct gd_err *err)
+{
+    struct gd_configuration *c = malloc(sizeof *c);
+    if (c == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a configuration");
+    *c = *conf;
+    size_t n = conf->num_atoms;
+    int failed = copy_array((void **)&c->title, conf->title != NULL ? strlen(conf->title) + 1 : 0);
+    failed |= copy_array((void **)&c->position, n * sizeof *c->position);
+    failed |= copy_array((void **)&c->velocity, n * sizeof *c->velocity);
+    failed |= copy_array((void **)&c->lattice_shift, n * sizeof *c->lattice_shift);
+    failed |= copy_array((void **)&c->stochastic_integral, n * sizeof *c->stochastic_integral);
+    failed |= copy_array((void **)&c->stochastic_seed, conf->stochastic_seed != NULL ? strlen(conf->stochastic_seed) + 1 : 0);
+    failed |= copy_array((void **)&c->reference_position, n * sizeof *c->reference_position);
+    failed |= copy_array((void **)&c->bfactor, n * sizeof *c->bfactor);
+    failed |= copy_array((void **)&c->labels, n * sizeof *c->labels);
+    failed |= copy_array((void **)&c->nhc_zeta, conf->nhc_baths * conf->nhc_chain_length * sizeof *c->nhc_zeta);
+    failed |= copy_array((void **)&c->rottrans_reference, conf->rottrans_atoms * sizeof *c->rottrans_reference);
+    failed |= copy_array((void **)&c->distance_average, conf->num_distance_averages * sizeof *c->distance_average);
+    failed |= copy_array((void **)&c->jvalue_average, conf->num_jvalue_averages * sizeof *c->jvalue_average);
+    if (failed) {
+        gd_configuration_destroy(&c);
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory to copy a configuration of %zu atoms", n);
+    }
+    *out = c;
+    return 0;
+}

@@ -70,6 +70,9 @@ struct gd_configuration {
 int gd_configuration_create(struct gd_configuration **out, size_t num_atoms, struct gd_err *err);
 void gd_configuration_destroy(struct gd_configuration **conf);
 
+/* Deep copy. */
+int gd_configuration_clone(struct gd_configuration **out, const struct gd_configuration *conf, struct gd_err *err);
+
 /* Allocates the optional array (zeroed) when it is not there yet. */
 int gd_configuration_add(struct gd_configuration *conf, enum gd_configuration_part part, struct gd_err *err);
 int gd_configuration_set_title(struct gd_configuration *conf, const char *title, struct gd_err *err);

@@ -214,6 +214,7 @@ void gd_state_unref(struct gd_state **state_pointer)
     gd_segment_close(&state->kept);
     gd_configuration_destroy(&state->origin);
     free(state->molecules);
+    free(state->run_state.data);
     state->magic = 0;
     free(state);
 }

@@ -51,6 +51,13 @@ struct gd_state {
     int masses_set;
     int32_t *molecules; /* first atom of each, then num_atoms; NULL: not told */
     size_t num_molecules;
+    /* Where the last run on this State ended, complete: the next one goes on from it if `version` is still the State's. */
+    struct gd_run_state {
+        void *data;
+        size_t bytes;
+        uint64_t version, fingerprint;
+    } run_state;
+    uint64_t origin_version; /* of the State as it was read: while it is this, origin is all of it */
     struct gd_configuration *origin; /* labels of the file it came from, for writing one; may be NULL */
 
     struct gd_segment kept; /* core/kept.h; fd -1 when nothing keeps the daemon's memory */

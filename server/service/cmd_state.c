@@ -6,6 +6,7 @@
 #include "core/uuid.h"
 #include "io/configuration.h"
 #include "kernels/compute.h"
+#include "service/jobs.h"
 #include "service/keep.h"
 #include "service/registering.h"
 #include "service/remote_leases.h"
@@ -101,7 +102,8 @@ int gd_cmd_state_delete(struct gd_request *request, struct gd_err *err)
 {
     struct gd_state *state = request->state;
     uint32_t holder = gd_lease_holder(&state->lease, gd_state_header(state));
-    if (holder != 0 && holder != request->session->number && !gd_arg(request, GD_STATE_DELETE_FORCE)->truth)
+    int job_holds = holder == GD_LEASE_DAEMON && gd_jobs_has(request->service->jobs, state); /* it is cancelled */
+    if (holder != 0 && !job_holds && holder != request->session->number && !gd_arg(request, GD_STATE_DELETE_FORCE)->truth)
         return gd_err_set(err, GD_E_CONFLICT, "session %u holds the State's write lease; delete it with force, or wait", holder);
     gd_unregister_state(request->service, state, "deleted");
     return 0;

@@ -465,7 +465,7 @@ static void pack_message(msgpack_packer *packer, const char *text)
     msgpack_pack_str_body(packer, clean, bytes);
 }
 
-void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err)
+void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err, const struct gd_messages *faults)
 {
     msgpack_packer packer;
     msgpack_packer_init(&packer, out, msgpack_sbuffer_write);
@@ -483,5 +483,13 @@ void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err)
     gd_pack_str(&packer, "message");
     pack_message(&packer, err->text);
     gd_pack_str(&packer, "detail");
-    msgpack_pack_map(&packer, 0);
+    if (faults == NULL || faults->kept == 0) {
+        msgpack_pack_map(&packer, 0);
+        return;
+    }
+    msgpack_pack_map(&packer, 1);
+    gd_pack_str(&packer, "faults");
+    msgpack_pack_array(&packer, faults->kept);
+    for (size_t i = 0; i < faults->kept; i++)
+        gd_pack_str(&packer, faults->text[i]);
 }

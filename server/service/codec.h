@@ -6,6 +6,7 @@
 #define GD_SERVICE_CODEC_H
 
 #include "core/err.h"
+#include "io/messages.h"
 #include "proto/gd_types.h"
 
 #include <msgpack.h>
@@ -85,7 +86,8 @@ int gd_reply_add_part(struct gd_reply *reply, struct gd_reply_part part); /* its
 
 /* The finished first part. */
 void gd_codec_finish(msgpack_sbuffer *out, uint64_t id, const struct gd_reply *reply);
-void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err);
+/* faults (may be NULL or empty) go into the error's detail as a list of strings. */
+void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err, const struct gd_messages *faults);
 
 /* Whether the bytes are UTF-8 as Unicode defines it: shortest forms, no surrogates, up to U+10FFFF. */
 int gd_utf8_valid(const char *text, size_t bytes);

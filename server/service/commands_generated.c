@@ -16,6 +16,66 @@ static const struct gd_field args_hello[] = {
     {.name = "client", .type = GD_FIELD_STR},
 };
 
+static const struct gd_field args_input_parse[] = {
+    {.name = "data", .type = GD_FIELD_ARRAY, .required = 1, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "name", .type = GD_FIELD_STR, .defaulted = 1, .default_str = "input"},
+};
+
+static const struct gd_field args_job_cancel[] = {
+    {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+};
+
+static const struct gd_field args_job_change[] = {
+    {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+    {.name = "bath", .type = GD_FIELD_INT, .min = 0.0, .max = INFINITY, .ranged = 1, .defaulted = 1, .default_number = 0.0},
+    {.name = "temperature", .type = GD_FIELD_FLOAT, .min = 0.0, .max = INFINITY, .ranged = 1},
+    {.name = "tau", .type = GD_FIELD_FLOAT},
+    {.name = "pressure", .type = GD_FIELD_FLOAT},
+    {.name = "publish_every", .type = GD_FIELD_INT, .min = 1.0, .max = INFINITY, .ranged = 1},
+    {.name = "energies_every", .type = GD_FIELD_INT, .min = 0.0, .max = INFINITY, .ranged = 1},
+    {.name = "positions_every", .type = GD_FIELD_INT, .min = 0.0, .max = INFINITY, .ranged = 1},
+};
+
+static const struct gd_field args_job_describe[] = {
+    {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+};
+
+static const struct gd_field args_job_pause[] = {
+    {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+};
+
+static const struct gd_field args_job_resume[] = {
+    {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+};
+
+static const struct gd_field args_job_start[] = {
+    {.name = "state", .type = GD_FIELD_STATE, .required = 1},
+    {.name = "topology", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+    {.name = "input", .type = GD_FIELD_ARRAY, .required = 1, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "posresspec", .type = GD_FIELD_ARRAY, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "refpos", .type = GD_FIELD_ARRAY, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "distrest", .type = GD_FIELD_ARRAY, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "angrest", .type = GD_FIELD_ARRAY, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "dihrest", .type = GD_FIELD_ARRAY, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "jval", .type = GD_FIELD_ARRAY, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "steps", .type = GD_FIELD_INT, .min = -1.0, .max = INFINITY, .ranged = 1, .defaulted = 1, .default_number = -1.0},
+    {.name = "publish_every", .type = GD_FIELD_INT, .min = 1.0, .max = INFINITY, .ranged = 1, .defaulted = 1, .default_number = 10.0},
+    {.name = "threads", .type = GD_FIELD_INT, .min = 1.0, .max = 256.0, .ranged = 1, .defaulted = 1, .default_number = 1.0},
+    {.name = "trc", .type = GD_FIELD_STR},
+    {.name = "trv", .type = GD_FIELD_STR},
+    {.name = "trf", .type = GD_FIELD_STR},
+    {.name = "tre", .type = GD_FIELD_STR},
+    {.name = "trs", .type = GD_FIELD_STR},
+    {.name = "fin", .type = GD_FIELD_STR},
+    {.name = "continue_run", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 1.0},
+    {.name = "resume", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 0.0},
+};
+
+static const struct gd_field args_job_wait[] = {
+    {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+    {.name = "timeout", .type = GD_FIELD_FLOAT, .min = 0.0, .max = 3600.0, .ranged = 1, .defaulted = 1, .default_number = 5.0},
+};
+
 static const struct gd_field args_shutdown[] = {
     {.name = "force", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 0.0},
 };
@@ -260,11 +320,39 @@ static const struct gd_field args_state_wrap[] = {
     {.name = "publish", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 1.0},
 };
 
+static const struct gd_field args_topology_apply[] = {
+    {.name = "state", .type = GD_FIELD_STATE, .required = 1},
+    {.name = "topology", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+};
+
+static const struct gd_field args_topology_close[] = {
+    {.name = "topology", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+};
+
+static const struct gd_field args_topology_create[] = {
+    {.name = "data", .type = GD_FIELD_ARRAY, .required = 1, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "name", .type = GD_FIELD_STR, .defaulted = 1, .default_str = "topology"},
+};
+
+static const struct gd_field args_topology_get[] = {
+    {.name = "topology", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+    {.name = "num_solvent_molecules", .type = GD_FIELD_INT, .min = 0.0, .max = 100000000.0, .ranged = 1, .defaulted = 1, .default_number = 0.0},
+};
+
 const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"evict", gd_cmd_evict, GD_ROLE_ADMIN, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_evict, 1},
     {"heartbeat", gd_cmd_heartbeat, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
     {"hello", gd_cmd_hello, GD_ROLE_ANYONE, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_hello, 4},
     {"info", gd_cmd_info, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
+    {"input.parse", gd_cmd_input_parse, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_input_parse, 2},
+    {"job.cancel", gd_cmd_job_cancel, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_cancel, 1},
+    {"job.change", gd_cmd_job_change, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_change, 8},
+    {"job.describe", gd_cmd_job_describe, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_describe, 1},
+    {"job.list", gd_cmd_job_list, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
+    {"job.pause", gd_cmd_job_pause, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_pause, 1},
+    {"job.resume", gd_cmd_job_resume, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_resume, 1},
+    {"job.start", gd_cmd_job_start, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_start, 20},
+    {"job.wait", gd_cmd_job_wait, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_wait, 2},
     {"ping", gd_cmd_ping, GD_ROLE_ANYONE, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
     {"sessions", gd_cmd_sessions, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
     {"shutdown", gd_cmd_shutdown, GD_ROLE_ADMIN, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_shutdown, 1},
@@ -308,4 +396,8 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"state.wait", gd_cmd_state_wait, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_wait, 3},
     {"state.wrap", gd_cmd_state_wrap, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_WRITE, 0, args_state_wrap, 3},
     {"stats", gd_cmd_stats, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
+    {"topology.apply", gd_cmd_topology_apply, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_WRITE, 0, args_topology_apply, 2},
+    {"topology.close", gd_cmd_topology_close, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_topology_close, 1},
+    {"topology.create", gd_cmd_topology_create, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_topology_create, 2},
+    {"topology.get", gd_cmd_topology_get, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_topology_get, 2},
 };

@@ -3,12 +3,20 @@
 #ifndef GD_SERVICE_COMMANDS_GENERATED_H
 #define GD_SERVICE_COMMANDS_GENERATED_H
 
-#define GD_MAX_ARGS 12
-#define GD_NUM_COMMANDS 47
+#define GD_MAX_ARGS 20
+#define GD_NUM_COMMANDS 60
 
 /* Positions of arguments in gd_request.args. */
 enum { GD_EVICT_SESSION };
 enum { GD_HELLO_PROTOCOL, GD_HELLO_VERSION, GD_HELLO_TOKEN, GD_HELLO_CLIENT };
+enum { GD_INPUT_PARSE_DATA, GD_INPUT_PARSE_NAME };
+enum { GD_JOB_CANCEL_JOB };
+enum { GD_JOB_CHANGE_JOB, GD_JOB_CHANGE_BATH, GD_JOB_CHANGE_TEMPERATURE, GD_JOB_CHANGE_TAU, GD_JOB_CHANGE_PRESSURE, GD_JOB_CHANGE_PUBLISH_EVERY, GD_JOB_CHANGE_ENERGIES_EVERY, GD_JOB_CHANGE_POSITIONS_EVERY };
+enum { GD_JOB_DESCRIBE_JOB };
+enum { GD_JOB_PAUSE_JOB };
+enum { GD_JOB_RESUME_JOB };
+enum { GD_JOB_START_STATE, GD_JOB_START_TOPOLOGY, GD_JOB_START_INPUT, GD_JOB_START_POSRESSPEC, GD_JOB_START_REFPOS, GD_JOB_START_DISTREST, GD_JOB_START_ANGREST, GD_JOB_START_DIHREST, GD_JOB_START_JVAL, GD_JOB_START_STEPS, GD_JOB_START_PUBLISH_EVERY, GD_JOB_START_THREADS, GD_JOB_START_TRC, GD_JOB_START_TRV, GD_JOB_START_TRF, GD_JOB_START_TRE, GD_JOB_START_TRS, GD_JOB_START_FIN, GD_JOB_START_CONTINUE_RUN, GD_JOB_START_RESUME };
+enum { GD_JOB_WAIT_JOB, GD_JOB_WAIT_TIMEOUT };
 enum { GD_SHUTDOWN_FORCE };
 enum { GD_STATE_BOUNDS_STATE, GD_STATE_BOUNDS_ATOMS };
 enum { GD_STATE_CENTER_OF_GEOMETRY_STATE, GD_STATE_CENTER_OF_GEOMETRY_ATOMS };
@@ -48,6 +56,10 @@ enum { GD_STATE_TRANSLATE_STATE, GD_STATE_TRANSLATE_VECTOR, GD_STATE_TRANSLATE_A
 enum { GD_STATE_UNSUBSCRIBE_SUBSCRIPTION };
 enum { GD_STATE_WAIT_STATE, GD_STATE_WAIT_AFTER, GD_STATE_WAIT_TIMEOUT };
 enum { GD_STATE_WRAP_STATE, GD_STATE_WRAP_BY, GD_STATE_WRAP_PUBLISH };
+enum { GD_TOPOLOGY_APPLY_STATE, GD_TOPOLOGY_APPLY_TOPOLOGY };
+enum { GD_TOPOLOGY_CLOSE_TOPOLOGY };
+enum { GD_TOPOLOGY_CREATE_DATA, GD_TOPOLOGY_CREATE_NAME };
+enum { GD_TOPOLOGY_GET_TOPOLOGY, GD_TOPOLOGY_GET_NUM_SOLVENT_MOLECULES };
 
 struct gd_request;
 struct gd_err;
@@ -57,6 +69,15 @@ int gd_cmd_evict(struct gd_request *request, struct gd_err *err);
 int gd_cmd_heartbeat(struct gd_request *request, struct gd_err *err);
 int gd_cmd_hello(struct gd_request *request, struct gd_err *err);
 int gd_cmd_info(struct gd_request *request, struct gd_err *err);
+int gd_cmd_input_parse(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_cancel(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_change(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_describe(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_list(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_pause(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_resume(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_start(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_wait(struct gd_request *request, struct gd_err *err);
 int gd_cmd_ping(struct gd_request *request, struct gd_err *err);
 int gd_cmd_sessions(struct gd_request *request, struct gd_err *err);
 int gd_cmd_shutdown(struct gd_request *request, struct gd_err *err);
@@ -100,5 +121,9 @@ int gd_cmd_state_unsubscribe(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_wait(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_wrap(struct gd_request *request, struct gd_err *err);
 int gd_cmd_stats(struct gd_request *request, struct gd_err *err);
+int gd_cmd_topology_apply(struct gd_request *request, struct gd_err *err);
+int gd_cmd_topology_close(struct gd_request *request, struct gd_err *err);
+int gd_cmd_topology_create(struct gd_request *request, struct gd_err *err);
+int gd_cmd_topology_get(struct gd_request *request, struct gd_err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "core/version.h"
 #include "proto/gd_door.h"
 #include "service/edit.h"
+#include "service/jobs.h"
 #include "service/keep.h"
 #include "service/results.h"
 #include "service/service.h"
@@ -290,6 +291,7 @@ static void on_lease(struct gd_door_peer *peer, struct gd_state *state, const st
         gd_state_ref(state);
         wait->next = peer->waits;
         peer->waits = wait;
+        gd_jobs_nudge(peer->door->service->jobs, state);
     } else {
         free(wait);
     }
@@ -332,9 +334,11 @@ static void committed(struct gd_publish *publish)
         GD_CHECK(uv_poll_start(&peer->poll, UV_READABLE | UV_DISCONNECT, on_readable) == 0);
 }
 
-static int check_holder(struct gd_door_peer *peer, struct gd_state *state, struct gd_err *err)
+/* A session may have lost the lease of one generation and hold that of the next: number says which it means (0: the present one). */
+static int check_holder(struct gd_door_peer *peer, struct gd_state *state, const struct gd_door_request *request, struct gd_err *err)
 {
-    if (gd_lease_is_held_by(&state->lease, gd_state_header(state), peer->session->number))
+    if ((request->number == 0 || request->number == state->generation) &&
+        gd_lease_is_held_by(&state->lease, gd_state_header(state), peer->session->number))
         return 0;
     return gd_err_set(err, GD_E_LEASE_LOST, "this session does not hold the State's write lease: it ended, and the edit was rolled back");
 }
@@ -342,7 +346,7 @@ static int check_holder(struct gd_door_peer *peer, struct gd_state *state, struc
 static void on_commit(struct gd_door_peer *peer, struct gd_state *state, const struct gd_door_request *request)
 {
     struct gd_err err = {0};
-    if (check_holder(peer, state, &err) != 0) {
+    if (check_holder(peer, state, request, &err) != 0) {
         reply_error(peer, &err);
         return;
     }
@@ -354,10 +358,10 @@ static void on_commit(struct gd_door_peer *peer, struct gd_state *state, const s
         GD_CHECK(uv_poll_start(&peer->poll, UV_DISCONNECT, on_readable) == 0);
 }
 
-static void on_rollback(struct gd_door_peer *peer, struct gd_state *state)
+static void on_rollback(struct gd_door_peer *peer, struct gd_state *state, const struct gd_door_request *request)
 {
     struct gd_err err = {0};
-    if (check_holder(peer, state, &err) != 0) {
+    if (check_holder(peer, state, request, &err) != 0) {
         reply_error(peer, &err);
         return;
     }
@@ -395,10 +399,10 @@ static void on_state_op(struct gd_door_peer *peer, const struct gd_door_request 
         on_commit(peer, state, request);
         break;
     case GD_DOOR_ROLLBACK:
-        on_rollback(peer, state);
+        on_rollback(peer, state, request);
         break;
     case GD_DOOR_RELEASE:
-        if (check_holder(peer, state, &err) == 0)
+        if (check_holder(peer, state, request, &err) == 0)
             gd_edit_release(peer->door->service, state, peer->session->number);
         break;
     default: /* on_packet lets nothing else through */

@@ -4,6 +4,7 @@
 #include "core/state.h"
 #include "core/uuid.h"
 #include "service/codec.h"
+#include "service/jobs.h"
 #include "service/keep.h"
 #include "service/request.h"
 #include "service/service.h"
@@ -94,6 +95,7 @@ void gd_unregister_state(struct gd_service *service, struct gd_state *state, con
     }
     gd_state_ref(state);
     state->deleted = 1;
+    gd_jobs_state_gone(service->jobs, state);
     gd_lease_close(&state->lease, gd_state_header(state));
     gd_waits_deleted(service, state);
     gd_subscriptions_deleted(service, state);

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/state.h"
 #include "service/edit.h"
+#include "service/jobs.h"
 #include "service/keep.h"
 #include "service/request.h"
 #include "service/service.h"
@@ -132,8 +133,10 @@ int gd_cmd_state_lease(struct gd_request *request, struct gd_err *err)
     code = gd_lease_request(&state->lease, live, &request->waiter, request->started_ns, err);
     if (code == GD_LEASE_GRANTED)
         return grant(request, err);
-    if (code == GD_LEASE_QUEUED)
+    if (code == GD_LEASE_QUEUED) {
         request->deferred = 1;
+        gd_jobs_nudge(request->service->jobs, state);
+    }
     return code < 0 ? code : 0;
 }
 

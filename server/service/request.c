@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "service/jobs.h"
 #include "service/registering.h"
 #include "service/remote_leases.h"
 #include "service/results.h"
@@ -51,6 +52,7 @@ struct gd_request *gd_request_new(struct gd_service *service)
     request->result = GD_SEGMENT_NONE;
     request->result_number = 0;
     gd_err_clear(&request->err);
+    memset(&request->faults, 0, sizeof request->faults);
     zmq_msg_init(&request->map);
     service->in_flight++;
     return request;
@@ -74,6 +76,7 @@ static void give_back(struct gd_request *request)
     gd_state_unref(&request->state);
     gd_state_unref(&request->other);
     gd_state_unref(&request->made);
+    gd_messages_clear(&request->faults);
     if (request->result.fd >= 0)
         gd_segment_close(&request->result);
     if (request->session != NULL) {
@@ -133,7 +136,7 @@ void gd_request_answer(struct gd_request *request)
         gd_router_send(request->router, request->routing, request->routing_bytes, &map, &request->reply);
     } else {
         gd_log_debug("request", "%s: %s", request->command != NULL ? request->command->name : "?", request->err.text);
-        gd_codec_error(&map, request->id, &request->err);
+        gd_codec_error(&map, request->id, &request->err, &request->faults);
         gd_router_send(request->router, request->routing, request->routing_bytes, &map, NULL);
     }
     msgpack_sbuffer_destroy(&map);
@@ -304,6 +307,8 @@ static void run_under_lease(struct gd_request *request)
     } else if (code == GD_LEASE_GRANTED) {
         request->has_lease = 1;
         run(request);
+    } else {
+        gd_jobs_nudge(request->service->jobs, state);
     }
 }
 

@@ -13,6 +13,7 @@
 #define GD_SERVICE_REQUEST_H
 
 #include "core/lease.h"
+#include "io/messages.h"
 #include "service/codec.h"
 #include "service/dispatch.h"
 #include "service/edit.h"
@@ -68,6 +69,7 @@ struct gd_request {
     int deferred;
     int code;
     struct gd_err err;
+    struct gd_messages faults; /* all that was wrong with a file, for the error's detail */
     struct gd_reply reply;
     struct gd_segment result; /* a large result on its way to the results table */
     uint64_t result_number;   /* 0: none */

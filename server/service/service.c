@@ -7,6 +7,7 @@
 #include "core/version.h"
 #include "service/door.h"
 #include "service/edit.h"
+#include "service/jobs.h"
 #include "service/keep.h"
 #include "service/registering.h"
 #include "service/remote_leases.h"
@@ -14,6 +15,7 @@
 #include "service/results.h"
 #include "service/router.h"
 #include "service/session.h"
+#include "service/topologies.h"
 #include "service/waits.h"
 #include "service/zap.h"
 
@@ -52,7 +54,7 @@ static void end_silent_sessions(struct gd_service *service, uint64_t now_ns)
 /* A private daemon without sessions, named States and work has nobody left to serve. */
 static void end_when_idle(struct gd_service *service, uint64_t now_ns)
 {
-    int busy = service->sessions.used > 0 || service->registry.named > 0 || service->in_flight > 0;
+    int busy = service->sessions.used > 0 || service->registry.named > 0 || service->in_flight > 0 || gd_jobs_active(service->jobs) > 0;
     if (!service->settings.private || busy) {
         service->idle_since_ns = now_ns;
         return;
@@ -82,11 +84,12 @@ static void on_tick(uv_timer_t *timer)
     gd_remote_leases_tick(service, now_ns);
     gd_results_expire(service, now_ns);
     gd_keep_tick(service->keep);
+    gd_jobs_tick(service->jobs, now_ns);
     end_silent_sessions(service, now_ns);
     end_orphans(service, now_ns);
     if (!service->stopping)
         end_when_idle(service, now_ns);
-    else if (service->in_flight == 0 || now_ns >= service->stop_at_ns)
+    else if ((service->in_flight == 0 && gd_jobs_active(service->jobs) == 0) || now_ns >= service->stop_at_ns)
         uv_stop(service->loop);
 }
 
@@ -108,6 +111,7 @@ void gd_service_stop(struct gd_service *service, const char *why)
     gd_keep_tell(service->keep, "STOPPING=1");
     service->stop_at_ns = gd_now_ns() + (uint64_t)(service->settings.drain_timeout * 1e9);
     gd_waits_forget(service, NULL);
+    gd_jobs_stop(service->jobs);
     uv_timer_start(&service->tick, on_tick, 10, 10);
 }
 
@@ -202,13 +206,15 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     service->next_session = GD_LEASE_DAEMON + 1;
     gd_uuid_make(service->instance_id);
     struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens,
-                                 &service->results, &service->subscriptions, &service->remote_leases};
+                                 &service->results, &service->subscriptions, &service->remote_leases, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_init(tables[i]);
     gd_registry_init(&service->registry);
     gd_edit_hooks(service, &service->lease_hooks);
     start_handles(service);
-    int code = choose_kernels(service, err);
+    int code = gd_jobs_create(&service->jobs, service, err);
+    if (code == 0)
+        code = choose_kernels(service, err);
     if (code == 0)
         code = gd_keep_create(&service->keep, service, err);
     if (code == 0)
@@ -244,6 +250,7 @@ static void close_handles(struct gd_service *service)
     for (int i = 0; i < GD_MAX_ROUTERS; i++)
         gd_router_stop(service->routers[i]);
     gd_zap_stop(service->zap);
+    gd_jobs_close(service->jobs);
     /* Runs the close callbacks, and what workers still have to say. */
     uv_run(service->loop, UV_RUN_DEFAULT);
 }
@@ -255,6 +262,9 @@ void gd_service_destroy(struct gd_service **pointer)
     if (service == NULL)
         return;
     GD_MAGIC_CHECK(service, SERVICE_MAGIC);
+    gd_jobs_stop(service->jobs);
+    while (service->jobs != NULL && gd_jobs_active(service->jobs) > 0)
+        uv_run(service->loop, UV_RUN_ONCE); /* their threads end at the next step */
     gd_door_stop(service->door);
     size_t cursor = 0;
     struct gd_session *session;
@@ -262,6 +272,8 @@ void gd_service_destroy(struct gd_service **pointer)
         gd_session_end(service, session, "the daemon stops");
     close_handles(service);
     gd_results_forget(service, NULL);
+    gd_topologies_forget(service, NULL);
+    gd_jobs_free(&service->jobs);
     gd_subscriptions_forget(service, NULL);
     gd_remote_leases_free(service);
     gd_registry_free(&service->registry);
@@ -274,7 +286,7 @@ void gd_service_destroy(struct gd_service **pointer)
     if (service->zmq != NULL)
         zmq_ctx_term(service->zmq);
     gd_instance_close(&service->instance);
-    struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens, &service->results, &service->subscriptions};
+    struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens, &service->results, &service->subscriptions, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_free(tables[i]);
     gd_log_info("service", "stopped");

@@ -19,6 +19,7 @@
 
 struct gd_router;
 struct gd_door;
+struct gd_jobs;
 struct gd_keep;
 struct gd_zap;
 struct gd_session;
@@ -44,6 +45,9 @@ struct gd_service {
     struct gd_door *door;
     struct gd_zap *zap;
     struct gd_keep *keep;
+    struct gd_jobs *jobs;
+    struct gd_table topologies; /* number (8 bytes) -> gd_topology_entry */
+    uint64_t next_topology;
 
     struct gd_table connections; /* router index + routing id -> gd_session */
     struct gd_table sessions;    /* number (4 bytes) -> gd_session */

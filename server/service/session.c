@@ -6,10 +6,12 @@
 #include "core/state.h"
 #include "service/door.h"
 #include "service/edit.h"
+#include "service/jobs.h"
 #include "service/keep.h"
 #include "service/registering.h"
 #include "service/results.h"
 #include "service/service.h"
+#include "service/topologies.h"
 #include "service/waits.h"
 
 #include <stdio.h>
@@ -96,6 +98,8 @@ void gd_session_end(struct gd_service *service, struct gd_session *session, cons
     gd_waits_forget(service, session);
     gd_subscriptions_forget(service, session);
     gd_results_forget(service, session);
+    gd_jobs_forget_session(service->jobs, session);
+    gd_topologies_forget(service, session);
     forget_connections(service, session);
     gd_table_remove(&service->sessions, &session->number, sizeof session->number);
     gd_table_remove(&service->tokens, session->token, sizeof session->token);

@@ -225,6 +225,78 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         (),
         (),
     ),
+    "input.parse": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("data", "name"),
+        ("data",),
+    ),
+    "job.cancel": CommandInfo(
+        "writer",
+        "inline",
+        "none",
+        False,
+        ("job",),
+        ("job",),
+    ),
+    "job.change": CommandInfo(
+        "writer",
+        "inline",
+        "none",
+        False,
+        ("job", "bath", "temperature", "tau", "pressure", "publish_every", "energies_every", "positions_every"),
+        ("job",),
+    ),
+    "job.describe": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("job",),
+        ("job",),
+    ),
+    "job.list": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        (),
+        (),
+    ),
+    "job.pause": CommandInfo(
+        "writer",
+        "inline",
+        "none",
+        False,
+        ("job",),
+        ("job",),
+    ),
+    "job.resume": CommandInfo(
+        "writer",
+        "inline",
+        "none",
+        False,
+        ("job",),
+        ("job",),
+    ),
+    "job.start": CommandInfo(
+        "writer",
+        "inline",
+        "none",
+        False,
+        ("state", "topology", "input", "posresspec", "refpos", "distrest", "angrest", "dihrest", "jval", "steps", "publish_every", "threads", "trc", "trv", "trf", "tre", "trs", "fin", "continue_run", "resume"),
+        ("state", "topology", "input"),
+    ),
+    "job.wait": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("job", "timeout"),
+        ("job",),
+    ),
     "ping": CommandInfo(
         "anyone",
         "inline",
@@ -569,6 +641,38 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         (),
         (),
     ),
+    "topology.apply": CommandInfo(
+        "writer",
+        "inline",
+        "write",
+        False,
+        ("state", "topology"),
+        ("state", "topology"),
+    ),
+    "topology.close": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("topology",),
+        ("topology",),
+    ),
+    "topology.create": CommandInfo(
+        "writer",
+        "inline",
+        "none",
+        False,
+        ("data", "name"),
+        ("data",),
+    ),
+    "topology.get": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("topology", "num_solvent_molecules"),
+        ("topology",),
+    ),
 }
 
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -620,6 +724,68 @@ class InfoResult:
     """somebody keeps the segments if this process dies"""
     parameters: dict[str, Any]
     """every parameter and its present value"""
+
+
+@dataclass(frozen=True, slots=True)
+class InputParseResult:
+    """Result of `input.parse`."""
+
+    blocks: dict[str, Any]
+    """block name to a map of field name to value"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDescribeResult:
+    """Result of `job.describe`."""
+
+    job: int
+    state: uuid_module.UUID
+    state_name: str
+    status: str
+    """queued, running, paused, done, failed or cancelled"""
+    step: int
+    """steps done"""
+    steps: int
+    """steps asked for"""
+    time: float
+    """in ps"""
+    elapsed: float
+    """of computing; in s"""
+    ns_per_day: float
+    """over the last seconds; in ns/day"""
+    left: float
+    """estimated; -1: not known; in s"""
+    message: str
+    """why it failed, or how it ended"""
+    threads: int
+    energies: Array
+    """of the last published step, proto/energies.toml; float (k,)"""
+    phases: dict[str, Any]
+    """seconds in each part of the step"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobListResult:
+    """Result of `job.list`."""
+
+    jobs: list[Any]
+    """maps as from job.describe"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStartResult:
+    """Result of `job.start`."""
+
+    job: int
+    """job number"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobWaitResult:
+    """Result of `job.wait`."""
+
+    job: int
+    """and the other fields of job.describe"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -953,6 +1119,44 @@ class StatsResult:
     """per command: count, errors and total microseconds"""
 
 
+@dataclass(frozen=True, slots=True)
+class TopologyApplyResult:
+    """Result of `topology.apply`."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyCreateResult:
+    """Result of `topology.create`."""
+
+    topology: int
+    """topology number"""
+    num_atoms: int
+    """of the solute"""
+    num_solvent_atoms: int
+    """of one solvent molecule"""
+    num_bonds: int
+    num_angles: int
+    num_impropers: int
+    num_dihedrals: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyGetResult:
+    """Result of `topology.get`."""
+
+    arrays: dict[str, Any]
+    """
+    masses (n,) u; charges (n,) e; types (n,); residues (n,); charge_groups (g+1,) starts; molecules (m+1,) starts;
+    bonds (b, 3), angles (a, 4), impropers (i, 5), dihedrals (d, 5): atoms and type
+    """
+    atom_names: list[Any]
+    """n strings"""
+    residue_names: list[Any]
+    """one per residue of the solute"""
+
+
 def _describe(result: Mapping[str, Any]) -> StateDescribeResult:
     return StateDescribeResult(
         uuid=uuid_module.UUID(bytes=result["uuid"]),
@@ -1073,6 +1277,310 @@ class Commands:
             private=result["private"],
             protected=result["protected"],
             parameters=result["parameters"],
+        )
+
+    def input_parse(self, *, data: npt.ArrayLike, name: str = "input") -> InputParseResult:
+        """Read and check a GROMOS input file; every block and field as it was understood.
+
+        Parameters
+        ----------
+        data : array_like
+            the file's bytes (u1); any (k,)
+        name : str
+            for messages
+
+        Raises
+        ------
+        GromosError of code file_format, unsupported.
+        """
+        args: dict[str, Any] = {
+            "data": _wire.array("data", data, "any", "(k,)"),
+            "name": name,
+        }
+        result = self._call("input.parse", args)
+        return InputParseResult(
+            blocks=result["blocks"],
+        )
+
+    def job_cancel(self, *, job: int) -> None:
+        """End at the next step; the State keeps what was reached.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+        }
+        self._call("job.cancel", args)
+
+    def job_change(
+        self,
+        *,
+        job: int,
+        bath: int = 0,
+        temperature: float | None = None,
+        tau: float | None = None,
+        pressure: float | None = None,
+        publish_every: int | None = None,
+        energies_every: int | None = None,
+        positions_every: int | None = None,
+    ) -> None:
+        """Change a run's target temperature, pressure or rates from the next step on.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+        bath : int
+            which temperature bath; at least 0
+        temperature : float, optional
+            in K; at least 0.0
+        tau : float, optional
+            of that bath; -1: not coupled; in ps
+        pressure : float, optional
+            isotropic reference; in kJ mol^-1 nm^-3
+        publish_every : int, optional
+            at least 1
+        energies_every : int, optional
+            NTWE; at least 0
+        positions_every : int, optional
+            NTWX; at least 0
+
+        Raises
+        ------
+        GromosError of code not_found, conflict, invalid_argument.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+            "bath": _wire.integer("bath", bath),
+        }
+        if temperature is not None:
+            args["temperature"] = _wire.number("temperature", temperature)
+        if tau is not None:
+            args["tau"] = _wire.number("tau", tau)
+        if pressure is not None:
+            args["pressure"] = _wire.number("pressure", pressure)
+        if publish_every is not None:
+            args["publish_every"] = _wire.integer("publish_every", publish_every)
+        if energies_every is not None:
+            args["energies_every"] = _wire.integer("energies_every", energies_every)
+        if positions_every is not None:
+            args["positions_every"] = _wire.integer("positions_every", positions_every)
+        self._call("job.change", args)
+
+    def job_describe(self, *, job: int) -> JobDescribeResult:
+        """How far a job is.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+        }
+        result = self._call("job.describe", args)
+        return JobDescribeResult(
+            job=result["job"],
+            state=uuid_module.UUID(bytes=result["state"]),
+            state_name=result["state_name"],
+            status=result["status"],
+            step=result["step"],
+            steps=result["steps"],
+            time=result["time"],
+            elapsed=result["elapsed"],
+            ns_per_day=result["ns_per_day"],
+            left=result["left"],
+            message=result["message"],
+            threads=result["threads"],
+            energies=result["energies"],
+            phases=result["phases"],
+        )
+
+    def job_list(self) -> JobListResult:
+        """All jobs this daemon remembers."""
+        result = self._call("job.list", {})
+        return JobListResult(
+            jobs=result["jobs"],
+        )
+
+    def job_pause(self, *, job: int) -> None:
+        """Stop at the next step; the State can then be edited.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+
+        Raises
+        ------
+        GromosError of code not_found, conflict.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+        }
+        self._call("job.pause", args)
+
+    def job_resume(self, *, job: int) -> None:
+        """Go on.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+
+        Raises
+        ------
+        GromosError of code not_found, conflict.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+        }
+        self._call("job.resume", args)
+
+    def job_start(
+        self,
+        state: StateName,
+        *,
+        topology: int,
+        input: npt.ArrayLike,
+        posresspec: npt.ArrayLike | None = None,
+        refpos: npt.ArrayLike | None = None,
+        distrest: npt.ArrayLike | None = None,
+        angrest: npt.ArrayLike | None = None,
+        dihrest: npt.ArrayLike | None = None,
+        jval: npt.ArrayLike | None = None,
+        steps: int = -1,
+        publish_every: int = 10,
+        threads: int = 1,
+        trc: str | None = None,
+        trv: str | None = None,
+        trf: str | None = None,
+        tre: str | None = None,
+        trs: str | None = None,
+        fin: str | None = None,
+        continue_run: bool = True,
+        resume: bool = False,
+    ) -> JobStartResult:
+        """Run molecular dynamics or a minimisation on a State, as the input says.
+
+        Parameters
+        ----------
+        state : state
+            start: its positions, velocities, box and time; it follows the run
+        topology : int
+            topology number; at least 1
+        input : array_like
+            bytes (u1) of a GROMOS input file; any (k,)
+        posresspec : array_like, optional
+            bytes of a position-restraint specification; any (k,)
+        refpos : array_like, optional
+            bytes of reference positions; any (k,)
+        distrest : array_like, optional
+            bytes of distance restraints; any (k,)
+        angrest : array_like, optional
+            bytes of angle restraints; any (k,)
+        dihrest : array_like, optional
+            bytes of dihedral restraints; any (k,)
+        jval : array_like, optional
+            bytes of J-value restraints; any (k,)
+        steps : int
+            instead of NSTLIM; -1: NSTLIM; 0: forces and energies of the State as it is; at least -1
+        publish_every : int
+            steps between frames; at least 1
+        threads : int
+            at most the daemon's budget; 1 to 256
+        trc : str, optional
+            positions, absolute path
+        trv : str, optional
+            velocities
+        trf : str, optional
+            forces
+        tre : str, optional
+            energies
+        trs : str, optional
+            restraints
+        fin : str, optional
+            final configuration
+        continue_run : bool
+            go on bit for bit where the last job on this State ended, if nothing was changed since
+        resume : bool
+            start again by itself if the daemon is killed
+
+        Raises
+        ------
+        GromosError of code not_found, file_format, unsupported, invalid_shape, conflict, file_access, no_topology.
+        """
+        args: dict[str, Any] = {
+            "state": _wire.state("state", state),
+            "topology": _wire.integer("topology", topology),
+            "input": _wire.array("input", input, "any", "(k,)"),
+            "steps": _wire.integer("steps", steps),
+            "publish_every": _wire.integer("publish_every", publish_every),
+            "threads": _wire.integer("threads", threads),
+            "continue_run": continue_run,
+            "resume": resume,
+        }
+        if posresspec is not None:
+            args["posresspec"] = _wire.array("posresspec", posresspec, "any", "(k,)")
+        if refpos is not None:
+            args["refpos"] = _wire.array("refpos", refpos, "any", "(k,)")
+        if distrest is not None:
+            args["distrest"] = _wire.array("distrest", distrest, "any", "(k,)")
+        if angrest is not None:
+            args["angrest"] = _wire.array("angrest", angrest, "any", "(k,)")
+        if dihrest is not None:
+            args["dihrest"] = _wire.array("dihrest", dihrest, "any", "(k,)")
+        if jval is not None:
+            args["jval"] = _wire.array("jval", jval, "any", "(k,)")
+        if trc is not None:
+            args["trc"] = trc
+        if trv is not None:
+            args["trv"] = trv
+        if trf is not None:
+            args["trf"] = trf
+        if tre is not None:
+            args["tre"] = tre
+        if trs is not None:
+            args["trs"] = trs
+        if fin is not None:
+            args["fin"] = fin
+        result = self._call("job.start", args)
+        return JobStartResult(
+            job=result["job"],
+        )
+
+    def job_wait(self, *, job: int, timeout: float = 5.0) -> JobWaitResult:
+        """Answer with job.describe's fields when the job has ended, or when the time is over.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+        timeout : float
+            in s; 0.0 to 3600.0
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+            "timeout": _wire.number("timeout", timeout),
+        }
+        result = self._call("job.wait", args)
+        return JobWaitResult(
+            job=result["job"],
         )
 
     def ping(self) -> None:
@@ -2241,4 +2749,97 @@ class Commands:
             resident=result["resident"],
             descriptors=result["descriptors"],
             commands=result["commands"],
+        )
+
+    def topology_apply(self, state: StateName, *, topology: int) -> TopologyApplyResult:
+        """Give a State the masses and molecules of a topology with as many solvent molecules as fit its atoms.
+
+        Parameters
+        ----------
+        state : state
+        topology : int
+            topology number; at least 1
+
+        Raises
+        ------
+        GromosError of code not_found, invalid_shape.
+        """
+        args: dict[str, Any] = {
+            "state": _wire.state("state", state),
+            "topology": _wire.integer("topology", topology),
+        }
+        result = self._call("topology.apply", args)
+        return TopologyApplyResult(
+            version=result["version"],
+        )
+
+    def topology_close(self, *, topology: int) -> None:
+        """Give a topology back.
+
+        Parameters
+        ----------
+        topology : int
+            topology number; at least 1
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "topology": _wire.integer("topology", topology),
+        }
+        self._call("topology.close", args)
+
+    def topology_create(self, *, data: npt.ArrayLike, name: str = "topology") -> TopologyCreateResult:
+        """Read a GROMOS topology; it lives as long as the session or a job that uses it.
+
+        Parameters
+        ----------
+        data : array_like
+            the file's bytes (u1); any (k,)
+        name : str
+            for messages
+
+        Raises
+        ------
+        GromosError of code file_format, quota_exceeded.
+        """
+        args: dict[str, Any] = {
+            "data": _wire.array("data", data, "any", "(k,)"),
+            "name": name,
+        }
+        result = self._call("topology.create", args)
+        return TopologyCreateResult(
+            topology=result["topology"],
+            num_atoms=result["num_atoms"],
+            num_solvent_atoms=result["num_solvent_atoms"],
+            num_bonds=result["num_bonds"],
+            num_angles=result["num_angles"],
+            num_impropers=result["num_impropers"],
+            num_dihedrals=result["num_dihedrals"],
+        )
+
+    def topology_get(self, *, topology: int, num_solvent_molecules: int = 0) -> TopologyGetResult:
+        """Arrays of a topology, with `num_solvent_molecules` of its solvent behind the solute.
+
+        Parameters
+        ----------
+        topology : int
+            topology number; at least 1
+        num_solvent_molecules : int
+            0 to 100000000
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "topology": _wire.integer("topology", topology),
+            "num_solvent_molecules": _wire.integer("num_solvent_molecules", num_solvent_molecules),
+        }
+        result = self._call("topology.get", args)
+        return TopologyGetResult(
+            arrays=result["arrays"],
+            atom_names=result["atom_names"],
+            residue_names=result["residue_names"],
         )

@@ -1,0 +1,80 @@
+/* Jobs: long work on a State, on a thread of its own.
+ *
+ * A running job holds its State's lease (as the daemon), so the live arrays are the engine's to refresh. It never takes or gives the
+ * lease itself: at a step boundary it asks the loop thread (publish this, let others in, I am done) and sleeps until that is
+ * done. Somebody who queues for the lease makes the loop thread raise `nudged`; the job looks at it between steps, refreshes
+ * the live arrays, and lets the queue go first. What an edit changed is taken into the engine before the next step.
+ *
+ * Loop thread only, unless said otherwise. Jobs wait in a queue while all compute threads are taken. */
+#ifndef GD_SERVICE_JOBS_H
+#define GD_SERVICE_JOBS_H
+
+#include "core/err.h"
+#include "service/md_run.h"
+
+#include <msgpack.h>
+#include <stdint.h>
+
+struct gd_job;
+struct gd_jobs;
+struct gd_request;
+struct gd_service;
+struct gd_session;
+struct gd_state;
+
+/* What a job is to do; gd_jobs_start consumes it, also on failure. */
+struct gd_job_spec {
+    struct gd_topology *topology; /* expanded */
+    struct gd_parameters *parameters;
+    struct gd_restraints *restraints; /* NULL: none */
+    struct gd_configuration *start;
+    char *path[GD_MD_FILES];
+    int64_t steps; /* 0: forces and energies once */
+    int64_t publish_every;
+    int threads;
+    int continue_run;
+};
+void gd_job_spec_clear(struct gd_job_spec *spec);
+
+int gd_jobs_create(struct gd_jobs **out, struct gd_service *service, struct gd_err *err);
+/* Cancels all and waits for their threads. Before the loop's last run. */
+void gd_jobs_stop(struct gd_jobs *jobs);
+/* Closes its handle; before the loop's last run. */
+void gd_jobs_close(struct gd_jobs *jobs);
+void gd_jobs_free(struct gd_jobs **jobs);
+
+/* Queued at once, its number in *number. GD_E_CONFLICT when the State has a job already. */
+int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_spec *spec, uint64_t *number, struct gd_err *err);
+
+struct gd_job *gd_jobs_find(struct gd_jobs *jobs, uint64_t number, struct gd_err *err);
+size_t gd_jobs_active(const struct gd_jobs *jobs);
+
+int gd_job_pause(struct gd_job *job, struct gd_err *err);
+int gd_job_resume(struct gd_job *job, struct gd_err *err);
+void gd_job_cancel(struct gd_job *job);
+
+/* A change for the next step boundary; NAN or < 0: leave as it is. */
+struct gd_job_change {
+    size_t bath;
+    double temperature, tau, pressure;
+    int64_t publish_every, energies_every, positions_every;
+};
+int gd_job_change(struct gd_job *job, const struct gd_job_change *change, struct gd_err *err);
+
+/* Answers the request (job.wait) when the job has ended or the deadline is over. */
+void gd_job_wait(struct gd_job *job, struct gd_request *request);
+void gd_jobs_tick(struct gd_jobs *jobs, uint64_t now_ns);
+void gd_jobs_forget_session(struct gd_jobs *jobs, const struct gd_session *session); /* its waits; NULL: all */
+
+/* Somebody queues for this State's lease: its job lets them in at the next step. */
+void gd_jobs_nudge(struct gd_jobs *jobs, struct gd_state *state);
+/* The State is being deleted: its job ends. */
+void gd_jobs_state_gone(struct gd_jobs *jobs, struct gd_state *state);
+int gd_jobs_has(struct gd_jobs *jobs, const struct gd_state *state);
+
+/* job.describe's fields into a reply, or as a map into a packer. */
+void gd_job_reply(struct gd_job *job, struct gd_request *request);
+void gd_job_pack(struct gd_job *job, msgpack_packer *packer);
+void gd_jobs_pack_all(struct gd_jobs *jobs, struct gd_request *request);
+
+#endif
