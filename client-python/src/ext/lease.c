@@ -20,6 +20,8 @@ _Static_assert(offsetof(struct gd_live_header, dirty_mask) == offsetof(struct gd
                    offsetof(struct gd_live_header, lease) % 8 == 0,
                "lease word and dirty mask change together");
 
+#define ASK_AGAIN 32u /* slices of waiting after which a place in the daemon's queue is asked for once more */
+
 struct gd_waiter {
     struct gd_waiter *next;
     unsigned long thread;
@@ -138,34 +140,74 @@ static bool cancel(struct gd_mapping *mapping)
     return code == GD_DOOR_GRANTED;
 }
 
+/* Asks at the door: 0 granted, GD_DOOR_QUEUED, or -1. Asking again is harmless, the answer is where the session stands. */
+static int ask(struct gd_mapping *mapping)
+{
+    struct gd_door_request request;
+    struct gd_door_reply reply;
+    gd_door_request_init(&request, GD_DOOR_LEASE, mapping->head.uuid, mapping->head.generation);
+    return gd_door_call(mapping->door, &request, &reply, NULL, NULL, NULL);
+}
+
+/* Whether another thread has or waits for the lease of another generation of the same State. The place in the daemon's queue is the
+ * session's, and it moves on with the State: such a thread has taken it over. */
+static bool taken_over(const struct gd_mapping *mapping)
+{
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(mapping->door->mappings, &at, &key, &value)) {
+        PyObject *other = PyWeakref_GET_OBJECT(value);
+        if (other != Py_None && other != (const PyObject *)mapping && ((struct gd_mapping *)other)->held &&
+            memcmp(((struct gd_mapping *)other)->head.uuid, mapping->head.uuid, 16) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Gives back a lease that is not wanted. */
+static void refuse(struct gd_mapping *mapping)
+{
+    if (give_back(mapping) == LOST && !taken_over(mapping)) /* that of the next generation: only the daemon can take it back */
+        gd_door_tell(mapping->door, GD_DOOR_RELEASE, mapping->head.uuid, 0, false);
+}
+
+/* Gives up waiting; an exception is set and stays. If the lease comes first all the same it is given back. */
+static void leave_line(struct gd_mapping *mapping)
+{
+    if (!taken_over(mapping) && cancel(mapping))
+        refuse(mapping);
+}
+
 /* Waits in the daemon's queue until the word is ours. */
 static int wait_in_line(struct gd_mapping *mapping, int64_t deadline)
 {
     const struct gd_live_header *live = mapping->live;
-    for (;;) {
+    const uint32_t session = mapping->door->session;
+    for (unsigned slices = 1;; slices++) {
         if (gd_door_require(mapping->door) < 0) /* first: in a forked child the word may hold the parent's number */
             return -1;
-        uint32_t word = atomic_load(&live->lease);
-        if ((word & GD_LEASE_HOLDER) == mapping->door->session)
+        uint32_t word = atomic_load(&live->lease), flags = atomic_load(&live->flags);
+        if ((word & GD_LEASE_HOLDER) == session)
             return 0;
-        uint32_t flags = atomic_load(&live->flags);
-        if (flags != 0)
+        if (flags != 0) {
             gd_raise_ended(mapping, flags);
-        else if (deadline != INT64_MAX && gd_now_ns() >= deadline)
-            raise_busy(mapping);
-        else if (gd_wait_word(&live->lease, word, 1u << (mapping->door->session % 32u), deadline) == 0)
-            continue;
-        bool late = flags == 0 && deadline != INT64_MAX && gd_now_ns() >= deadline;
-        if (!cancel(mapping))
+            leave_line(mapping);
             return -1;
-        if (late) { /* it came at the last moment */
-            PyErr_Clear();
-            return 0;
         }
-        /* Granted, and not wanted any more. With a new generation it is that one's lease: only the daemon can take it back. */
-        if ((flags & GD_STATE_STALE) != 0 || give_back(mapping) == LOST)
-            gd_door_tell(mapping->door, GD_DOOR_RELEASE, mapping->head.uuid, 0, true);
-        return -1;
+        if (deadline != INT64_MAX && gd_now_ns() >= deadline) {
+            if (cancel(mapping)) /* it came at the last moment */
+                return 0;
+            return raise_busy(mapping);
+        }
+        if (gd_wait_word(&live->lease, word, 1u << (session % 32u), deadline) < 0) {
+            leave_line(mapping);
+            return -1;
+        }
+        if (slices % ASK_AGAIN == 0) {
+            int code = ask(mapping);
+            if (code <= 0)
+                return code;
+        }
     }
 }
 
@@ -179,13 +221,8 @@ static int take_word(struct gd_mapping *mapping, int64_t timeout, int64_t deadli
         return raise_busy(mapping);
     if (deadline == 0)
         deadline = gd_deadline(timeout);
-    struct gd_door_request request;
-    struct gd_door_reply reply;
-    gd_door_request_init(&request, GD_DOOR_LEASE, mapping->head.uuid, mapping->head.generation);
-    int code = gd_door_call(mapping->door, &request, &reply, NULL, NULL, NULL);
-    if (code < 0)
-        return -1;
-    return code == GD_DOOR_QUEUED ? wait_in_line(mapping, deadline) : 0;
+    int code = ask(mapping);
+    return code > 0 ? wait_in_line(mapping, deadline) : code;
 }
 
 /* ---- taking and ending */
@@ -212,7 +249,7 @@ int gd_lease_acquire(struct gd_mapping *mapping, int64_t timeout)
     struct gd_live_header *live = mapping->write;
     uint32_t flags = atomic_load(&live->flags);
     if (flags != 0) {
-        give_back(mapping);
+        refuse(mapping);
         pass_on(mapping);
         return gd_raise_ended(mapping, flags);
     }
