@@ -461,8 +461,10 @@ class Session:
             message, _ = link.transport.roundtrip(_wire.encode("ping", {}), CONNECT_TIMEOUT)
             if not message["ok"]:
                 raise from_reply(message["error"], "ping", message["id"])
-        except ConnectionLost:
+        except ConnectionLost as lost:
             link.close()
+            if lost.refused and isinstance(lost.__cause__, NotAuthorizedError):
+                raise lost.__cause__ from None
             raise NoDaemonError(self._nobody()) from None
         except BaseException:
             link.close()

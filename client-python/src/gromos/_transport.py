@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from . import _wire
 from ._errors import GromosError, NoDaemonError, NotAuthorizedError, TimeoutExpired, from_reply
@@ -33,11 +34,12 @@ _LOST_EVENTS: Final = (
 
 
 class ConnectionLost(Exception):
-    """The connection ended. `sent`: the request may have reached the daemon."""
+    """The connection ended. `sent`: the request may have reached the daemon. `refused`: the daemon did not take the key."""
 
-    def __init__(self, sent: bool) -> None:
+    def __init__(self, sent: bool, refused: bool = False) -> None:
         super().__init__("connection lost")
         self.sent = sent
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class Channel:
             except zmq.Again:
                 if self._lost():
                     self._gone = True
-                    raise ConnectionLost(True) from None
+                    raise ConnectionLost(True, self._refused()) from None
             if tick is not None:
                 tick()
             if timeout is not None:
@@ -170,6 +172,13 @@ class Channel:
 
     def _lost(self) -> bool:
         return self._monitor.poll(0) != 0
+
+    def _refused(self) -> bool:
+        """Whether the events that ended the connection say that the key was refused."""
+        while self._monitor.poll(0):
+            if parse_monitor_message(self._monitor.recv_multipart())["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                return True
+        return False
 
     def __del__(self) -> None:
         # Only memory and a descriptor: nothing is sent. Without _pid the constructor failed and has tidied up.
@@ -223,9 +232,11 @@ class ZmqTransport:
         except IndexError:
             try:
                 channel = self.dedicated()
-            except (NoDaemonError, NotAuthorizedError):
-                # The daemon is gone, or another one is there that does not know the token.
+            except NoDaemonError:
                 raise ConnectionLost(False) from None
+            except NotAuthorizedError as error:
+                # Another daemon is there that does not know the token; or it is the first hello and the client is not welcome.
+                raise ConnectionLost(False, refused=True) from error
         try:
             number = next(self._numbers) & 0xFFFFFFFF
             channel.send(number, request)
@@ -268,7 +279,9 @@ class ZmqTransport:
         try:
             channel.send(number, _wire.encode("hello", self._hello()))
             message = channel.receive(self._hello_timeout)
-        except ConnectionLost:
+        except ConnectionLost as lost:
+            if lost.refused:
+                raise NotAuthorizedError(f"the daemon at {self._endpoint} knows no client of this key", command="hello") from None
             raise NoDaemonError(f"nobody answers at {self._endpoint}", command="hello") from None
         if message is None:
             raise NoDaemonError(f"no answer from {self._endpoint} within {self._hello_timeout:g} s", command="hello")
