@@ -170,27 +170,39 @@ static void NAME(free_data)(struct NAME(data) *d)
     free(d->x), free(d->y), free(d->out), free(d->w), free(d->atoms), free(d->pairs), free(d->found), free(d->found_d);
 }
 
-/* Kernel and loop take turns, so that what disturbs the machine disturbs both. */
-static void NAME(time_case)(struct NAME(data) *d, size_t at, double triad)
+/* Kernel, loop and triad take turns, so that what disturbs the machine disturbs all; a quick one runs once untimed before
+ * each timing, so that it finds its own data in the caches and not its predecessor's. */
+static void NAME(time_case)(struct NAME(data) *d, size_t at, struct triad *triad)
 {
-    struct times kernel = {.num = 0}, loop = {.num = 0};
-    int repeats = NAME(cases)[at].slow ? 7 : MAX_TIMES;
+    struct times kernel = {.num = 0}, loop = {.num = 0}, stream = {.num = 0};
+    int slow = NAME(cases)[at].slow;
     double start = now();
-    for (int r = 0; r < repeats && (r < 5 || now() - start < 0.4); r++) {
-        double before = now();
-        NAME(cases)[at].kernel(d);
-        double between = now();
-        if (NAME(cases)[at].loop != NULL)
+    for (int r = 0; r < (slow ? 5 : MAX_TIMES) && (r < 5 || now() - start < 0.4); r++) {
+        for (int warm = slow; warm < 2; warm++) {
+            double before = now();
+            NAME(cases)[at].kernel(d);
+            if (warm)
+                add_time(&kernel, now() - before);
+        }
+        for (int warm = slow; warm < 2 && NAME(cases)[at].loop != NULL; warm++) {
+            double before = now();
             NAME(cases)[at].loop(d);
-        double after = now();
-        if (r > 0) /* the first is a rehearsal */
-            add_time(&kernel, between - before), add_time(&loop, after - between);
+            if (warm)
+                add_time(&loop, now() - before);
+        }
+        for (int warm = 0; warm < 2 && NAME(cases)[at].bytes > 0.0; warm++) {
+            double before = now();
+            run_triad(triad);
+            if (warm)
+                add_time(&stream, now() - before);
+        }
     }
+    double bandwidth = stream.num > 0 ? 24.0 * (double)triad->n / quantile(&stream, 0.5) : 0.0;
     print_row(NAME(cases)[at].name, d->k->name, sizeof(REAL), d->n, &kernel,
-              NAME(cases)[at].loop != NULL ? &loop : NULL, NAME(cases)[at].bytes * (double)d->n, triad);
+              NAME(cases)[at].loop != NULL ? &loop : NULL, NAME(cases)[at].bytes * (double)d->n, bandwidth);
 }
 
-static void NAME(bench)(const struct gd_kernels *k, size_t n, double triad)
+static void NAME(bench)(const struct gd_kernels *k, size_t n, struct triad *triad)
 {
     struct NAME(data) d;
     NAME(make_data)(&d, k, n);

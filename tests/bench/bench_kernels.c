@@ -1,6 +1,7 @@
 /* Times every kernel of every variant this processor has, beside the plain loop a C programmer would write for it
- * (plain_loops.c, -O3 -march=native), in turns in one run. Prints medians, the middle half of the times as spread, the ratio
- * kernel / loop (below one: the kernel is faster), and for streaming kernels the share of the triad's bandwidth. */
+ * (plain_loops.c, -O3 -march=native) and beside the triad a = b + s c over the bytes of the State's positions and
+ * velocities; the three take turns. Prints medians, the middle half of the times as spread, the ratio kernel / loop (below
+ * one: the kernel is faster), and for streaming kernels the share of the triad's bandwidth. */
 #include "bench_kernels.h"
 
 #include <float.h>
@@ -73,22 +74,28 @@ static void print_row(const char *name, const char *variant, size_t size, size_t
     fflush(stdout);
 }
 
-/* Bytes per second of a[i] = b[i] + s c[i] over as many bytes as n rows of a State take. */
-static double triad_bandwidth(size_t bytes)
+/* a[i] = b[i] + s c[i] over as many bytes as a State's positions and velocities take: the bandwidth to compare with. */
+struct triad {
+    size_t n;
+    double *a, *b, *c;
+};
+
+static void make_triad(struct triad *t, size_t bytes)
 {
-    size_t n = bytes / 24 + 1;
-    double *a = array(n * 8), *b = array(n * 8), *c = array(n * 8);
-    for (size_t i = 0; i < n; i++)
-        a[i] = b[i] = c[i] = 1.0;
-    struct times t = {.num = 0};
-    for (int r = 0; r < 21; r++) {
-        double start = now();
-        plain_triad(a, b, c, 3.0, n);
-        add_time(&t, now() - start);
-    }
-    double bandwidth = 24.0 * (double)n / quantile(&t, 0.5);
-    free(a), free(b), free(c);
-    return bandwidth;
+    t->n = bytes / 24 + 1;
+    t->a = array(t->n * 8), t->b = array(t->n * 8), t->c = array(t->n * 8);
+    for (size_t i = 0; i < t->n; i++)
+        t->a[i] = t->b[i] = t->c[i] = 1.0;
+}
+
+static void run_triad(struct triad *t)
+{
+    plain_triad(t->a, t->b, t->c, 3.0, t->n);
+}
+
+static void free_triad(struct triad *t)
+{
+    free(t->a), free(t->b), free(t->c);
 }
 
 #define REAL float
@@ -119,17 +126,19 @@ int bench_kernels(size_t num_atoms)
            gd_cpu_name(flags));
     for (size_t s = 0; s < (num_atoms > 0 ? 1u : 2u); s++) {
         size_t n = num_atoms > 0 ? num_atoms : sizes[s];
-        double triad_f32 = triad_bandwidth(24 * n), triad_f64 = triad_bandwidth(48 * n);
-        printf("triad: %.1f GB/s over the bytes of %zu float32 positions and velocities, %.1f over float64\n",
-               1e-9 * triad_f32, n, 1e-9 * triad_f64);
+        struct triad triad_f32, triad_f64;
+        make_triad(&triad_f32, 24 * n);
+        make_triad(&triad_f64, 48 * n);
         for (size_t v = 0; v < 3; v++) {
             struct gd_kernels k;
             if ((variants[v] & flags) != variants[v])
                 continue;
             gd_kernels_init(&k, variants[v]);
-            bench_f32(&k, n, triad_f32);
-            bench_f64(&k, n, triad_f64);
+            bench_f32(&k, n, &triad_f32);
+            bench_f64(&k, n, &triad_f64);
         }
+        free_triad(&triad_f32);
+        free_triad(&triad_f64);
     }
     return 0;
 }
