@@ -12,6 +12,7 @@ struct check {
     const char *variant;
     const char *precision;
     uint64_t random;
+    int quiet; /* count, but do not report; stop early once something failed */
     long comparisons;
     long failures;
 };

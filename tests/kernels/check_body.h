@@ -443,6 +443,8 @@ void CHECK(struct check *c, const struct gd_kernels *scalar, const struct gd_ker
                 struct input in = make_input(c, check_sizes[size], kind, selected);
                 check_input(c, scalar, variant, &in, kind);
                 free_input(&in);
+                if (c->quiet && c->failures > 0)
+                    return;
             }
     check_long_list(c, scalar, variant);
 }
