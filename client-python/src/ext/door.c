@@ -407,7 +407,7 @@ static bool uuid_is_mapped(struct gd_door *door, PyObject *uuid)
     PyObject *key, *value;
     Py_ssize_t at = 0;
     while (PyDict_Next(door->mappings, &at, &key, &value))
-        if (memcmp(PyBytes_AS_STRING(key), PyBytes_AS_STRING(uuid), 16) == 0 && PyWeakref_GET_OBJECT(value) != Py_None)
+        if (memcmp(PyBytes_AS_STRING(key), PyBytes_AS_STRING(uuid), 16) == 0 && gd_weak_target(value) != Py_None)
             return true;
     return false;
 }
@@ -441,7 +441,7 @@ void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t 
     if (key != NULL && id != NULL) {
         PyObject *known = PyDict_GetItemWithError(door->mappings, key);
         /* A newer Mapping may stand under the same key already. */
-        if (known != NULL && PyWeakref_GET_OBJECT(known) == Py_None)
+        if (known != NULL && gd_weak_target(known) == Py_None)
             PyDict_DelItem(door->mappings, key);
         if (!uuid_is_mapped(door, id)) {
             PyList_Append(door->pending_closes, id);

@@ -156,7 +156,7 @@ static bool taken_over(const struct gd_mapping *mapping)
     PyObject *key, *value;
     Py_ssize_t at = 0;
     while (PyDict_Next(mapping->door->mappings, &at, &key, &value)) {
-        PyObject *other = PyWeakref_GET_OBJECT(value);
+        PyObject *other = gd_weak_target(value);
         if (other != Py_None && other != (const PyObject *)mapping && ((struct gd_mapping *)other)->held &&
             memcmp(((struct gd_mapping *)other)->head.uuid, mapping->head.uuid, 16) == 0)
             return true;

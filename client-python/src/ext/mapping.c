@@ -86,7 +86,7 @@ static PyObject *find_or_create(struct gd_door *door, const struct gd_door_reply
     if (key == NULL)
         return NULL;
     PyObject *known = PyDict_GetItemWithError(door->mappings, key);
-    PyObject *mapping = known == NULL ? Py_None : PyWeakref_GET_OBJECT(known);
+    PyObject *mapping = known == NULL ? Py_None : gd_weak_target(known);
     if (mapping != Py_None) {
         Py_INCREF(mapping);
     } else if (PyErr_Occurred()) {

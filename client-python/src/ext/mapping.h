@@ -32,6 +32,20 @@ struct gd_link {
     struct gd_link *next, *prev;
 };
 
+/* What a weak reference refers to, borrowed, or None. */
+static inline PyObject *gd_weak_target(PyObject *reference)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *target;
+    if (PyWeakref_GetRef(reference, &target) != 1)
+        return Py_None;
+    Py_DECREF(target); /* under the GIL its owner keeps it */
+    return target;
+#else
+    return PyWeakref_GET_OBJECT(reference);
+#endif
+}
+
 /* ---- raise.c */
 extern PyObject *gd_door_error;
 /* Sets the exception for a code; returns NULL. The text is formatted as by PyErr_Format. */
