@@ -7,6 +7,7 @@ import gc
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,41 @@ def test_a_stopped_holder_loses_the_lease(make_daemon: Callable[..., Daemon]) ->
     assert succeeded(pid)
     assert (s.positions() == 4).all()
     assert (before != 9).all()
+
+
+def test_threads_that_wait_move_to_the_next_generation(make_daemon: Callable[..., Daemon]) -> None:
+    """One place in the daemon's queue for a whole process: when the State moves on, every thread gets its turn all the same."""
+    d = make_daemon("--lease-limit", "0.3")
+    session = d.connect()
+    s = gromos.State(num_atoms=100, name="stopped", session=session)
+
+    def hold() -> None:
+        with gromos.attach("stopped", session=d.connect()).edit() as e:
+            e.positions()[:] = 7
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    pid = child(hold)
+    os.waitpid(pid, os.WUNTRACED)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with s.edit(timeout=10) as e:
+                e.positions()[:] += 1
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert failures == []
+    assert (s.positions() == 4).all() and s.generation == 2
+    with s.edit(timeout=2, publish=False):
+        pass
 
 
 def counts() -> tuple[int, int]:
