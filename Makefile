@@ -123,7 +123,7 @@ $(B)/run_case: $(call OBJ,tests/reference/run_case.c) $(call LIB,engine) $(call 
 
 # Each fuzz target links a driver: libFuzzer (fuzz_NAME) or the plain replayer over the kept corpus (replay_NAME).
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %_replay.c,$(wildcard tests/fuzz/fuzz_*.c)))
-$(foreach n,$(FUZZ_NAMES),$(B)/replay_$(n)): $(B)/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/fuzz_io_replay.o $(LIBS)
+$(foreach n,$(FUZZ_NAMES),$(B)/replay_$(n)): $(B)/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/fuzz_replay.o $(LIBS)
 	$(LINK)
 $(foreach n,$(FUZZ_NAMES),$(B)/fuzz_$(n)): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIBS)
 	$(LINK) -fsanitize=fuzzer

@@ -162,7 +162,7 @@ int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, con
         code = gd_segment_create(&state->live, "gromosd-live", gd_state_live_bytes(spec), 0, err);
     if (code != 0) {
         gd_state_unref(&state);
-        return gd_err_context(err, "a State of %zu atoms", spec->num_atoms);
+        return gd_err_context(err, "a State of %zu atoms", spec->num_atoms), code;
     }
     state->created_ns = now_ns;
     state->ring_id = ring_id;
@@ -260,7 +260,7 @@ int gd_state_need_undo(struct gd_state *state, struct gd_err *err)
         return 0;
     int code = gd_segment_create(&state->undo, "gromosd-undo", state->live.bytes, 0, err);
     if (code != 0)
-        return gd_err_context(err, "the undo copy of a State of %zu atoms", state->spec.num_atoms);
+        return gd_err_context(err, "the undo copy of a State of %zu atoms", state->spec.num_atoms), code;
     fill_head(state->undo.base, state, GD_SEGMENT_UNDO, state->undo.bytes);
     return 0;
 }
@@ -279,7 +279,9 @@ int gd_state_need_ring(struct gd_state *state, struct gd_err *err)
         .first_sequence = state->next_sequence,
     };
     int code = gd_ring_create(&state->ring, &like, &options, err);
-    return code == 0 ? 0 : gd_err_context(err, "the frame ring of a State of %zu atoms", state->spec.num_atoms);
+    if (code != 0)
+        gd_err_context(err, "the frame ring of a State of %zu atoms", state->spec.num_atoms);
+    return code;
 }
 
 struct gd_frame_source gd_state_frame_source(const struct gd_state *state)
@@ -332,7 +334,7 @@ int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *
     struct gd_segment fresh;
     int code = gd_segment_create(&fresh, "gromosd-live", state->live.bytes, 0, err);
     if (code != 0)
-        return gd_err_context(err, "a new generation of a State of %zu atoms", state->spec.num_atoms);
+        return gd_err_context(err, "a new generation of a State of %zu atoms", state->spec.num_atoms), code;
     struct gd_segment_head heads[2];
     struct gd_frame_view frame;
     struct gd_live_header *old = gd_state_header(state), *live = fresh.base;

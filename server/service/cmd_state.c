@@ -413,7 +413,7 @@ int gd_cmd_state_load(struct gd_request *request, struct gd_err *err)
         code = make_state(request, &spec, text_or_null(gd_arg(request, GD_STATE_LOAD_NAME)), err);
     if (code != 0) {
         gd_configuration_destroy(&conf);
-        return gd_err_context(err, "%s", path);
+        return gd_err_context(err, "%s", path), code;
     }
     fill_from(request, request->made, conf);
     request->made->origin = conf; /* for its labels */

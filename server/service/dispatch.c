@@ -197,7 +197,9 @@ static int take_box(const struct gd_field *field, const msgpack_object *object, 
     if (seen != 3)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' must be %s with kind 0 to 3 and nine numbers", field->name, wanted);
     int code = gd_box_check(&value->box, err);
-    return code == 0 ? 0 : gd_err_context(err, "'%s'", field->name);
+    if (code != 0)
+        gd_err_context(err, "'%s'", field->name);
+    return code;
 }
 
 /* ---- arrays ---- */
@@ -413,7 +415,7 @@ int gd_dispatch_args(const struct gd_command *command, const msgpack_object_map 
             continue; /* the same as leaving it out */
         int code = take(&command->args[i], &kv->val, parts, zone, &values[i], err);
         if (code != 0)
-            return gd_err_context(err, "%s", command->name);
+            return gd_err_context(err, "%s", command->name), code;
         values[i].present = 1;
     }
     for (unsigned i = 0; i < command->num_args; i++) {

@@ -148,7 +148,7 @@ static int read_file(struct gd_settings *settings, const char *path, struct gd_e
     struct file_context context = {settings, path, err, 0};
     int line = ini_parse(path, on_ini, &context);
     if (context.failed != 0)
-        return gd_err_context(err, "line %d", line);
+        return gd_err_context(err, "line %d", line), context.failed;
     if (line == -1)
         return gd_err_errno(err, GD_E_FILE_ACCESS, "configuration file %s", path);
     if (line != 0)

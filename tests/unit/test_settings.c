@@ -1,0 +1,63 @@
+/* The settings table: text in, checked values out. */
+#include "service/settings.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+Test(settings, values_are_checked_against_the_table)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    gd_settings_init(&settings);
+    cr_expect_eq(gd_settings_set(&settings, "threads", "4", "test", &err), 0);
+    cr_expect_eq(settings.threads, 4);
+    cr_expect_eq(gd_settings_set(&settings, "log-level", "debug", "test", &err), 0);
+    cr_expect_str_eq(settings.log_level, "debug");
+    cr_expect_eq(gd_settings_set(&settings, "private", "on", "test", &err), 0);
+    cr_expect_eq(settings.private, 1);
+    static const char *const wrong[][2] = {{"threads", "-1"}, {"threads", "257"}, {"threads", "4x"}, {"threads", ""}, {"idle_timeout", "nan"},
+                                           {"idle_timeout", "0"}, {"private", "perhaps"}, {"nonsense", "1"}, {"session_pins", "99999999999999999999"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cr_expect_eq(gd_settings_set(&settings, wrong[i][0], wrong[i][1], "test", &err), GD_E_INVALID_ARGUMENT, "%s = %s", wrong[i][0],
+                     wrong[i][1]);
+        cr_expect(strstr(err.text, wrong[i][0]) != NULL, "%s", err.text);
+    }
+    cr_expect_eq(settings.threads, 4); /* unharmed */
+}
+
+static int parse_file(const char *text, struct gd_settings *settings, struct gd_err *err)
+{
+    char path[] = "/tmp/gromosd-settings-XXXXXX", option[64];
+    int fd = mkstemp(path);
+    cr_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    snprintf(option, sizeof option, "--config=%s", path);
+    char program[] = "gromosd", threads[] = "--threads=3";
+    char *arguments[] = {program, option, threads, NULL};
+    gd_settings_init(settings);
+    int code = gd_settings_parse(settings, 3, arguments, err);
+    unlink(path);
+    return code;
+}
+
+Test(settings, the_command_line_wins_over_the_file)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    cr_assert_eq(parse_file("[gromosd]\nthreads = 7\nlog_level = warn\n", &settings, &err), 0, "%s", err.text);
+    cr_expect_eq(settings.threads, 3);
+    cr_expect_str_eq(settings.log_level, "warn");
+}
+
+Test(settings, a_bad_file_is_told_by_line)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    cr_expect_eq(parse_file("[gromosd]\nlog_level = warn\nthreads = many\n", &settings, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect(strstr(err.text, "line 3") != NULL, "%s", err.text);
+    cr_expect_eq(parse_file("[other]\nthreads = 1\n", &settings, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect_eq(parse_file("[gromosd]\nthis is no setting\n", &settings, &err), GD_E_FILE_FORMAT);
+}
