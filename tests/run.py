@@ -116,6 +116,10 @@ def suites(build: Path) -> list[Suite]:
               [*shell, f"make --no-print-directory -j2 {fuzzed} fuzz-binaries && {fuzz_all}"], count_fuzz, 1200.0),
         Suite("race", "ThreadSanitizer, torture, planted bugs", [*shell, make(build, "race")], count_lines),
         Suite("models", "spin", [*shell, make(build, "spin")], count_lines),
+        Suite("crash", "clients and the daemon killed at random, short form",
+              [*shell, f"{make(build, 'all')} && {python} tests/crash/crash.py --build {build} --kills 150"], count_lines),
+        Suite("soak", "many processes at random, short form",
+              [*shell, f"{make(build, 'all')} && {python} tests/soak/soak.py --build {build} --minutes 0.5"], count_lines),
         Suite("python", "pytest against real daemons", [python, "-m", "pytest", "-c", "tests/system/pytest.ini", "tests/system"], count_pytest, 1800.0),
     ]
 
