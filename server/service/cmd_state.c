@@ -14,6 +14,7 @@
 #include "service/results.h"
 #include "service/service.h"
 #include "service/session.h"
+#include "service/waits.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -113,8 +114,10 @@ int gd_cmd_state_rename(struct gd_request *request, struct gd_err *err)
 {
     struct gd_state *state = request->state;
     int code = gd_registry_rename(&request->service->registry, state, gd_arg(request, GD_STATE_RENAME_NAME)->text.data, err);
-    if (code == 0)
+    if (code == 0) {
         gd_keep_update(request->service->keep, state);
+        gd_subscriptions_event(request->service, state, "renamed");
+    }
     if (code == 0 && state->name[0] == '\0' && state->num_handles == 0)
         gd_unregister_state(request->service, state, "it has neither a name nor a handle");
     return code;

@@ -186,6 +186,7 @@ int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t s
     if (code != 0)
         return code;
     gd_keep_sync(service->keep, state);
+    gd_subscriptions_event(service, state, "generation");
     gd_log_warn("lease", "%s: session %u lost its lease (%s); rollback %s, now generation %llu", label(state, text), session, why,
                 gd_rollback_outcome_name(report.outcome), (unsigned long long)state->generation);
     return 0;

@@ -175,28 +175,33 @@ static void pack_event(const struct gd_subscription *subscription, const struct 
         gd_reply_array(event, "velocities", element, shape, 2, copy_rows(subscription, frame->array[GD_VELOCITIES]));
 }
 
+/* Sends an event that was built as a reply's fields. 0, or -1 when the peer does not take it. */
+static int send_packed(const struct gd_subscription *subscription, struct gd_reply *event)
+{
+    msgpack_sbuffer map;
+    msgpack_sbuffer_init(&map);
+    msgpack_packer packer;
+    msgpack_packer_init(&packer, &map, msgpack_sbuffer_write);
+    msgpack_pack_map(&packer, event->fields);
+    msgpack_sbuffer_write(&map, event->map.data, event->map.size);
+    int code = event->failed ? -1 : gd_router_send(subscription->router, subscription->routing, subscription->routing_bytes, &map, event);
+    msgpack_sbuffer_destroy(&map);
+    return code;
+}
+
 /* The newest frame cannot change while the loop thread looks at it: only the loop thread publishes. */
 static void send_frame(struct gd_subscription *subscription, const struct gd_frame_view *frame)
 {
     struct gd_reply event;
     gd_reply_init(&event);
     pack_event(subscription, frame, &event);
-    msgpack_sbuffer map;
-    msgpack_sbuffer_init(&map);
-    msgpack_packer packer;
-    msgpack_packer_init(&packer, &map, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, event.fields);
-    msgpack_sbuffer_write(&map, event.map.data, event.map.size);
-    errno = 0;
-    if (!event.failed && gd_router_send(subscription->router, subscription->routing, subscription->routing_bytes, &map, &event) == 0) {
+    if (send_packed(subscription, &event) == 0) {
         subscription->credit--;
         subscription->missed = 0;
-        subscription->sent = frame->sequence;
+        subscription->last_sequence = frame->sequence;
     } else {
-        subscription->gone = errno == EHOSTUNREACH;
         subscription->missed++;
     }
-    msgpack_sbuffer_destroy(&map);
     gd_reply_free(&event);
 }
 
@@ -234,31 +239,40 @@ void gd_subscriptions_forget(struct gd_service *service, const struct gd_session
     }
 }
 
+/* A `state` event to everybody who subscribes to this State's frames. */
+static void send_event(const struct gd_subscription *subscription, const char *what)
+{
+    const struct gd_state *state = subscription->state;
+    struct gd_reply event;
+    gd_reply_init(&event);
+    gd_reply_int(&event, "v", GD_PROTOCOL_VERSION);
+    gd_reply_str(&event, "event", "state");
+    gd_reply_bin(&event, "uuid", state->uuid, sizeof state->uuid);
+    gd_reply_str(&event, "what", what);
+    gd_reply_int(&event, "version", (int64_t)gd_state_version(state));
+    gd_reply_int(&event, "generation", (int64_t)state->generation);
+    send_packed(subscription, &event);
+    gd_reply_free(&event);
+}
+
+void gd_subscriptions_event(struct gd_service *service, const struct gd_state *state, const char *what)
+{
+    size_t cursor = 0;
+    const struct gd_subscription *subscription;
+    while ((subscription = gd_table_next(&service->subscriptions, &cursor)) != NULL) {
+        if (subscription->state == state)
+            send_event(subscription, what);
+    }
+}
+
 void gd_subscriptions_deleted(struct gd_service *service, const struct gd_state *state)
 {
     size_t cursor = 0;
     struct gd_subscription *subscription;
+    gd_subscriptions_event(service, state, "deleted");
     while ((subscription = gd_table_next(&service->subscriptions, &cursor)) != NULL) {
-        if (subscription->state != state)
-            continue;
-        struct gd_reply event;
-        gd_reply_init(&event);
-        msgpack_sbuffer map;
-        msgpack_sbuffer_init(&map);
-        msgpack_packer packer;
-        msgpack_packer_init(&packer, &map, msgpack_sbuffer_write);
-        gd_reply_int(&event, "v", GD_PROTOCOL_VERSION);
-        gd_reply_str(&event, "event", "state");
-        gd_reply_bin(&event, "uuid", state->uuid, sizeof state->uuid);
-        gd_reply_str(&event, "what", "deleted");
-        gd_reply_int(&event, "version", (int64_t)gd_state_version(state));
-        gd_reply_int(&event, "generation", (int64_t)state->generation);
-        msgpack_pack_map(&packer, event.fields);
-        msgpack_sbuffer_write(&map, event.map.data, event.map.size);
-        gd_router_send(subscription->router, subscription->routing, subscription->routing_bytes, &map, NULL);
-        msgpack_sbuffer_destroy(&map);
-        gd_reply_free(&event);
-        drop(service, subscription);
+        if (subscription->state == state)
+            drop(service, subscription);
     }
 }
 

@@ -19,6 +19,8 @@ void gd_waits_forget(struct gd_service *service, const struct gd_session *sessio
 
 /* A new frame stands in the ring: it is sent to the subscribers that have credit. */
 void gd_subscriptions_frame(struct gd_service *service, struct gd_state *state);
+/* Tells the subscribers of this State what happened: renamed, generation, deleted. */
+void gd_subscriptions_event(struct gd_service *service, const struct gd_state *state, const char *what);
 void gd_subscriptions_forget(struct gd_service *service, const struct gd_session *session);
 void gd_subscriptions_deleted(struct gd_service *service, const struct gd_state *state);
 
