@@ -281,12 +281,17 @@ def test_nothing_leaks():
     references = sys.getrefcount(Mat3), sys.getrefcount(NINE)
     for _ in range(3):
         work()
-    gc.collect()
-    before = sys.getallocatedblocks()
-    for _ in range(5):
-        work()
-    gc.collect()
-    assert abs(sys.getallocatedblocks() - before) < 100  # 1000 rounds of about 50 objects; the rest is the interpreter's own
+
+    def growth():
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(5):
+            work()
+        gc.collect()
+        return abs(sys.getallocatedblocks() - before)
+
+    # 1000 rounds of about 50 objects; the rest is the interpreter's own and that of other threads, so the best of three counts.
+    assert min(growth() for _ in range(3)) < 100
     assert abs(sys.getrefcount(Mat3) - references[0]) < 10 and sys.getrefcount(NINE) == references[1]
 
 

@@ -397,12 +397,17 @@ def test_nothing_leaks():
     references = sys.getrefcount(Vec3), sys.getrefcount(a), sys.getrefcount(None)
     for _ in range(3):
         work()
-    gc.collect()
-    before = sys.getallocatedblocks()
-    for _ in range(5):
-        work()
-    gc.collect()
-    assert abs(sys.getallocatedblocks() - before) < 100  # 1000 rounds of about 60 objects; the rest is the interpreter's own
+
+    def growth():
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(5):
+            work()
+        gc.collect()
+        return abs(sys.getallocatedblocks() - before)
+
+    # 1000 rounds of about 60 objects; the rest is the interpreter's own and that of other threads, so the best of three counts.
+    assert min(growth() for _ in range(3)) < 100
     assert abs(sys.getrefcount(Vec3) - references[0]) < 10 and sys.getrefcount(a) == references[1]
 
 
