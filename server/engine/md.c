@@ -111,8 +111,6 @@ static int check_available(const struct gd_md *md, struct gd_err *err)
         return gd_err_set(err, GD_E_UNSUPPORTED, "scheme verlet is not available yet; use chargegroup");
     if (p->precision != GD_PRECISION_FLOAT64)
         return gd_err_set(err, GD_E_UNSUPPORTED, "precision float32 is not available with scheme chargegroup; use float64");
-    if (p->integrator != GD_INTEGRATOR_LEAP_FROG)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "integrator velocity-verlet is not available yet; use leap-frog");
     if (p->pressure.barostat != GD_BAROSTAT_BERENDSEN)
         return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: this barostat is not available yet; use berendsen");
     if (p->coarse.ntcgran == 1 && !md->top->has_cg_lj)
@@ -177,6 +175,8 @@ static int create_parts(struct gd_md *md, const struct gd_configuration *conf, s
         rc = gd_stochastic_create(md, conf, err);
     if (rc == 0)
         rc = gd_minimiser_create(md, err);
+    if (rc == 0)
+        rc = gd_velocity_verlet_create(md, err);
     return rc;
 }
 
@@ -226,6 +226,7 @@ void gd_md_destroy(struct gd_md **md_pointer)
     GD_MAGIC_CHECK(md, GD_MD_MAGIC);
     gd_minimiser_destroy(&md->minimiser);
     gd_stochastic_destroy(&md->stochastic);
+    gd_velocity_verlet_destroy(&md->verlet);
     gd_rottrans_destroy(&md->rottrans);
     gd_special_destroy(&md->special);
     gd_nonbonded_destroy(&md->nonbonded);
@@ -256,6 +257,37 @@ static void remove_com_motion(struct gd_md *md)
     }
 }
 
+/* Forces at the current positions and the way from there to the next ones. */
+static int compute_and_move(struct gd_md *md, struct gd_err *err)
+{
+    if (md->verlet != NULL)
+        return gd_velocity_verlet_step(md, err);
+    int rc = gd_md_compute_forces(md, err);
+    if (rc != 0)
+        return rc;
+    gd_position_constraints_apply(md);
+    if (md->par.minimise.ntem != GD_MINIMISE_OFF)
+        return gd_minimiser_step(md, err);
+    if (md->par.stochastic.ntsd != 0)
+        return gd_stochastic_step(md, err);
+    return gd_leapfrog_step(md, err);
+}
+
+/* Back to the positions the failed step began at, if it had left them. */
+static void go_back(struct gd_md *md, const gd_vec3 *begun_at)
+{
+    gd_nonbonded_invalidate(md);
+    gd_velocity_verlet_invalidate(md);
+    if (md->pos == begun_at)
+        return;
+    struct gd_box box = md->old_box;
+    gd_md_exchange(md);
+    md->box = md->old_box = box;
+    gd_periodicity_set(&md->pbc, &md->box);
+    memcpy(md->old_pos, md->pos, md->n * sizeof *md->pos);
+    memcpy(md->old_vel, md->vel, md->n * sizeof *md->vel);
+}
+
 int gd_md_step(struct gd_md *md, struct gd_err *err)
 {
     GD_MAGIC_CHECK(md, GD_MD_MAGIC);
@@ -263,16 +295,10 @@ int gd_md_step(struct gd_md *md, struct gd_err *err)
     remove_com_motion(md);
     gd_charge_groups_put_into_box(md);
     md->phase_seconds[GD_MD_OTHER] += gd_md_clock() - begin;
-    int rc = gd_md_compute_forces(md, err);
+    const gd_vec3 *begun_at = (const gd_vec3 *)md->pos;
+    int rc = compute_and_move(md, err);
     if (rc != 0)
-        return rc;
-    gd_position_constraints_apply(md);
-    if (md->par.minimise.ntem != GD_MINIMISE_OFF)
-        rc = gd_minimiser_step(md, err);
-    else if (md->par.stochastic.ntsd != 0)
-        rc = gd_stochastic_step(md, err);
-    else
-        rc = gd_leapfrog_step(md, err);
+        go_back(md, begun_at);
     if (rc != 0 || gd_minimiser_converged(md))
         return rc;
     md->step++;

@@ -165,6 +165,8 @@ int gd_md_set_state(struct gd_md *md, const double (*positions)[3], const double
         gd_temperature_compute(md); /* what coupling looks at in the next step */
     }
     gd_nonbonded_invalidate(md);
+    if (positions != NULL || box != NULL)
+        gd_velocity_verlet_invalidate(md);
     return 0;
 }
 

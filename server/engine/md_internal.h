@@ -18,6 +18,7 @@ struct gd_nonbonded;
 struct gd_bonded;
 struct gd_constraints;
 struct gd_stochastic;
+struct gd_velocity_verlet;
 struct gd_minimisation;
 struct gd_rottrans;
 struct gd_special;
@@ -73,6 +74,7 @@ struct gd_md {
     struct gd_nonbonded *nonbonded;
     struct gd_constraints *constraints;
     struct gd_stochastic *stochastic;
+    struct gd_velocity_verlet *verlet; /* NULL: leap-frog */
     struct gd_minimisation *minimiser;
     struct gd_rottrans *rottrans;
     struct gd_special *special;
@@ -102,6 +104,7 @@ void gd_md_zero_potential_energies(struct gd_md *md);
 int gd_md_compute_forces(struct gd_md *md, struct gd_err *err);
 /* Virial and centre-of-mass kinetic energy of pressure groups (virial.c). */
 void gd_virial_prepare(struct gd_md *md);
+void gd_virial_kinetic(struct gd_md *md); /* the kinetic tensor alone, from vel */
 void gd_virial_molecular(struct gd_md *md);
 
 /* bonded.c */
@@ -158,6 +161,13 @@ int gd_constraints_is_constrained(const struct gd_md *md, const struct gd_bond *
 /* leapfrog.c */
 int gd_leapfrog_step(struct gd_md *md, struct gd_err *err);
 void gd_md_exchange(struct gd_md *md);
+
+/* velocity_verlet.c; its step computes the forces itself */
+int gd_velocity_verlet_create(struct gd_md *md, struct gd_err *err);
+void gd_velocity_verlet_destroy(struct gd_velocity_verlet **verlet);
+int gd_velocity_verlet_step(struct gd_md *md, struct gd_err *err);
+void gd_velocity_verlet_invalidate(struct gd_md *md); /* positions were changed from outside */
+void gd_velocity_verlet_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 
 /* stochastic.c */
 int gd_stochastic_create(struct gd_md *md, const struct gd_configuration *conf, struct gd_err *err);

@@ -54,6 +54,7 @@ static void visit_fields(struct gd_md *md, gd_state_visitor *visit, void *contex
         visit(context, md->reference_position, vectors);
     gd_nonbonded_visit(md, visit, context);
     gd_stochastic_visit(md, visit, context);
+    gd_velocity_verlet_visit(md, visit, context);
     gd_minimiser_visit(md, visit, context);
     gd_rottrans_visit(md, visit, context);
     gd_special_visit(md, visit, context);

@@ -28,6 +28,11 @@ static double centre_of_mass(const struct gd_md *md, int32_t first, int32_t last
 void gd_virial_prepare(struct gd_md *md)
 {
     gd_mat3_zero(md->virial);
+    gd_virial_kinetic(md);
+}
+
+void gd_virial_kinetic(struct gd_md *md)
+{
     if (md->pbc.kind == GD_BOX_VACUUM || md->par.pressure.virial == GD_VIRIAL_NONE)
         return;
     gd_mat3_zero(md->kinetic_tensor);
