@@ -175,7 +175,8 @@ static void pack_event(const struct gd_subscription *subscription, const struct 
         gd_reply_array(event, "velocities", element, shape, 2, copy_rows(subscription, frame->array[GD_VELOCITIES]));
 }
 
-/* Sends an event that was built as a reply's fields. 0, or -1 when the peer does not take it. */
+/* Sends an event that was built as a reply's fields. 0, or -1 when the peer does not take it, with errno EHOSTUNREACH when it is
+ * gone. */
 static int send_packed(const struct gd_subscription *subscription, struct gd_reply *event)
 {
     msgpack_sbuffer map;
@@ -184,8 +185,11 @@ static int send_packed(const struct gd_subscription *subscription, struct gd_rep
     msgpack_packer_init(&packer, &map, msgpack_sbuffer_write);
     msgpack_pack_map(&packer, event->fields);
     msgpack_sbuffer_write(&map, event->map.data, event->map.size);
+    errno = 0;
     int code = event->failed ? -1 : gd_router_send(subscription->router, subscription->routing, subscription->routing_bytes, &map, event);
+    int why = errno;
     msgpack_sbuffer_destroy(&map);
+    errno = why;
     return code;
 }
 
@@ -198,8 +202,9 @@ static void send_frame(struct gd_subscription *subscription, const struct gd_fra
     if (send_packed(subscription, &event) == 0) {
         subscription->credit--;
         subscription->missed = 0;
-        subscription->last_sequence = frame->sequence;
+        subscription->sent = frame->sequence;
     } else {
+        subscription->gone = errno == EHOSTUNREACH;
         subscription->missed++;
     }
     gd_reply_free(&event);
