@@ -81,6 +81,23 @@ def test_a_killed_one_is_replaced(runtime_dir):
     assert int(run(SCRIPT).split()[0]) != pid
 
 
+def test_it_can_be_killed_altogether(runtime_dir):
+    with gromos.Session() as s:
+        before = s.info().pid
+        for pid in (_private.owner_pid(runtime_dir / "default"), before):
+            os.kill(pid, 9)
+        assert s.info().pid != before
+
+
+def test_its_states_survive_a_crash(runtime_dir):
+    with gromos.Session() as s:
+        state = gromos.State(5, name="kept", session=s)
+        state.set_positions([[1, 2, 3]] * 5)
+        os.kill(s.info().pid, 9)
+        assert s.attach("kept").positions()[4].tolist() == [1, 2, 3]
+        state.delete()
+
+
 def test_a_session_replaces_it_by_itself(runtime_dir):
     with gromos.Session() as s:
         pid = s.info().pid

@@ -1,8 +1,8 @@
 """The private daemon: found if it runs, started if it does not.
 
 One per user and instance. It is detached (a session of its own, standard streams closed, working directory /), so nothing hangs
-on it; the next process finds it by its runtime directory; it ends by itself when idle. Processes that start at once queue at a
-lock file, so that one of them starts it and the others find it.
+on it; the next process finds it by its runtime directory; named States survive a crash of it (--keep); it ends by itself when
+idle. Processes that start at once queue at a lock file, so that one of them starts it and the others find it.
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ def start(directory: Path, timeout: float = START_TIMEOUT) -> None:
                     str(writer),
                     "--log-file",
                     str(directory / "log"),
+                    "--keep",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
