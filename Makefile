@@ -90,7 +90,7 @@ generate: ## write the files generated from proto/
 
 $(B)/system.stamp: deploy/install-dependencies.sh
 	@mkdir -p $(@D)
-	sh deploy/install-dependencies.sh $(if $(filter test check bench,$(MAKECMDGOALS)),test,build)
+	sh deploy/install-dependencies.sh build
 	@touch $@
 
 .PHONY: setup
@@ -135,7 +135,9 @@ replay-binaries: $(foreach n,$(FUZZ_NAMES),$(B)/replay_$(n))
 -include tests/race/race.mk tests/spin/spin.mk tests/bench/bench.mk
 
 .PHONY: test check bench validate crash soak lint
-test: all ## set everything up and run every test
+test: ## set everything up and run every test
+	@sh deploy/install-dependencies.sh test
+	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory check
 
 check: all $(B)/run_case ## run every test (everything is set up)
