@@ -161,11 +161,11 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
 
 
 def place_water(solute: np.ndarray, edge: float, rng: np.random.Generator) -> np.ndarray:
-    """(n, 3, 3), nm: molecules on lattice points that are clear of the solute, turned at random."""
+    """(n, 3, 3), nm: molecules on lattice points that are clear of the solute, turned at random. The origin is the box's middle."""
     half = HYDROGEN_HYDROGEN / 2
     height = sqrt(OXYGEN_HYDROGEN**2 - half**2)
     shape = np.array([[0.0, 0.0, 0.0], [half, 0.0, height], [-half, 0.0, height]])
-    axes = [(np.arange(n) + 0.5) * (edge / n) for n in SITES]
+    axes = [((np.arange(n) + 0.5) / n - 0.5) * edge for n in SITES]
     sites = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     apart = sites[:, None, :] - solute[None, :, :]
     apart -= edge * np.rint(apart / edge)
@@ -362,10 +362,10 @@ def main() -> None:
     # How many molecules fit decides the edge, which hardly changes how many fit.
     edge = 3.2
     for _ in range(2):
-        molecules = len(place_water(solute + edge / 2, edge, np.random.default_rng(SEED)))
+        molecules = len(place_water(solute, edge, np.random.default_rng(SEED)))
         edge = round((molecules / WATER_DENSITY + SOLUTE_VOLUME) ** (1 / 3), 3)
-    water = place_water(solute + edge / 2, edge, rng)
-    x = np.concatenate([solute + edge / 2, water.reshape(-1, 3)])
+    water = place_water(solute, edge, rng)
+    x = np.concatenate([solute, water.reshape(-1, 3)])
     masses = np.array([MASSES[kind] for _, _, kind, _, _ in ATOMS] + [MASSES[kind] for _, kind, _ in WATER] * len(water))
     files = {
         "alanine.top": topology(),
