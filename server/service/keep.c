@@ -478,6 +478,9 @@ static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_er
     state->created_ns = gd_now_ns();
     state->handed = (struct gd_handed){state->kept.fd, state->live.fd, state->undo.fd, frames.fd, state->generation, state->ring_id};
     gd_lease_init(&state->lease, &service->lease_hooks);
+    /* A commit announces its frame before its version: one that died between the two was complete and may have been seen. */
+    if (has_newest != NULL && newest.header->version > gd_state_version(state))
+        gd_live_commit(gd_state_header(state), newest.header->version);
     code = settle_lease(keep, state, has_newest, err);
     if (code != 0)
         goto fail;
