@@ -36,19 +36,30 @@ static double scale_of(const struct gd_md *md, double reference_minus_pressure)
                1.0 / 3.0);
 }
 
+static int scales_reference(const struct gd_md *md)
+{
+    return md->par.position_restraint.ntpor != 0 && md->par.position_restraint.ntpors != 0 && md->reference_position != NULL;
+}
+
+static void scale_vectors(gd_vec3 *vectors, size_t n, const double mu[3])
+{
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; d < 3; d++)
+            vectors[i][d] *= mu[d];
+}
+
+/* Box and reference positions. */
+static void scale_frame(struct gd_md *md, const double mu[3])
+{
+    scale_vectors(md->box.vectors, 3, mu);
+    if (scales_reference(md))
+        scale_vectors(md->reference_position, md->n, mu);
+}
+
 static void scale_diagonal(struct gd_md *md, const double mu[3])
 {
-    int scale_reference = md->par.position_restraint.ntpor != 0 && md->par.position_restraint.ntpors != 0 &&
-                          md->reference_position != NULL;
-    for (int e = 0; e < 3; e++)
-        for (int d = 0; d < 3; d++)
-            md->box.vectors[e][d] *= mu[d];
-    for (size_t i = 0; i < md->n; i++)
-        for (int d = 0; d < 3; d++) {
-            md->pos[i][d] *= mu[d];
-            if (scale_reference)
-                md->reference_position[i][d] *= mu[d];
-        }
+    scale_frame(md, mu);
+    scale_vectors(md->pos, md->n, mu);
 }
 
 static double pair_scale(const struct gd_md *md, int a, int b)
@@ -99,23 +110,20 @@ static void scale_full(struct gd_md *md)
     for (int e = 0; e < 3; e++)
         for (int d = 0; d < 3; d++)
             md->box.vectors[e][d] = mu[0][e] * edge[0][d] + mu[1][e] * edge[1][d] + mu[2][e] * edge[2][d];
-    int scale_reference = md->par.position_restraint.ntpor != 0 && md->par.position_restraint.ntpors != 0 &&
-                          md->reference_position != NULL;
+    int reference = scales_reference(md);
     for (size_t i = 0; i < md->n; i++) {
         scale_transposed((const gd_vec3 *)mu, md->pos[i]);
-        if (scale_reference)
+        if (reference)
             scale_transposed((const gd_vec3 *)mu, md->reference_position[i]);
     }
 }
 
-int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
+static void scale_weakly(struct gd_md *md)
 {
-    if (md->par.pressure.couple != GD_PRESSURE_SCALE)
-        return 0;
     double mu[3];
     double trace = (md->pressure[0][0] + md->pressure[1][1] + md->pressure[2][2]) / 3.0;
     switch (md->par.pressure.scale) {
-    case GD_SCALE_OFF: return 0;
+    case GD_SCALE_OFF: return;
     case GD_SCALE_ISO:
         mu[0] = mu[1] = mu[2] = scale_of(md, md->par.pressure.reference[0][0] - trace);
         scale_diagonal(md, mu);
@@ -135,6 +143,19 @@ int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
         scale_semianisotropic(md, (const int32_t[3]){1, 1, 1}, mu);
         scale_diagonal(md, mu);
         break;
+    }
+}
+
+int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
+{
+    if (md->par.pressure.couple != GD_PRESSURE_SCALE || md->par.pressure.scale == GD_SCALE_OFF)
+        return 0;
+    if (md->par.pressure.barostat == GD_BAROSTAT_STOCHASTIC_CELL) {
+        double mu[3];
+        gd_barostat_stochastic(md, mu);
+        scale_frame(md, mu);
+    } else {
+        scale_weakly(md);
     }
     gd_periodicity_set(&md->pbc, &md->box);
     if (gd_box_half_width(&md->box) < md->par.pairlist.rcutl)

@@ -111,8 +111,8 @@ static int check_available(const struct gd_md *md, struct gd_err *err)
         return gd_err_set(err, GD_E_UNSUPPORTED, "scheme verlet is not available yet; use chargegroup");
     if (p->precision != GD_PRECISION_FLOAT64)
         return gd_err_set(err, GD_E_UNSUPPORTED, "precision float32 is not available with scheme chargegroup; use float64");
-    if (p->pressure.barostat != GD_BAROSTAT_BERENDSEN)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: this barostat is not available yet; use berendsen");
+    if (p->pressure.barostat == GD_BAROSTAT_PARRINELLO_RAHMAN)
+        return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: barostat parrinello-rahman is not available; use stochastic-cell");
     if (p->coarse.ntcgran == 1 && !md->top->has_cg_lj)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "CGRAIN: NTCGRAN 1 needs CGPARAMETERS in the topology");
     return 0;
@@ -161,6 +161,8 @@ static int create_parts(struct gd_md *md, const struct gd_configuration *conf, s
         rc = gd_baths_create(md, err);
     if (rc == 0)
         rc = gd_md_create_energies(md, err);
+    if (rc == 0)
+        rc = gd_barostat_stochastic_check(md, err);
     if (rc == 0)
         rc = gd_bonded_create(md, err);
     if (rc == 0)

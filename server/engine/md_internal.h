@@ -143,6 +143,9 @@ double gd_bussi_factor(struct gd_random *random, double kinetic, double referenc
 /* barostat.c */
 void gd_pressure_compute(struct gd_md *md);
 int gd_barostat_apply(struct gd_md *md, struct gd_err *err);
+/* barostat_stochastic.c: positions and velocities; the factors it chose for the box */
+void gd_barostat_stochastic(struct gd_md *md, double mu[3]);
+int gd_barostat_stochastic_check(const struct gd_md *md, struct gd_err *err);
 
 /* com_motion.c; rotation != 0 removes that too (vacuum) */
 void gd_com_motion_remove(struct gd_md *md, int translation, int rotation);

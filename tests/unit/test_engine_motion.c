@@ -330,6 +330,49 @@ Test(engine_motion, bussi_samples_the_canonical_distribution)
     cr_expect_float_eq(variance, 30.0, 1.5, "%g", variance);
 }
 
+/* Molecules that do not see each other are an ideal gas: p(V) ~ V^N exp(-P V / kT), a gamma distribution with the mean
+ * (N + 1) kT / P and the variance (N + 1) (kT / P)^2. */
+Test(engine_motion, stochastic_cell_samples_the_volume)
+{
+    struct test_system s;
+    test_water_create(&s, 3, 8);
+    memset(s.top->lj, 0, 4 * sizeof *s.top->lj);
+    memset(s.top->charge, 0, s.top->num_atoms * sizeof *s.top->charge);
+    memset(s.top->solvent_charge, 0, 3 * sizeof *s.top->solvent_charge);
+    const double kt = s.top->boltzmann * 300.0, volume = 27.0;
+    for (int d = 0; d < 3; d++)
+        s.conf->box.vectors[d][d] = 3.0;
+    s.par.step.dt = 0.004;
+    s.par.pairlist.nsnb = 1000;
+    s.par.pairlist.rcutp = s.par.pairlist.rcutl = s.par.nonbonded.rcrf = 0.1;
+    couple(&s, GD_THERMOSTAT_BUSSI);
+    s.par.multibath.num_baths = 2; /* nothing collides, so translation and rotation have a bath each */
+    s.par.multibath.bath[0] = s.par.multibath.bath[1] = (struct gd_bath){300.0, 0.05};
+    s.par.multibath.dof_set[0].ir_bath = 1;
+    s.par.pressure.couple = GD_PRESSURE_SCALE;
+    s.par.pressure.barostat = GD_BAROSTAT_STOCHASTIC_CELL;
+    s.par.pressure.tau = 0.1;
+    for (int d = 0; d < 3; d++)
+        s.par.pressure.reference[d][d] = 28.0 * kt / volume;
+    s.par.pressure.compressibility = 1.0 / s.par.pressure.reference[0][0];
+    struct gd_md *md = test_run(&s, 1);
+    test_steps(md, 1000);
+    double sum = 0.0, square = 0.0;
+    const int steps = 60000;
+    for (int k = 0; k < steps; k++) {
+        test_steps(md, 1);
+        sum += gd_md_volume(md);
+        square += gd_md_volume(md) * gd_md_volume(md);
+    }
+    double mean = sum / steps, variance = square / steps - mean * mean;
+    /* 240 ps at a correlation time of 0.2 ps or so, about 1200 samples: standard error of the mean 27 / sqrt(28 * 1200) = 0.15,
+     * of the variance, 26, about 1.1; bounds of three to four of them */
+    cr_expect_float_eq(mean, 27.0, 0.5, "%g", mean);
+    cr_expect_float_eq(variance, 26.0, 4.0, "%g", variance);
+    gd_md_destroy(&md);
+    test_system_destroy(&s);
+}
+
 /* ISO C++ [rand.predef]: the 10000th number of MT19937 with seed 5489. */
 Test(engine_motion, mersenne_twister_is_the_standard_one)
 {
