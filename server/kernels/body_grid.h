@@ -33,11 +33,11 @@ static void find_rows(const struct GRID *g, int32_t y, int32_t z, struct near_ro
                 continue;
             int k = rows->num++;
             rows->start[k] = g->start + ((size_t)cz * g->ny + cy) * g->nx;
-            /* The outermost cells also hold what lies beyond them by rounding. */
-            rows->low_y[k] = g->origin[1] + (REAL)cy * g->width[1] - g->margin;
-            rows->high_y[k] = g->origin[1] + (REAL)(cy + 1) * g->width[1] + g->margin;
-            rows->low_z[k] = g->origin[2] + (REAL)cz * g->width[2] - g->margin;
-            rows->high_z[k] = g->origin[2] + (REAL)(cz + 1) * g->width[2] + g->margin;
+            /* The outermost cells hold everything beyond them as well. */
+            rows->low_y[k] = cy > 0 ? g->origin[1] + (REAL)cy * g->width[1] - g->margin : (REAL)-HUGE_VAL;
+            rows->high_y[k] = cy < g->ny - 1 ? g->origin[1] + (REAL)(cy + 1) * g->width[1] + g->margin : (REAL)HUGE_VAL;
+            rows->low_z[k] = cz > 0 ? g->origin[2] + (REAL)cz * g->width[2] - g->margin : (REAL)-HUGE_VAL;
+            rows->high_z[k] = cz < g->nz - 1 ? g->origin[2] + (REAL)(cz + 1) * g->width[2] + g->margin : (REAL)HUGE_VAL;
         }
     for (int k = rows->num; k < ROWS_PADDED; k++) {
         rows->low_y[k] = rows->low_z[k] = (REAL)HUGE_VAL; /* out of everybody's reach */
@@ -55,7 +55,7 @@ static inline uint32_t cut_rows(const struct GRID *g, REAL x, REAL y, REAL z, RE
     const vec slack = vset1(g->margin * g->inverse_width[0]);
     const vec scaling = vset1(g->inverse_width[0]);
     uint32_t left = 0;
-    for (int k = 0; k < rows->num; k += W) {
+    for (int k = 0; k < ROWS_PADDED && k < rows->num; k += W) {
         vec gap_y = vmax(vmax(vload(rows->low_y + k) - vset1(y), vset1(y) - vload(rows->high_y + k)), zero);
         vec gap_z = vmax(vmax(vload(rows->low_z + k) - vset1(z), vset1(z) - vload(rows->high_z + k)), zero);
         vec rest = vfnma(gap_z, gap_z, vfnma(gap_y, gap_y, vset1(reach_square)));

@@ -104,6 +104,14 @@ static void choose_cells(const double extent[3], double reach, size_t points, in
     width[1] = width[2] = w;
 }
 
+#define SAMPLE 400 /* coordinates looked at to see where most points are */
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 #define REAL float
 #define EPSILON ((double)FLT_EPSILON)
 #define GRID gd_grid_f32

@@ -99,9 +99,25 @@ static void NAME(widen)(const REAL *x, size_t count, double *low, double *high)
     }
 }
 
+/* Draws low and high in to where nearly all points are, so that a few atoms that flew off do not make cells so wide that
+ * one holds everybody else. What is left outside counts as in the outermost cells, which have no outer border. */
+static void NAME(draw_in)(const REAL *x, size_t count, double reach, double *low, double *high)
+{
+    double sample[SAMPLE];
+    if (count < 4 * SAMPLE)
+        return;
+    for (size_t k = 0; k < SAMPLE; k++)
+        sample[k] = (double)x[k * (count / SAMPLE)];
+    qsort(sample, SAMPLE, sizeof sample[0], compare_doubles);
+    double first = sample[SAMPLE / 50], last = sample[SAMPLE - 1 - SAMPLE / 50];
+    double slack = 0.1 * (last - first) + reach;
+    *low = fmax(*low, first - slack);
+    *high = fmin(*high, last + slack);
+}
+
 /* Decides the cells from where home points and points are. */
 static void NAME(cut_space)(struct GRID *g, const struct NAME(loose) *home, const struct NAME(loose) *points,
-                            double cutoff)
+                            double cutoff, int periodic)
 {
     double low[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL}, high[3] = {-HUGE_VAL, -HUGE_VAL, -HUGE_VAL};
     double extent[3] = {0.0, 0.0, 0.0}, width[3], largest = 0.0;
@@ -115,6 +131,8 @@ static void NAME(cut_space)(struct GRID *g, const struct NAME(loose) *home, cons
     for (int c = 0; c < 3; c++) {
         if (!(low[c] <= high[c]))
             low[c] = high[c] = 0.0; /* no points at all */
+        else if (!periodic)
+            NAME(draw_in)(c == 0 ? points->x : c == 1 ? points->y : points->z, points->num, cutoff, &low[c], &high[c]);
         extent[c] = fmin(0.5 * high[c] - 0.5 * low[c], 0.25 * DBL_MAX) * 2.0; /* never infinite */
         largest = fmax(largest, fmax(fabs(low[c]), fabs(high[c])));
     }
@@ -208,7 +226,7 @@ static int NAME(build_from)(struct GRID *g, const struct gd_grid_request *reques
 {
     struct NAME(sorted) h, p;
     double cutoff = fmin(request->cutoff, request->image->half_width * (1.0 - 16.0 * EPSILON));
-    NAME(cut_space)(g, home, points, cutoff);
+    NAME(cut_space)(g, home, points, cutoff, request->image->kind != GD_BOX_VACUUM);
     int failed = NAME(sort)(g, home, &h, &memory[0], err);
     if (!failed)
         failed = NAME(sort)(g, points, &p, &memory[1], err);

@@ -266,6 +266,42 @@ Test(kernels_pairs, empty_and_far_apart)
     }
 }
 
+Test(kernels_pairs, a_few_atoms_that_flew_off)
+{
+    /* 20,000 atoms in a drop and some far away, in one direction each or in all: same pairs as an exhaustive search finds
+     * around the strays, and the same count as without them. (That it is fast too is for the benchmark.) */
+    enum { DROP = 20000, STRAYS = 60 };
+    float *x = malloc(3 * (DROP + STRAYS) * sizeof *x);
+    uint64_t state = 12;
+    for (int i = 0; i < 3 * DROP; i++)
+        x[i] = (float)(6.0 * next_uniform(&state));
+    for (int i = DROP; i < DROP + STRAYS; i++)
+        for (int c = 0; c < 3; c++) /* pairs of neighbours, 0.25 nm apart, at 10 nm to 10^6 nm */
+            x[3 * i + c] = (i / 2 % 4 == c || i / 2 % 4 == 3 ? (i % 8 < 4 ? 1.0f : -1.0f) * powf(10.0f, (float)(1 + i / 2 % 5))
+                                                             : 3.0f) + 0.25f * (float)(i % 2 && c == 1);
+    FOR_EACH_VARIANT(k)
+    {
+        struct gd_pairs *p = NULL;
+        size_t without, with, expected = 0;
+        for (int i = DROP; i < DROP + STRAYS; i++)
+            for (int j = 0; j < i; j++) {
+                double d = 0;
+                for (int c = 0; c < 3; c++)
+                    d += ((double)x[3 * i + c] - (double)x[3 * j + c]) * ((double)x[3 * i + c] - (double)x[3 * j + c]);
+                expected += d <= 0.09;
+            }
+        cr_assert_eq(gd_pairs_create(&p, k, gd_view_all(GD_FLOAT32, x, DROP), &BOXES[BOX_VACUUM], 0.3, NULL), 0);
+        without = gd_pairs_count(p);
+        gd_pairs_destroy(&p);
+        cr_assert_eq(gd_pairs_create(&p, k, gd_view_all(GD_FLOAT32, x, DROP + STRAYS), &BOXES[BOX_VACUUM], 0.3, NULL), 0);
+        with = gd_pairs_count(p);
+        gd_pairs_destroy(&p);
+        cr_assert(expected >= STRAYS / 2, "%zu", expected);
+        cr_assert_eq(with, without + expected, "%s: %zu of %zu", k->name, with - without, expected);
+    }
+    free(x);
+}
+
 Test(kernels_pairs, cutoffs_that_are_refused)
 {
     const float x[6] = {0};
