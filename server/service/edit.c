@@ -125,17 +125,49 @@ void gd_edit_commit(struct gd_service *service, struct gd_state *state, int fram
     }
 }
 
+/* Copies the present commit into a frame while `holder` of the lease, a client, has changed nothing yet. A client keeps the old
+ * content and sets its bits before it writes; so if word, masks, version and small are afterwards what they were before, the copy met no write. */
+static int publish_beside(struct gd_state *state, struct gd_err *err)
+{
+    struct gd_live_header *live = gd_state_header(state);
+    uint32_t word = atomic_load(&live->lease), undo = atomic_load(&live->undo_mask);
+    uint64_t version = atomic_load(&live->version);
+    struct gd_frame_source source = gd_state_frame_source(state);
+    struct gd_ring_ticket ticket;
+    int clean = atomic_load(&live->dirty_mask) == 0 && !state->lease.managed; /* what the daemon writes sets no bits */
+    int code = clean ? gd_ring_begin(state->ring, &state->pins, &ticket, err) : 0;
+    if (code != 0)
+        return code < 0 ? code : 0;
+    if (clean) {
+        gd_ring_copy(state->ring, &ticket, &source);
+        atomic_thread_fence(memory_order_seq_cst);
+        struct gd_small after;
+        gd_state_small(state, &after);
+        if (atomic_load(&live->dirty_mask) == 0 && atomic_load(&live->undo_mask) == undo && atomic_load(&live->lease) == word &&
+            atomic_load(&live->version) == version && memcmp(&after, &source.small, sizeof after) == 0) {
+            gd_ring_end(state->ring, &ticket);
+            return 0;
+        }
+        gd_ring_abandon(state->ring, &ticket);
+    }
+    return gd_err_set(err, GD_E_CONFLICT, "the State has no frame yet and is being edited; try again when the edit is committed");
+}
+
 int gd_edit_first_frame(struct gd_service *service, struct gd_state *state, struct gd_err *err)
 {
     int code = gd_state_need_ring(state, err);
     if (code != 0 || atomic_load(&state->ring->header->newest) != 0 || state->publishing)
         return code;
     struct gd_live_header *live = gd_state_header(state);
-    uint32_t dirty = atomic_load(&live->dirty_mask);
-    if (gd_lease_holder(&state->lease, live) != 0 && dirty != 0)
-        return gd_err_set(err, GD_E_CONFLICT, "the State has no frame yet and is being edited; try again when the edit is committed");
-    struct gd_frame_source source = gd_state_frame_source(state);
-    code = gd_ring_publish(state->ring, &source, &state->pins, NULL, err);
+    struct gd_lease_waiter waiter = {.session = GD_LEASE_DAEMON, .managed = 1, .deadline = GD_LEASE_NEVER};
+    if (gd_lease_holder(&state->lease, live) == 0 && gd_lease_request(&state->lease, live, &waiter, gd_now_ns(), err) == GD_LEASE_GRANTED) {
+        struct gd_frame_source source = gd_state_frame_source(state);
+        code = gd_ring_publish(state->ring, &source, &state->pins, NULL, err);
+        gd_edit_release(service, state, GD_LEASE_DAEMON);
+    } else {
+        gd_lease_cancel(&waiter); /* somebody was quicker */
+        code = publish_beside(state, err);
+    }
     gd_keep_sync(service->keep, state);
     return code < 0 ? code : 0;
 }
