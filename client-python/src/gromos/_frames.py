@@ -21,6 +21,7 @@ from ._errors import (
     GromosError,
     InvalidArgumentError,
     NoDaemonError,
+    NotAuthorizedError,
     NotFoundError,
     NotFiniteError,
     ShapeError,
@@ -567,7 +568,7 @@ class RemoteFrames(Frames):
         try:
             self._channel = link.transport.dedicated()
             self._subscription = self._ask("state.subscribe", self._args)["subscription"]
-        except (ConnectionLost, NoDaemonError):
+        except (ConnectionLost, NoDaemonError, NotAuthorizedError):
             link = session._connect(link)
             self._channel = link.transport.dedicated()
             self._subscription = self._ask("state.subscribe", self._args)["subscription"]
@@ -619,7 +620,9 @@ class RemoteFrames(Frames):
                 self._on_state(message)
             if message.get("event") != "frame" or message.get("subscription") != self._subscription:
                 return None
-            self._ask("state.credit", {"subscription": self._subscription, "credit": 1})
+            # Nobody waits for the answer: it is passed over when it comes.
+            self._number += 1
+            self._channel.send(self._number, _wire.encode("state.credit", {"subscription": self._subscription, "credit": 1}))
         except ConnectionLost:
             self._channel.close()
             self._subscribe()
