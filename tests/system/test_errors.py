@@ -15,6 +15,8 @@ PUBLIC = {
     "Bounds", "Box", "BoxDimensions", "BoxKind", "Configuration", "Edit", "Energy", "Frame", "Frames", "Mat3", "RemoteEdit",
     "RemoteFrame", "Session", "State", "StateDescribeResult", "Superposition", "System", "Topology", "Vec3", "__version__", "attach",
     "connect", "default_session", "load", "progress",
+    "CSVReporter", "CallbackReporter", "EnergyReporter", "InputParameters", "Job", "JobDescribeResult", "Reporter", "Restraints",
+    "Simulation", "SinglePoint", "Solvent", "jobs", "select",
 }  # fmt: skip
 
 

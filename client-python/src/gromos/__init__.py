@@ -19,12 +19,18 @@ from ._errors import from_number
 from ._ext import Mat3, Vec3
 from ._files import load
 from ._frames import Edit, Frame, Frames, RemoteEdit, RemoteFrame
+from ._job import Job, jobs
+from ._parameters import InputParameters
 from ._progress import progress
-from ._protocol import StateDescribeResult
+from ._protocol import JobDescribeResult, StateDescribeResult
 from ._session import Session, connect, default_session
 from ._compute import Bounds, Superposition
+from ._reporters import CallbackReporter, CSVReporter, EnergyReporter, Reporter
+from ._select import select
+from ._simulation import Restraints, Simulation, SinglePoint
 from ._state import State, attach
-from ._system import Configuration, System, Topology
+from ._system import Configuration, System
+from ._topology import Solvent, Topology
 from ._version import __version__
 
 _ext.configure(error=from_number, edit=Edit, frame=Frame)
@@ -34,15 +40,26 @@ __all__ = [
     "Box",
     "BoxDimensions",
     "BoxKind",
+    "CSVReporter",
+    "CallbackReporter",
     "Configuration",
     "Edit",
     "Energy",
+    "EnergyReporter",
     "Frame",
     "Frames",
+    "InputParameters",
+    "Job",
+    "JobDescribeResult",
     "Mat3",
     "RemoteEdit",
     "RemoteFrame",
+    "Reporter",
+    "Restraints",
     "Session",
+    "Simulation",
+    "SinglePoint",
+    "Solvent",
     "State",
     "StateDescribeResult",
     "Superposition",
@@ -53,7 +70,9 @@ __all__ = [
     "attach",
     "connect",
     "default_session",
+    "jobs",
     "load",
     "progress",
+    "select",
     *_error_names,
 ]

@@ -26,7 +26,9 @@ ANGSTROM_PER_NM: Final = 10.0
 
 
 def _suffix(path: Path) -> str:
-    return path.suffix.lower()
+    """The ending that tells the format; a .gz behind it does not."""
+    name = path.name.lower()
+    return Path(name.removesuffix(".gz")).suffix
 
 
 def load(

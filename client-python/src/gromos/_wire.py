@@ -74,10 +74,19 @@ def encode(command: str, args: Mapping[str, Any]) -> Request:
         else:
             plain[name] = value
     try:
-        tail = _COMMAND + msgpack.packb(command) + _ARGUMENTS + msgpack.packb(plain)
+        packer = _packers.pop()
+    except IndexError:
+        packer = msgpack.Packer()
+    try:
+        tail = _COMMAND + packer.pack(command) + _ARGUMENTS + packer.pack(plain)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(f"{command}: an argument cannot be sent: {error}", command=command) from None
+    _packers.append(packer)
     return Request(command, tail, tuple(parts))
+
+
+_packers: list[Any] = []
+"""Free ones: making one costs more than packing a request. One that failed is not kept."""
 
 
 # --- replies -------------------------------------------------------------------------------------------------------
@@ -106,6 +115,8 @@ Fetch = Callable[[int, int], Any]
 
 def attach_arrays(result: dict[str, Any], parts: Sequence[Any], fetch: Fetch | None = None) -> dict[str, Any]:
     """Put NumPy arrays where a result names a part or a segment; in place, one level of nested maps deep."""
+    if not any(type(value) is dict for value in result.values()):
+        return result
     needed: dict[int, int] = {}
     _collect_segments(result, needed)
     buffers: dict[int, Any] = {}
@@ -258,7 +269,8 @@ def array(name: str, value: Any, kind: str, shape: str) -> Array:
         result = np.asarray(value)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"'{name}' makes no array of shape {shape}: {error}") from None
-    result = _integers(name, result, shape) if kind == "int" else _floats(name, result)
+    if kind != "any" or result.dtype != np.uint8:
+        result = _integers(name, result, shape) if kind == "int" else _floats(name, result)
     lengths = [part.strip() for part in shape.strip("()").split(",") if part.strip()]
     fixed = [(axis, int(text)) for axis, text in enumerate(lengths) if text.isdigit()]
     if result.ndim != len(lengths) or any(result.shape[axis] != length for axis, length in fixed):
