@@ -5,8 +5,8 @@
  * every box. Home points are those for which neighbours are sought; they are never copies.
  *
  * Cells are cut coarsely in y and z (half the cutoff) and finely in x; the points of one (y, z) row are contiguous and
- * ascend by x cell, so that what is near to a home point is one contiguous run per row. A point outside the grid (in
- * vacuum the grid covers where nearly all points are) belongs to the outermost cell on its side; cells there are open. */
+ * ascend by x cell, so that what is near to a home point is one contiguous run per row. A point outside the grid,
+ * which covers where nearly all points are, belongs to the outermost cell on its side; cells there are open. */
 #ifndef GD_KERNELS_GRID_H
 #define GD_KERNELS_GRID_H
 

@@ -117,7 +117,7 @@ static void NAME(draw_in)(const REAL *x, size_t count, double reach, double *low
 
 /* Decides the cells from where home points and points are. */
 static void NAME(cut_space)(struct GRID *g, const struct NAME(loose) *home, const struct NAME(loose) *points,
-                            double cutoff, int periodic)
+                            double cutoff)
 {
     double low[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL}, high[3] = {-HUGE_VAL, -HUGE_VAL, -HUGE_VAL};
     double extent[3] = {0.0, 0.0, 0.0}, width[3], largest = 0.0;
@@ -131,7 +131,7 @@ static void NAME(cut_space)(struct GRID *g, const struct NAME(loose) *home, cons
     for (int c = 0; c < 3; c++) {
         if (!(low[c] <= high[c]))
             low[c] = high[c] = 0.0; /* no points at all */
-        else if (!periodic)
+        else
             NAME(draw_in)(c == 0 ? points->x : c == 1 ? points->y : points->z, points->num, cutoff, &low[c], &high[c]);
         extent[c] = fmin(0.5 * high[c] - 0.5 * low[c], 0.25 * DBL_MAX) * 2.0; /* never infinite */
         largest = fmax(largest, fmax(fabs(low[c]), fabs(high[c])));
@@ -226,7 +226,7 @@ static int NAME(build_from)(struct GRID *g, const struct gd_grid_request *reques
 {
     struct NAME(sorted) h, p;
     double cutoff = fmin(request->cutoff, request->image->half_width * (1.0 - 16.0 * EPSILON));
-    NAME(cut_space)(g, home, points, cutoff, request->image->kind != GD_BOX_VACUUM);
+    NAME(cut_space)(g, home, points, cutoff);
     int failed = NAME(sort)(g, home, &h, &memory[0], err);
     if (!failed)
         failed = NAME(sort)(g, points, &p, &memory[1], err);
