@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -40,13 +42,24 @@ static int open_reader(int fd, struct gd_err *err)
     return reader;
 }
 
+/* Asking the machine takes longer than making a small segment, so its answer is good for this much more: a part of the
+ * reserve that gd_memory_available leaves in any case. */
+#define ALLOWANCE ((size_t)8 << 20)
+static _Atomic size_t allowance;
+
 static int check_room(size_t bytes, struct gd_err *err)
 {
+    size_t left = atomic_load(&allowance);
+    while (bytes <= left) {
+        if (atomic_compare_exchange_weak(&allowance, &left, left - bytes))
+            return 0;
+    }
     size_t available = gd_memory_available();
     if (bytes > available)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY,
                           "a segment of %zu bytes is more than the %zu bytes that memory and memory cgroup leave here", bytes,
                           available);
+    atomic_store(&allowance, available - bytes >= ALLOWANCE ? ALLOWANCE : 0);
     return 0;
 }
 
@@ -169,6 +182,28 @@ int gd_segment_allocate(struct gd_segment *segment, size_t offset, size_t bytes,
 {
     GD_CHECK(bytes > 0 && offset <= segment->bytes && bytes <= segment->bytes - offset);
     return allocate(segment->fd, offset, bytes, err);
+}
+
+int gd_segment_fill(struct gd_segment *segment, size_t offset, double value, size_t count, struct gd_err *err)
+{
+    double block[2048];
+    size_t bytes = count * sizeof value;
+    GD_CHECK(count <= SIZE_MAX / sizeof value && offset <= segment->bytes && bytes <= segment->bytes - offset);
+    if (check_room(bytes, err) != 0)
+        return GD_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < sizeof block / sizeof block[0]; i++)
+        block[i] = value;
+    for (size_t done = 0; done < bytes;) {
+        size_t phase = done % sizeof value, most = sizeof block - phase;
+        size_t next = bytes - done < most ? bytes - done : most;
+        ssize_t wrote = pwrite(segment->fd, (const char *)block + phase, next, (off_t)(offset + done));
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return gd_err_errno(err, GD_E_OUT_OF_MEMORY, "cannot allocate %zu bytes of shared memory", bytes);
+        done += (size_t)wrote;
+    }
+    return 0;
 }
 
 void gd_segment_close(struct gd_segment *segment)

@@ -150,6 +150,22 @@ int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec
     return 0;
 }
 
+/* Everything is zero but the masses. */
+static int allocate_live(struct gd_state *state, struct gd_err *err)
+{
+    const struct gd_state_spec *spec = &state->spec;
+    size_t masses = gd_state_array_offset(spec, GD_MASSES);
+    int code = gd_segment_create(&state->live, "gromosd-live", gd_state_live_bytes(spec), GD_SEGMENT_SPARSE, err);
+    if (code == 0)
+        code = gd_segment_allocate(&state->live, 0, masses, err);
+    if (code == 0)
+        code = gd_segment_fill(&state->live, masses, 1.0, spec->num_atoms, err);
+    size_t rest = (masses + spec->num_atoms * sizeof(double)) / GD_PAGE * GD_PAGE;
+    if (code == 0)
+        code = gd_segment_allocate(&state->live, rest, state->live.bytes - rest, err);
+    return code;
+}
+
 int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
                     struct gd_err *err)
 {
@@ -159,16 +175,13 @@ int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, con
         return gd_err_set(err, GD_E_INTERNAL, "the kernel gives no random numbers");
     int code = gd_state_create_bare(&state, spec, name, uuid, err);
     if (code == 0)
-        code = gd_segment_create(&state->live, "gromosd-live", gd_state_live_bytes(spec), 0, err);
+        code = allocate_live(state, err);
     if (code != 0) {
         gd_state_unref(&state);
         return gd_err_context(err, "a State of %zu atoms", spec->num_atoms), code;
     }
     state->created_ns = now_ns;
     state->ring_id = ring_id;
-    double *masses = gd_state_array(state, GD_MASSES);
-    for (size_t i = 0; i < spec->num_atoms; i++)
-        masses[i] = 1.0;
     fill_head(&gd_state_header(state)->head, state, GD_SEGMENT_LIVE, state->live.bytes);
     *out = state;
     return 0;

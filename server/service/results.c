@@ -7,7 +7,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 struct gd_result {
     uint64_t number;
@@ -24,6 +29,7 @@ int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *re
         if (code != 0)
             return code;
         buffer.data = buffer.segment.base;
+        madvise(buffer.data, bytes, MADV_POPULATE_WRITE); /* an older kernel takes the faults one by one */
     } else {
         if (bytes > gd_memory_available())
             return gd_err_set(err, GD_E_OUT_OF_MEMORY, "a result of %zu bytes is more than this machine has left", bytes);
