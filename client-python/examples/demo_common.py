@@ -21,6 +21,8 @@ NAME = "alanine"
 """What the State is called."""
 NUM_SOLUTE = 12
 """Atoms of the dipeptide; three for each water molecule follow."""
+PUBLISH_EVERY = 5
+"""Steps of the run from one frame to the next."""
 
 
 def data(name: str) -> Path:
@@ -59,8 +61,8 @@ def digest(array: npt.NDArray[Any]) -> str:
 
 
 def degrees_of_freedom(num_atoms: int) -> float:
-    """Of the motion the mover makes: water molecules move as wholes, so three each."""
-    return float(num_atoms - NUM_SOLUTE)
+    """A rigid water molecule has six, the solute three per atom less one per constrained bond; the centre of mass rests."""
+    return float(6 * (num_atoms - NUM_SOLUTE) // 3 + 3 * NUM_SOLUTE - (NUM_SOLUTE - 1) - 3)
 
 
 class Clock:
