@@ -150,6 +150,17 @@ def test_mode_r_plus_needs_the_lease(state):
         state.positions(mode="w")
 
 
+def test_mode_r_plus_inside_an_edit(state):
+    with state.edit():
+        state.positions(mode="r+")[:] = 3
+        assert (state.positions() == 3).all()
+        assert (state.positions(mode="c") == 3).all()
+        with pytest.raises(ValueError):
+            state.positions()[0] = 1
+    assert (state.positions() == 3).all()
+    assert state.version == 1
+
+
 def test_snapshot_is_the_newest_commit(state, positions):
     state.set(positions=positions, step=3, time=1.5, box=gromos.Box.rectangular(2, 2, 2))
     with state.snapshot() as f:

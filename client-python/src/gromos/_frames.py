@@ -309,6 +309,13 @@ class RemoteEdit:
             self._arrays[name] = self._state._remote.fetch(name).copy()
         return self._arrays[name]
 
+    def peek(self, which: int) -> npt.NDArray[Any]:
+        """What the array holds in this edit, to look at only."""
+        array = self._arrays.get(NAMES[which])
+        if array is None:
+            return self._state._remote.fetch(NAMES[which])
+        return _read_only(array.view())
+
     def positions(self) -> FloatArray:
         return self.array(_ext.POSITIONS)
 

@@ -674,15 +674,16 @@ class State(_ext.StateBase, Compute):
         return self._remote
 
     def _remote_array(self, which: int, mode: str) -> FloatArray:
+        if mode not in ("r", "c", "r+"):
+            raise InvalidArgumentError(f"mode is {mode!r}; it must be 'r', 'c' or 'r+'")
         remote = self._remote_of()
-        name = NAMES[which]
-        if mode == "r":
-            return remote.fetch(name)
-        if mode == "c":
-            return remote.fetch(name).copy()
+        edit = remote.lock.edit if remote.lock.held_here() else None
         if mode == "r+":
-            raise ConflictError("mode 'r+' over a remote session: write inside `with state.edit() as e`, on e's arrays")
-        raise InvalidArgumentError(f"mode is {mode!r}; it must be 'r', 'c' or 'r+'")
+            if edit is None:
+                raise ConflictError("mode 'r+' is for the thread that has an edit open: with state.edit() as e")
+            return edit.array(which)
+        array = remote.fetch(NAMES[which]) if edit is None else edit.peek(which)
+        return array if mode == "r" else array.copy()
 
     def _remote_value(self, name: str) -> Any:
         return self._remote_of().value(name)
