@@ -78,6 +78,7 @@ static int prepare_parameters(struct gd_md *md, struct gd_err *err)
     nb->atomic = par->pairlist.type == GD_CUTOFF_ATOMIC;
     nb->cutoff_short2 = par->pairlist.rcutp * par->pairlist.rcutp;
     nb->cutoff_long2 = par->pairlist.rcutl * par->pairlist.rcutl;
+    gd_verlet_prepare(md);
     size_t pairs = nb->num_types * nb->num_types;
     int rc = gd_md_allocate((void **)&nb->lj, pairs, sizeof *nb->lj, err);
     if (rc == 0)
@@ -131,7 +132,9 @@ int gd_nonbonded_create(struct gd_md *md, struct gd_err *err)
     if (nb == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for nonbonded forces");
     md->nonbonded = nb;
-    int rc = prepare_parameters(md, err);
+    int rc = gd_verlet_check(md, err);
+    if (rc == 0)
+        rc = prepare_parameters(md, err);
     if (rc == 0)
         rc = prepare_solvent(md, err);
     nb->num_threads = (size_t)gd_thread_pool_size(md->pool);
@@ -189,7 +192,10 @@ static void short_range_thread(void *argument, int number)
     struct gd_nonbonded *nb = md->nonbonded;
     struct gd_nonbonded_thread *th = &nb->thread[number];
     sums_zero(&th->near, md->n, nb->num_groups);
-    gd_inner_atom_rows(md, th, &th->atom_short, &th->near);
+    if (nb->verlet)
+        gd_verlet_rows(md, th, &th->near);
+    else
+        gd_inner_atom_rows(md, th, &th->atom_short, &th->near);
     if (!nb->atomic && md->top->num_solvent_molecules > 0)
         gd_inner_solvent_rows(md, th, &th->solvent_short, &th->near);
     if (number == 0) {
@@ -249,7 +255,8 @@ int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
     if (!md->par.force.vdw && !md->par.force.electrostatic)
         return 0;
     double start = gd_md_clock();
-    if (!nb->valid || md->step % md->par.pairlist.nsnb == 0) {
+    int holds = nb->valid && (nb->verlet ? gd_verlet_list_holds(md) : md->step % md->par.pairlist.nsnb != 0);
+    if (!holds) {
         int rc = gd_pairlist_update(md, err);
         if (rc != 0)
             return rc;

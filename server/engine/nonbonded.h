@@ -67,6 +67,9 @@ struct gd_nonbonded {
     int excluded_rf;
     int atomic;             /* atomic cutoff */
     double cutoff_short2, cutoff_long2;
+    int verlet;              /* scheme verlet: one cutoff, a list with a buffer (nonbonded_verlet.c) */
+    double cutoff, list_radius;
+    double shift_r6, shift_r12; /* cutoff^-6, cutoff^-12 */
 
     size_t num_points;      /* what the list is built from: charge groups, or atoms */
     gd_vec3 *centre;        /* [num_points] */
@@ -102,6 +105,12 @@ void gd_inner_atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread
 void gd_inner_solvent_rows(const struct gd_md *md, const struct gd_nonbonded_thread *thread, const struct gd_pair_rows *rows,
                            struct gd_pair_sums *sums);
 
+/* nonbonded_verlet.c: prepare after the other parameters; list_holds: the list still has every pair within the cutoff */
+int gd_verlet_check(const struct gd_md *md, struct gd_err *err);
+void gd_verlet_prepare(struct gd_md *md);
+int gd_verlet_list_holds(const struct gd_md *md);
+void gd_verlet_rows(const struct gd_md *md, const struct gd_nonbonded_thread *thread, struct gd_pair_sums *sums);
+
 /* reaction_field.c */
 struct gd_reaction_field gd_reaction_field_constants(double epsilon_rf, double kappa, double cutoff);
 void gd_reaction_field_excluded_solute(const struct gd_md *md, struct gd_pair_sums *sums);
@@ -111,6 +120,30 @@ void gd_reaction_field_excluded_solvent(const struct gd_md *md, const struct gd_
 /* nonbonded_pairs.c: third neighbours and exceptions */
 void gd_nonbonded_one_four(const struct gd_md *md, struct gd_pair_sums *sums);
 void gd_nonbonded_exceptions(const struct gd_md *md, struct gd_pair_sums *sums);
+
+/* xx yy zz xy xz yz of r f of one pair. */
+static inline __attribute__((always_inline)) void gd_pair_virial(double v[6], const double r[3], const double f[3])
+{
+    v[0] += r[0] * f[0];
+    v[1] += r[1] * f[1];
+    v[2] += r[2] * f[2];
+    v[3] += r[0] * f[1];
+    v[4] += r[0] * f[2];
+    v[5] += r[1] * f[2];
+}
+
+/* A pair force lies along its distance: the tensor is symmetric. */
+static inline void gd_pair_virial_spread(const double v[6], gd_mat3 out)
+{
+    for (int d = 0; d < 3; d++)
+        out[d][d] += v[d];
+    out[0][1] += v[3];
+    out[1][0] += v[3];
+    out[0][2] += v[4];
+    out[2][0] += v[4];
+    out[1][2] += v[5];
+    out[2][1] += v[5];
+}
 
 /* Energy and force over distance of one pair. */
 static inline __attribute__((always_inline)) void gd_pair_lj_rf(const struct gd_reaction_field *rf, double r2, double c6,

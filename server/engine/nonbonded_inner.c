@@ -4,29 +4,6 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void add_virial(double v[6], const double r[3], const double f[3])
-{
-    v[0] += r[0] * f[0];
-    v[1] += r[1] * f[1];
-    v[2] += r[2] * f[2];
-    v[3] += r[0] * f[1];
-    v[4] += r[0] * f[2];
-    v[5] += r[1] * f[2];
-}
-
-/* A pair force lies along its distance: the tensor is symmetric. */
-static void spread_virial(const double v[6], gd_mat3 out)
-{
-    for (int d = 0; d < 3; d++)
-        out[d][d] += v[d];
-    out[0][1] += v[3];
-    out[1][0] += v[3];
-    out[0][2] += v[4];
-    out[2][0] += v[4];
-    out[1][2] += v[5];
-    out[2][1] += v[5];
-}
-
 INLINE void atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread *th, const struct gd_pair_rows *rows,
                       struct gd_pair_sums *sums, int kind, int form, int with_virial)
 {
@@ -54,14 +31,14 @@ INLINE void atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread *
                 sums->force[j][d] -= f[d];
             }
             if (with_virial)
-                add_virial(virial, r, f);
+                gd_pair_virial(virial, r, f);
             lj_sum[md->energy_group[j]] += e_lj;
             crf_sum[md->energy_group[j]] += e_crf;
         }
         gd_vec3_copy(sums->force[i], force_i);
     }
     if (with_virial)
-        spread_virial(virial, sums->virial);
+        gd_pair_virial_spread(virial, sums->virial);
 }
 
 #define MAX_SITES 8
@@ -150,7 +127,7 @@ INLINE void solvent_rows(const struct gd_md *md, const struct gd_nonbonded_threa
                         sums->force[j + (size_t)b][d] -= f[d];
                     }
                     if (with_virial)
-                        add_virial(virial, r, f);
+                        gd_pair_virial(virial, r, f);
                 }
             if (nb->solvent_one_group) {
                 for (int p = 0; p < pairs; p++) {
@@ -171,7 +148,7 @@ INLINE void solvent_rows(const struct gd_md *md, const struct gd_nonbonded_threa
             gd_vec3_add_scaled(sums->force[i + (size_t)a], 1.0, fi[a]);
     }
     if (with_virial)
-        spread_virial(virial, sums->virial);
+        gd_pair_virial_spread(virial, sums->virial);
     if (nb->solvent_one_group && md->n > solute) {
         size_t group = (size_t)md->energy_group[solute];
         sums->lj[group * nb->num_groups + group] += total_lj;

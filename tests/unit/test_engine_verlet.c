@@ -1,0 +1,174 @@
+/* The scheme verlet: energies against the plain sum, the list's life, conservation of energy. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "engine/md_internal.h"
+#include "test_engine_systems.h"
+
+static void use_verlet(struct test_system *s, double cutoff)
+{
+    s->par.pairlist.scheme = GD_SCHEME_VERLET;
+    s->par.pairlist.rcutp = s->par.pairlist.rcutl = s->par.nonbonded.rcrf = cutoff;
+}
+
+/* Lennard-Jones energy of all oxygen pairs within the cutoff, less its value there. */
+static double plain_lj(const struct gd_md *md, double edge, double cutoff)
+{
+    const double(*x)[3] = gd_md_previous_positions(md);
+    const struct gd_lj *lj = gd_md_topology(md)->lj;
+    double sum = 0.0, r0 = pow(cutoff, -6.0);
+    size_t n = gd_md_num_atoms(md);
+    for (size_t i = 0; i < n; i += 3)
+        for (size_t j = i + 3; j < n; j += 3) {
+            double r2 = 0.0;
+            for (int d = 0; d < 3; d++) {
+                double r = x[i][d] - x[j][d];
+                r -= edge * rint(r / edge);
+                r2 += r * r;
+            }
+            double r6 = 1.0 / (r2 * r2 * r2);
+            if (r2 <= cutoff * cutoff)
+                sum += (lj->c12 * r6 - lj->c6) * r6 - (lj->c12 * r0 - lj->c6) * r0;
+        }
+    return sum;
+}
+
+Test(engine_verlet, list_with_buffer_loses_no_pair)
+{
+    const double buffers[] = {-1.0, 0.02, 0.0};
+    for (int k = 0; k < 3; k++) {
+        struct test_system s;
+        test_water_create(&s, 4, 8);
+        use_verlet(&s, 0.55);
+        s.par.pairlist.buffer = buffers[k];
+        struct gd_md *md = test_run(&s, 2);
+        for (int step = 0; step < 30; step++) {
+            test_steps(md, 1);
+            double expected = plain_lj(md, s.conf->box.vectors[0][0], 0.55);
+            cr_expect_float_eq(gd_md_energies(md)->lj, expected, 1e-9 * fabs(expected) + 1e-9, "step %d: %.12g, %.12g", step,
+                               gd_md_energies(md)->lj, expected);
+        }
+        gd_md_destroy(&md);
+        test_system_destroy(&s);
+    }
+}
+
+/* Forces from a list that has aged in a changing box are those from a fresh one. */
+Test(engine_verlet, list_follows_the_box)
+{
+    struct test_system s;
+    struct gd_err err = {0};
+    test_water_create(&s, 4, 8);
+    use_verlet(&s, 0.5);
+    s.par.pressure.couple = GD_PRESSURE_SCALE;
+    s.par.pressure.scale = GD_SCALE_ANISO;
+    s.par.pressure.tau = 0.5;
+    s.par.pressure.compressibility = 1e-4;
+    struct gd_md *md = test_run(&s, 1), *fresh = test_run(&s, 1);
+    for (int step = 0; step < 25; step++) {
+        test_steps(md, 1);
+        struct gd_box box = *gd_md_previous_box(md);
+        cr_assert_eq(gd_md_set_state(fresh, gd_md_previous_positions(md), NULL, &box, &err), 0, "%s", err.text);
+        cr_assert_eq(gd_md_single_point(fresh, &err), 0, "%s", err.text);
+        double expected = gd_md_energies(fresh)->potential;
+        cr_expect_float_eq(gd_md_energies(md)->potential, expected, 1e-9 * fabs(expected));
+    }
+    cr_expect_float_neq(gd_md_box(md)->vectors[0][0], s.conf->box.vectors[0][0], 1e-4);
+    gd_md_destroy(&md);
+    gd_md_destroy(&fresh);
+    test_system_destroy(&s);
+}
+
+Test(engine_verlet, energies_of_the_molecule_agree_between_schemes)
+{
+    struct test_system s;
+    struct gd_err err = {0};
+    test_molecule_create(&s, GD_BOX_TRICLINIC, 5);
+    s.par.pairlist.rcutp = s.par.pairlist.rcutl = s.par.nonbonded.rcrf = 1.42; /* everything is within reach */
+    struct gd_md *group = test_run(&s, 1);
+    use_verlet(&s, 1.42);
+    struct gd_md *atoms = test_run(&s, 1);
+    cr_assert_eq(gd_md_single_point(group, &err), 0);
+    cr_assert_eq(gd_md_single_point(atoms, &err), 0);
+    cr_expect_float_eq(gd_md_energies(group)->crf, gd_md_energies(atoms)->crf, 1e-9);
+    for (size_t i = 0; i < gd_md_num_atoms(group); i++)
+        for (int d = 0; d < 3; d++)
+            cr_expect_float_eq(gd_md_forces(group)[i][d], gd_md_forces(atoms)[i][d], 1e-8);
+    gd_md_destroy(&group);
+    gd_md_destroy(&atoms);
+    test_system_destroy(&s);
+}
+
+/* 125 rigid waters, brought to 300 K first, then 4 ps at 2 fs with nothing coupled. */
+Test(engine_verlet, energy_is_conserved)
+{
+    struct test_system s;
+    test_water_create(&s, 5, 8);
+    use_verlet(&s, 0.7);
+    s.par.nonbonded.epsrf = 0.0; /* a conductor: the reaction field's force ends smoothly at the cutoff */
+    s.par.multibath.present = 1;
+    s.par.multibath.thermostat = GD_THERMOSTAT_WEAK_COUPLING;
+    s.par.multibath.num_baths = 1;
+    s.par.multibath.bath[0] = (struct gd_bath){300.0, 0.02};
+    s.par.multibath.num_dof_sets = 1;
+    s.par.multibath.dof_set[0] = (struct gd_dof_set){.last = 375};
+    struct gd_err err = {0};
+    struct gd_md *md = test_run(&s, 1);
+    test_steps(md, 1500);
+    cr_assert_eq(gd_md_set_bath(md, 0, 300.0, -1.0, &err), 0, "%s", err.text);
+    test_steps(md, 100);
+    double x = 0.0, y = 0.0, xx = 0.0, xy = 0.0;
+    const int steps = 2000;
+    for (int k = 0; k < steps; k++) {
+        test_steps(md, 1);
+        double t = 0.002 * k, e = gd_md_energies(md)->total;
+        x += t;
+        y += e;
+        xx += t * t;
+        xy += t * e;
+    }
+    double slope = (xy - x * y / steps) / (xx - x * x / steps); /* kJ/mol/ps */
+    /* a missing pair or a jump at the cutoff drifts by some kJ/mol/ps; 4 ps cannot tell less than about 0.3 */
+    cr_expect_lt(fabs(slope), 1.0, "%g kJ/mol/ps", slope);
+    gd_md_destroy(&md);
+    test_system_destroy(&s);
+}
+
+Test(engine_verlet, continues_bit_for_bit)
+{
+    struct test_system s;
+    struct gd_err err = {0};
+    test_water_create(&s, 4, 8);
+    use_verlet(&s, 0.55);
+    struct gd_md *one = test_run(&s, 2), *two = test_run(&s, 2);
+    test_steps(one, 5);
+    static unsigned char bytes[1 << 20];
+    size_t size = gd_md_state_size(one), n = gd_md_num_atoms(one);
+    cr_assert_leq(size, sizeof bytes);
+    gd_md_save_state(one, bytes);
+    test_steps(one, 20);
+    cr_assert_eq(gd_md_load_state(two, bytes, size, &err), 0, "%s", err.text);
+    test_steps(two, 20);
+    cr_expect_eq(memcmp(gd_md_positions(one), gd_md_positions(two), n * sizeof(gd_vec3)), 0);
+    gd_md_destroy(&one);
+    gd_md_destroy(&two);
+    test_system_destroy(&s);
+}
+
+Test(engine_verlet, refuses_two_ranges)
+{
+    struct test_system s;
+    struct gd_err err = {0};
+    struct gd_md *md = NULL;
+    test_water_create(&s, 4, 8);
+    use_verlet(&s, 0.55);
+    s.par.pairlist.rcutp = 0.4;
+    cr_expect_eq(gd_md_create(&md, s.top, &s.par, s.conf, s.res, 1, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect_not_null(strstr(err.text, "RCUTP"), "%s", err.text);
+    s.par.pairlist.rcutp = 0.55;
+    s.par.nonbonded.rcrf = 0.5;
+    cr_expect_eq(gd_md_create(&md, s.top, &s.par, s.conf, s.res, 1, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect_not_null(strstr(err.text, "RCRF"), "%s", err.text);
+    test_system_destroy(&s);
+}
