@@ -146,7 +146,7 @@ def test_a_file_cut_in_the_middle_names_block_and_line(state, session, tmp_path)
     with pytest.raises(gromos.FileFormatError, match="POSITION|VELOCITY"):
         gromos.load(path, session=session)
     session.ping()
-    assert session.stats().states == before
+    assert session.stats().states <= before
 
 
 def test_a_file_with_nonsense_in_a_number(state, session, tmp_path):

@@ -369,3 +369,19 @@ def test_frames_go_on_after_the_daemon_was_restarted(kept, kind):
         t.join(20)
         assert seen[-1] == 20
         s.delete()
+
+
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_an_idle_process_takes_its_states_up_again(make_daemon, monkeypatch, kind):
+    """A State without a name lives as long as somebody has it: also when its only owner sleeps through a restart."""
+    from gromos import _session
+
+    monkeypatch.setattr(_session, "WATCH_PERIOD", 0.1)
+    d = make_daemon("--keep", "--session-ttl", "1", tcp=True)
+    with (d.connect() if kind == "local" else d.connect_tcp()) as session, d.connect() as other:
+        s = gromos.State(N, session=session)
+        publish(s, 3)
+        os.kill(worker_of(d), signal.SIGKILL)
+        wait_until(lambda: other.commands.state_describe(s.uuid).sessions == 1, what="the State's owner")
+        assert (s.positions() == 3).all()
+        s.close()

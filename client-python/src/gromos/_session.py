@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import builtins
 import collections
+import contextlib
 import os
 import threading
 import time
@@ -44,6 +45,8 @@ __all__ = ["Session", "connect", "default_session"]
 Dtype = Literal["float32", "float64"]
 CONNECT_TIMEOUT: Final = 10.0
 RECONNECT_TIMEOUT: Final = 15.0
+WATCH_PERIOD: Final = 2.0
+"""Seconds between looks whether a local daemon is still there."""
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -51,13 +54,14 @@ _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 class _Link:
     """One incarnation of a session: a reconnect makes a new one."""
 
-    __slots__ = ("door", "hello", "stop", "transport")
+    __slots__ = ("door", "hello", "stop", "transport", "watched")
 
     def __init__(self, transport: Transport, door: _ext.Door | None) -> None:
         self.transport = transport
         self.door = door
         self.hello: dict[str, Any] = {}
         self.stop = threading.Event()
+        self.watched = False
 
     def close(self) -> None:
         self.stop.set()
@@ -116,6 +120,7 @@ class Session:
         self._link: _Link | None = None
         self._closed = False
         self._forgotten: collections.deque[bytes] = collections.deque()
+        self._states: weakref.WeakValueDictionary[int, State] = weakref.WeakValueDictionary()
         self._handles: collections.Counter[bytes] = collections.Counter()
         self._handles_lock = threading.Lock()
         self._plain: dict[str, _wire.Request] = {}
@@ -348,6 +353,12 @@ class Session:
 
     def _connect(self, broken: _Link | None) -> _Link:
         """A working link in place of `broken`; the first one, or the first one after a fork, if that is None."""
+        link = self._connected(broken)
+        if broken is not None:
+            self._take_again()
+        return link
+
+    def _connected(self, broken: _Link | None) -> _Link:
         with self._lock:
             if self._closed:
                 raise NoDaemonError("the session is closed")
@@ -369,6 +380,38 @@ class Session:
                         raise
                 time.sleep(pause)
                 pause = min(2 * pause, 0.1)
+
+    def _revive(self, broken: _Link) -> None:
+        """Connect again if the daemon is back; called now and then. Starts none: nobody has asked for anything."""
+        with self._lock:
+            if self._closed or self._link is not broken or self._mock is not None:
+                return
+            try:
+                link = self._open_remote() if self._directory is None else self._open_local(self._directory)
+            except (GromosError, OSError):
+                return
+            broken.close()
+            self._link = link
+        self._take_again()
+
+    def _take_again(self) -> None:
+        """After a reconnect: handles on the States of this process, before the daemon ends those that nobody has."""
+        if self.local:
+            for state in list(self._states.values()):
+                with contextlib.suppress(GromosError):
+                    state._retake()
+            return
+        for identity in [identity for identity, count in list(self._handles.items()) if count > 0]:
+            with contextlib.suppress(GromosError):
+                self._commands.state_open(identity)
+
+    def _adopt(self, state: State) -> None:
+        """From now on this State is looked after when the connection is lost."""
+        self._states[id(state)] = state
+        link = self._link
+        if link is not None and not link.watched:
+            link.watched = True
+            _watch(self, link, WATCH_PERIOD)
 
     def _open(self) -> _Link:
         if self._mock is not None:
@@ -439,10 +482,8 @@ class Session:
         link = self._greeted(link)
         period = link.hello.get("ttl_ms", 0) / 3000
         if period > 0:
-            beat = threading.Thread(
-                target=_heartbeat, args=(link.transport, link.stop, period), name="gromos-heartbeat", daemon=True
-            )
-            beat.start()
+            link.watched = True
+            _watch(self, link, period)
         return link
 
     def _greeting(self, token: bytes | None) -> dict[str, Any]:
@@ -496,16 +537,31 @@ class Session:
 _inherited: list[_Link] = []
 
 
-def _heartbeat(transport: Transport, stop: threading.Event, period: float) -> None:
-    """Keeps a remote session alive while it is silent."""
+def _watch(session: Session, link: _Link, period: float) -> None:
+    """Keeps a connection alive while nothing is asked for, and brings it back when it is lost."""
+    threading.Thread(target=_watching, args=(weakref.ref(session), link, period), name="gromos-session", daemon=True).start()
+
+
+def _watching(reference: weakref.ref[Session], link: _Link, period: float) -> None:
     beat = _wire.encode("heartbeat", {})
-    while not stop.wait(period):
-        try:
-            transport.roundtrip(beat, period)
-        except (ConnectionLost, TimeoutExpired):
-            continue  # the next call finds out and reconnects
-        except GromosError:
+    while not link.stop.wait(period):
+        lost = False
+        if link.door is not None:
+            lost = link.door.closed
+        else:
+            try:
+                message, _ = link.transport.roundtrip(beat, period)
+                lost = not message["ok"]
+            except ConnectionLost:
+                lost = True
+            except TimeoutExpired:
+                continue
+        session = reference()
+        if session is None:
             return
+        if lost:
+            session._revive(link)
+        del session
 
 
 def _program_name() -> str:

@@ -170,6 +170,7 @@ class State(_ext.StateBase, Compute):
         self._num_atoms = mapping.num_atoms
         self._closed = False
         self._bind(mapping)
+        session._adopt(self)
 
     def close(self) -> None:
         """Give the State back; twice is fine. Arrays stay valid. A State without a name ends when nobody has it open."""
@@ -663,6 +664,12 @@ class State(_ext.StateBase, Compute):
             raise
         self._bind(mapping)
         return mapping
+
+    def _retake(self) -> None:
+        """The session has reconnected: a handle through the new door, unless a newer one is there already."""
+        mapping = self._mapping
+        if mapping is not None and not self._closed and mapping.door.closed and not mapping.deleted:
+            self._rebind(mapping)
 
     def _remap(self) -> None:
         """Called by the extension when the mapping has been found stale."""
