@@ -4,49 +4,49 @@
 #   CC=clang       compiler
 #   SAN=address,undefined | thread     sanitizers; give another B with it
 #   DEBUG=1        expensive checks (-DGD_DEBUG)
+#   V=1            show every command
 #   PYTHON=python3 interpreter the virtual environment is made from
 
 B ?= build
+Q := $(if $(V),,@)
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PYTHON ?= python3
 OPT ?= -O3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-# Debian 12 calls msgpack-c's pkg-config file msgpack, later releases msgpack-c.
-MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
-# HDF5 is named after its build in some releases; without it H5MD files are refused with a clear message.
-HDF5 := $(firstword $(foreach p,hdf5 hdf5-serial,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
+# What the machine has is found out once its packages are there: make remakes this file first and then starts again with it.
+ifeq ($(filter help clean,$(MAKECMDGOALS)),)
+include $(B)/config.mk
+endif
 PKGS := libuv libzmq $(MSGPACK) inih $(HDF5)
 
 CPPFLAGS += -Iserver -I. -D_GNU_SOURCE
-# H5MD trajectories need HDF5; without it everything else is built and those files are refused.
-HDF5 := $(firstword $(foreach p,hdf5-serial hdf5,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
-ifneq ($(HDF5),)
-CPPFLAGS += -DGD_HAVE_HDF5 $(shell pkg-config --cflags $(HDF5))
-HDF5_LIBS := $(shell pkg-config --libs $(HDF5))
-endif
 CFLAGS_ALL := -std=c17 $(OPT) -g -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
   -ffp-contract=off -fno-math-errno -fno-common -fvisibility=hidden -fPIC -pthread -MMD -MP $(CFLAGS)
 ifdef SAN
 CFLAGS_ALL += -fsanitize=$(SAN) -fno-omit-frame-pointer $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
 LDFLAGS += -fsanitize=$(SAN)
 endif
+# H5MD files need HDF5; without it they are refused with a clear message.
 ifneq ($(HDF5),)
 CPPFLAGS += -DGD_HAVE_HDF5 $(shell pkg-config --cflags $(HDF5))
 endif
 ifdef DEBUG
 CPPFLAGS += -DGD_DEBUG
 endif
-LDLIBS_ALL = $(shell pkg-config --libs $(PKGS)) $(HDF5_LIBS) -lz -lm -lpthread $(LDLIBS)
+LDLIBS_ALL = $(shell pkg-config --libs $(PKGS)) -lz -lm -lpthread $(LDLIBS)
 
 LAYERS := core kernels engine io service
 LIB = $(B)/libgd_$(1).a
 OBJ = $(patsubst %.c,$(B)/%.o,$(1))
 LIBS = $(foreach l,service io engine kernels core,$(call LIB,$(l)))
-LINK = $(CC) $(CFLAGS_ALL) $(LDFLAGS) -rdynamic -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
+LINK = @echo "  LINK    $@"; $(CC) $(CFLAGS_ALL) $(LDFLAGS) -rdynamic -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
 
 .DEFAULT_GOAL := all
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --jobs=$(shell nproc)
+endif
 .PHONY: all help
 all: $(B)/gromosd $(VENV)/client.stamp ## build the daemon and the Python package
 
@@ -62,21 +62,22 @@ $(B)/%_avx2.o: VARIANT_FLAGS = -mavx2 -mfma
 $(B)/%_avx512.o: VARIANT_FLAGS = -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512
 endif
 
-$(B)/%.o: %.c | $(B)/system.stamp
+$(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(VARIANT_FLAGS) -c $< -o $@
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(VARIANT_FLAGS) -c $< -o $@
 
 define layer_rule
 $(call LIB,$(1)): $(call OBJ,$(wildcard server/$(1)/*.c))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar crs $$@ $$^
+	$(Q)ar crs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
 
 # The build fails when a generated file is not what proto/ says.
-$(B)/generated.stamp: $(wildcard proto/*.toml proto/commands/*.toml proto/*.py) | $(B)/system.stamp
-	$(PYTHON) proto/generate.py --check
+$(B)/generated.stamp: $(wildcard proto/*.toml proto/commands/*.toml proto/*.py)
+	$(Q)$(PYTHON) proto/generate.py --check
 	@touch $@
 
 $(B)/gromosd: $(call OBJ,server/main.c) $(LIBS) | $(B)/generated.stamp
@@ -88,17 +89,19 @@ generate: ## write the files generated from proto/
 
 # ---- what the machine must have, and the Python environment ----
 
-$(B)/system.stamp: deploy/install-dependencies.sh
+# Names of pkg-config files differ between releases: msgpack-c is msgpack in Debian 12, HDF5 is named after its build.
+$(B)/config.mk: deploy/install-dependencies.sh
 	@mkdir -p $(@D)
 	sh deploy/install-dependencies.sh build
-	@touch $@
+	@{ echo "MSGPACK := $$(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)"; \
+	   echo "HDF5 := $$(for p in hdf5 hdf5-serial; do pkg-config --exists $$p && echo $$p && break; done)"; } > $@
 
 .PHONY: setup
 setup: ## install what the tests need (system packages, .venv)
 	sh deploy/install-dependencies.sh test
 	@$(MAKE) --no-print-directory $(VENV)/client.stamp
 
-$(VENV)/requirements.stamp: tests/requirements.txt | $(B)/system.stamp
+$(VENV)/requirements.stamp: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
@@ -112,7 +115,7 @@ $(VENV)/client.stamp: $(VENV)/requirements.stamp $(CLIENT_SOURCES)
 
 UNIT_SOURCES := $(wildcard tests/unit/*.c)
 $(B)/unit_tests: $(call OBJ,$(UNIT_SOURCES)) $(LIBS)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcriterion $(LDLIBS_ALL)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcriterion $(LDLIBS_ALL)
 
 $(B)/kernel_check: $(call OBJ,$(wildcard tests/kernels/*.c) tests/bench/bench_kernels.c tests/bench/plain_loops.c) $(call LIB,kernels) $(call LIB,core)
 	$(LINK)

@@ -3,7 +3,7 @@
 BENCH_HELPERS := $(addprefix $(B)/bench/,echo_router load_generator bare_memory kernel_calls.so)
 BENCH_FLAGS := -std=c17 -O3 -g -Wall -Wextra -Wshadow $(CPPFLAGS)
 
-$(B)/bench/%: tests/bench/%.c | $(B)/system.stamp
+$(B)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_FLAGS) $< -o $@ -lzmq
 
