@@ -278,6 +278,38 @@ int gd_state_need_undo(struct gd_state *state, struct gd_err *err)
     return 0;
 }
 
+/* Those whose content stands in the newest frame. */
+static uint32_t arrays_in_frame(const struct gd_state *state)
+{
+    struct gd_frame_view newest;
+    uint32_t found = 0;
+    if (state->ring == NULL || gd_frames_newest(state->ring->header, &newest) != 0 || newest.header->version != gd_state_version(state))
+        return 0;
+    for (int a = 0; a < GD_ARRAY_COUNT; a++)
+        found |= newest.array[a] != NULL ? GD_ARRAY_BIT(a) : 0;
+    return found;
+}
+
+int gd_state_prepare_write(struct gd_state *state, uint32_t what, struct gd_err *err)
+{
+    return (what & ~GD_DIRTY_SMALL & ~arrays_in_frame(state)) != 0 ? gd_state_need_undo(state, err) : 0;
+}
+
+void gd_state_begin_write(struct gd_state *state, uint32_t what)
+{
+    struct gd_live_header *live = gd_state_header(state);
+    uint32_t missing = what & ~GD_DIRTY_SMALL & ~arrays_in_frame(state) & ~atomic_load(&live->dirty_mask);
+    for (int a = 0; a < GD_ARRAY_COUNT && state->undo.fd >= 0; a++) {
+        if ((missing & GD_ARRAY_BIT(a)) == 0)
+            continue;
+        memcpy((char *)state->undo.base + gd_state_array_offset(&state->spec, (enum gd_array)a), gd_state_array(state, (enum gd_array)a),
+               gd_state_array_bytes(&state->spec, (enum gd_array)a));
+        atomic_fetch_or(&live->undo_mask, GD_ARRAY_BIT(a));
+    }
+    atomic_fetch_or(&live->dirty_mask, what);
+    atomic_thread_fence(memory_order_release);
+}
+
 int gd_state_need_ring(struct gd_state *state, struct gd_err *err)
 {
     if (state->ring != NULL)

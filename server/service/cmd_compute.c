@@ -57,7 +57,7 @@ static enum gd_element element_of(const struct gd_request *request)
 /* Says what is about to change, so that a daemon that finds this State after a crash in the middle puts it back. */
 static void about_to_write(struct gd_request *request, uint32_t what)
 {
-    atomic_fetch_or(&gd_state_header(request->state)->dirty_mask, what);
+    gd_state_begin_write(request->state, what);
 }
 
 static int write_done(struct gd_request *request, const struct gd_value *publish)

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "service/jobs.h"
+#include "service/keep.h"
 #include "service/registering.h"
 #include "service/remote_leases.h"
 #include "service/results.h"
@@ -227,9 +228,30 @@ static int is_large(const struct gd_request *request)
     return rows > INLINE_ATOMS || pairs > INLINE_PAIRS;
 }
 
+/* A State that outlives this process must not be left half written by it. */
+static int prepare_write(struct gd_request *request)
+{
+    if (!request->has_lease || request->command->lease != GD_LEASE_WRITE || !gd_keep_protected(request->service->keep))
+        return 0;
+    uint32_t what = GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_VELOCITIES);
+    if (request->command->handler == gd_cmd_state_set)
+        what |= (gd_arg(request, GD_STATE_SET_FORCES)->present ? GD_ARRAY_BIT(GD_FORCES) : 0) |
+                (gd_arg(request, GD_STATE_SET_MASSES)->present ? GD_ARRAY_BIT(GD_MASSES) : 0) |
+                (gd_arg(request, GD_STATE_SET_ENERGIES)->present ? GD_ARRAY_BIT(GD_ENERGIES) : 0);
+    int code = gd_state_prepare_write(request->state, what, &request->err);
+    if (code == 0)
+        gd_keep_sync(request->service->keep, request->state);
+    return code;
+}
+
 static void run(struct gd_request *request)
 {
     enum gd_run where = request->command->run;
+    request->code = prepare_write(request);
+    if (request->code != 0) {
+        handled(request);
+        return;
+    }
     if (where == GD_RUN_WORKER || (where == GD_RUN_SIZE && is_large(request))) {
         request->work.data = request;
         if (uv_queue_work(request->service->loop, &request->work, work_on_worker, worked_on_worker) == 0)
