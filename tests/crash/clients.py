@@ -27,8 +27,8 @@ import zmq
 
 import gromos
 
-NAMES = ("alpha", "beta", "gamma")
-ATOMS = 400
+ATOMS = {"alpha": 400, "beta": 400, "gamma": 400, "delta": 60000}  # the last one takes long enough to write to be met by a kill
+NAMES = tuple(ATOMS)
 
 
 class Deliberate(Exception):

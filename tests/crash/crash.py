@@ -3,7 +3,7 @@
 
     crash.py [--build DIR] [--kills N] [--seed S] [--long]
 
-Editors, readers, remote editors and clients that misbehave (clients.py) work on three named States of a daemon with --keep. A
+Editors, readers, remote editors and clients that misbehave (clients.py) work on four named States of a daemon with --keep. A
 schedule from a fixed seed kills them (SIGKILL), stops some for longer than a lease may be held (SIGSTOP) and kills the daemon's worker.
 Every so often all clients are killed at once and everything is looked at:
 
@@ -148,11 +148,11 @@ def in_child(function: Any, *args: Any) -> Any:
 
 def make_states(endpoint: str) -> None:
     import gromos
-    from clients import ATOMS, NAMES
+    from clients import ATOMS
 
     with gromos.connect(endpoint, default=False) as session:
-        for name in NAMES:
-            session.create(ATOMS, name=name, slots=6)
+        for name, atoms in ATOMS.items():
+            session.create(atoms, name=name, slots=6)
 
 
 def delete_states(endpoint: str) -> None:
