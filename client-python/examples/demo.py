@@ -4,8 +4,8 @@
 
 starts a daemon of its own, then a process that loads alanine dipeptide in water under a name and runs molecular dynamics on it, and four
 that watch: one has the temperature and the energies live, one a radial distribution function, one fits the solute and says how far it
-has gone, and one comes over tcp with keys, as a notebook on another machine would. At the end it checks that all of them saw the same numbers, that the local ones
-looked at the same memory, and that a change by one is seen by all. Exit status 0 only if every check holds.
+has gone, and one comes over tcp with keys, as a notebook on another machine would. At the end it checks that all of them saw the same
+numbers, that the local ones looked at the same memory, and that a change by one is seen by all. Exit status 0 only if every check holds.
 """
 
 from __future__ import annotations
@@ -187,7 +187,8 @@ def who_did_what(ready: dict[str, Any], done: dict[str, Any]) -> Table:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for name, d in done.items():
         frames = f"{d['first']}-{d['last']}" + (f" ({d['frames']})" if "frames" in d else "")
-        table.add_row(name, str(ready[name]["pid"]), f"{ready[name]['attach_us'] / 1000:.2f} ms", frames, d["what"], f"{d['us']:,.0f} us", d["result"])
+        opened = f"{ready[name]['attach_us'] / 1000:.2f} ms"
+        table.add_row(name, str(ready[name]["pid"]), opened, frames, d["what"], f"{d['us']:,.0f} us", d["result"])
     return table
 
 
@@ -198,7 +199,8 @@ def who_saw_what(looks: dict[str, Any], again: dict[str, Any]) -> Table:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for name, look in looks.items():
         owner = look["owner"] or "its own, fetched over tcp"
-        table.add_row(name, str(look["version"]), str(look["step"]), look["positions"], owner, f"{look['us']:.2f} us", f"{again[name]['atom'][0]:.4f}")
+        after = f"{again[name]['atom'][0]:.4f}"
+        table.add_row(name, str(look["version"]), str(look["step"]), look["positions"], owner, f"{look['us']:.2f} us", after)
     return table
 
 
@@ -216,7 +218,8 @@ def run(out: Path, steps: int, daemon: Daemon, processes: dict[str, Process]) ->
 
     processes["mover"] = Process("mover", deadline, "mover.py", daemon.endpoint, steps, out)
     ready = {"mover": processes["mover"].hear("ready")}
-    console.print(f"loaded {ready['mover']['atoms']} atoms as 'alanine'; {len(LOCAL)} processes attach by that name, one comes over tcp", highlight=False)
+    atoms = ready["mover"]["atoms"]
+    console.print(f"loaded {atoms} atoms as 'alanine'; {len(LOCAL)} processes attach by that name, one comes over tcp", highlight=False)
     for role in LOCAL:
         processes[role] = Process(role, deadline, "watchers.py", role, daemon.endpoint, out)
     processes["notebook"] = Process(

@@ -1,12 +1,11 @@
 """Make the example system: alanine dipeptide (ACE-ALA-NME, united atom) in about 1,080 SPC water molecules, in GROMOS files.
 
-    python make_example.py OUTPUT_DIRECTORY
+    python make_example.py OUTPUT_DIRECTORY [--equilibrate]
 
 writes alanine.top (topology), alanine.imd (input of the run in the demo), equilibrate.imd and lattice.cnf: a start with the solute in
-a cavity of a lattice of water molecules, with Maxwell velocities. The same seed gives the same files.
-
-alanine.cnf, which comes with the package, is what follows from lattice.cnf by a run with equilibrate.imd: water that has forgotten
-the lattice.
+a cavity of a lattice of water molecules, with Maxwell velocities. The same seed gives the same files. With --equilibrate, which takes
+some minutes, gromosd then runs equilibrate.imd from there, until the water has forgotten the lattice, and alanine.cnf is written: that
+is the one which comes with the package.
 
 Everything is made from published numbers:
 
@@ -21,10 +20,14 @@ force field is made of, follow from equal curvature at the minimum.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from math import cos, pi, radians, sin, sqrt
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
 
 BOLTZMANN = 0.00831441  # kJ/(mol K), as in the topology
 TEMPERATURE = 300.0
@@ -132,9 +135,9 @@ def neighbours() -> list[dict[int, int]]:
     return found
 
 
-def place_solute() -> np.ndarray:
+def place_solute() -> Array:
     """(12, 3), nm; the centre of geometry in the origin."""
-    x = np.zeros((len(ATOMS), 3))
+    x: Array = np.zeros((len(ATOMS), 3))
     x[1] = (0.153, 0.0, 0.0)
     for atom, ((bonded, angled, turned), length, angle, dihedral) in PLACED.items():
         reference = x[turned] if turned not in (bonded, angled) else np.array([0.0, -1.0, 0.0])
@@ -145,10 +148,11 @@ def place_solute() -> np.ndarray:
         side = np.cross(normal, axis)
         theta, phi = radians(angle), radians(dihedral)
         x[atom] = x[bonded] + length * (-cos(theta) * axis + sin(theta) * cos(phi) * side + sin(theta) * sin(phi) * normal)
-    return x - x.mean(axis=0)
+    x -= x.mean(axis=0)
+    return x
 
 
-def random_rotation(rng: np.random.Generator) -> np.ndarray:
+def random_rotation(rng: np.random.Generator) -> Array:
     """Uniform over all rotations: from a unit quaternion."""
     a, b, c, d = (q := rng.normal(size=4)) / np.linalg.norm(q)
     return np.array(
@@ -160,7 +164,7 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
     )
 
 
-def place_water(solute: np.ndarray, edge: float, rng: np.random.Generator) -> np.ndarray:
+def place_water(solute: Array, edge: float, rng: np.random.Generator) -> Array:
     """(n, 3, 3), nm: molecules on lattice points that are clear of the solute, turned at random. The origin is the box's middle."""
     half = HYDROGEN_HYDROGEN / 2
     height = sqrt(OXYGEN_HYDROGEN**2 - half**2)
@@ -173,10 +177,11 @@ def place_water(solute: np.ndarray, edge: float, rng: np.random.Generator) -> np
     return np.array([site + shape @ random_rotation(rng).T for site in clear])
 
 
-def velocities(masses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def velocities(masses: Array, rng: np.random.Generator) -> Array:
     """Maxwell-Boltzmann at TEMPERATURE, the centre of mass at rest."""
-    v = rng.normal(size=(len(masses), 3)) * np.sqrt(BOLTZMANN * TEMPERATURE / masses)[:, None]
-    return v - masses @ v / masses.sum()
+    v: Array = rng.normal(size=(len(masses), 3)) * np.sqrt(BOLTZMANN * TEMPERATURE / masses)[:, None]
+    v -= masses @ v / masses.sum()
+    return v
 
 
 # --- writing -------------------------------------------------------------------------------------------------------
@@ -194,7 +199,7 @@ def lennard_jones(a: str, b: str) -> tuple[float, float, float, float]:
     return first[kind_a] * second[kind_b], first[0] * second[0], first[4] * second[4], first[3] * second[3]
 
 
-def terms(rows: list[tuple[int, ...]]) -> tuple[list[str], list[str]]:
+def terms(rows: Sequence[tuple[int, ...]]) -> tuple[list[str], list[str]]:
     """Lines of a block of force terms: those with a hydrogen atom, those without."""
     lines: tuple[list[str], list[str]] = ([], [])
     for *atoms, kind in rows:
@@ -203,7 +208,7 @@ def terms(rows: list[tuple[int, ...]]) -> tuple[list[str], list[str]]:
     return lines
 
 
-def term_blocks(name: str, rows: list[tuple[int, ...]]) -> str:
+def term_blocks(name: str, rows: Sequence[tuple[int, ...]]) -> str:
     with_hydrogen, without = terms(rows)
     return block(name + "H", str(len(with_hydrogen)), *with_hydrogen) + block(name, str(len(without)), *without)
 
@@ -280,13 +285,16 @@ def topology() -> str:
     )
 
 
-def configuration(x: np.ndarray, v: np.ndarray, edge: float) -> str:
+def configuration(title: str, x: Array, v: Array, edge: float) -> str:
     labels = [f"{residue:5d} {RESIDUES[residue - 1]:<5s} {name:<5s}" for residue, name, *_ in ATOMS]
     for molecule in range((len(x) - len(ATOMS)) // 3):
         labels += [f"{(molecule + 1) % 100000:5d} SOLV  {name:<5s}" for name, *_ in WATER]
-    rows = [[f"{label}{(i + 1) % 10000000:7d}" + "".join(f"{value:15.9f}" for value in row) for i, (label, row) in enumerate(zip(labels, a))] for a in (x, v)]
+    rows = [
+        [f"{label}{i + 1:7d}" + "".join(f"{value:15.9f}" for value in row) for i, (label, row) in enumerate(zip(labels, a.tolist(), strict=True))]
+        for a in (x, v)
+    ]
     return (
-        block("TITLE", "Alanine dipeptide in SPC water: solute in the cavity of a lattice")
+        block("TITLE", title)
         + block("TIMESTEP", f"{0:15d}{0.0:15.9f}")
         + block("POSITION", *rows[0])
         + block("VELOCITY", *rows[1])
@@ -352,10 +360,31 @@ def parameters(title: str, molecules: int, steps: int, coupling: float, center_o
     )
 
 
+def equilibrate(directory: Path, edge: float) -> str:
+    """The configuration after the run of equilibrate.imd from lattice.cnf: the solute in the middle of the box, all molecules whole."""
+    import gromos
+
+    params = gromos.InputParameters.from_file(directory / "equilibrate.imd")
+    system = gromos.System.from_files(
+        directory / "alanine.top", directory / "lattice.cnf", num_temp_groups=2, num_energy_groups=2, dtype="float64"
+    )
+    gromos.Simulation(system, params, publish_every=1000).run(wait=True)
+    x, v = (np.array(a, dtype=np.float64) for a in (system.state.positions(), system.state.velocities()))
+    solute, water = x[: len(ATOMS)], x[len(ATOMS) :].reshape(-1, 3, 3)
+    solute -= edge * np.rint((solute - solute[5]) / edge)
+    x -= solute.mean(axis=0)
+    water -= edge * np.rint((water - water[:, :1]) / edge)
+    water -= edge * np.rint(water[:, :1] / edge)
+    title = f"Alanine dipeptide in SPC water, {system.state.time:g} ps after lattice.cnf of make_example.py, {TEMPERATURE:g} K"
+    return configuration(title, x, v, edge)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("directory", type=Path)
-    directory = parser.parse_args().directory
+    parser.add_argument("--equilibrate", action="store_true", help="also run it and write alanine.cnf")
+    options = parser.parse_args()
+    directory: Path = options.directory
     directory.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     solute = place_solute()
@@ -369,12 +398,14 @@ def main() -> None:
     masses = np.array([MASSES[kind] for _, _, kind, _, _ in ATOMS] + [MASSES[kind] for _, kind, _ in WATER] * len(water))
     files = {
         "alanine.top": topology(),
-        "lattice.cnf": configuration(x, velocities(masses, rng), edge),
+        "lattice.cnf": configuration("Alanine dipeptide in SPC water: solute in the cavity of a lattice", x, velocities(masses, rng), edge),
         "equilibrate.imd": parameters("Equilibration: alanine dipeptide in SPC water", len(water), 20000, 0.02, 100, 500, 0.001, True),
         "alanine.imd": parameters("Alanine dipeptide in SPC water at 300 K", len(water), 1000, 0.1, 1000, 10, 0.002, False),
     }
     for name, text in files.items():
         (directory / name).write_text(text, encoding="ascii")
+    if options.equilibrate:
+        (directory / "alanine.cnf").write_text(equilibrate(directory, edge), encoding="ascii")
     print(f"{directory}: {len(x)} atoms, {len(water)} water molecules, box {edge} nm")
 
 

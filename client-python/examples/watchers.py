@@ -71,15 +71,16 @@ def thermometer(state: gromos.State, out: Path) -> dict[str, Any]:
                 f"solute at {center[0]:7.4f} {center[1]:7.4f} {center[2]:7.4f} nm",
             )
     require(2 * compared > asked, f"{asked - compared} of {asked} answers of the daemon belong to none of the frames, as NumPy sees them")
-    t, temperatures, kinetic, potential, total = (np.array(column) for column in zip(*rows, strict=True))
-    draw_energies(t, {"kinetic": kinetic, "potential": potential, "total": total}, temperatures, out / "energies.png")
+    t, temperatures, kinetic, potential, energy = (np.array(column) for column in zip(*rows, strict=True))
+    draw_energies(t, {"kinetic": kinetic, "potential": potential, "total": energy}, temperatures, out / "energies.png")
     require(bool(abs(temperatures.mean() - 300.0) < 15.0), f"the mean temperature is {temperatures.mean():.1f} K; the baths are at 300 K")
-    drift = np.polyfit(t, total, 1)[0] / state.num_atoms() if len(t) > 1 else 0.0
+    drift = np.polyfit(t, energy, 1)[0] / state.num_atoms() if len(t) > 1 else 0.0
     return {
         **seen.fields(),
         "us": cost.median(),
         "what": "centre of mass and temperature",
-        "result": f"{temperatures.mean():.1f} K; total energy {drift:+.3f} kJ/mol/ps per atom; {compared} of {asked} answers found again in frames; energies.png",
+        "result": f"{temperatures.mean():.1f} K; total energy {drift:+.3f} kJ/mol/ps per atom; "
+        f"{compared} of {asked} answers found again in frames; energies.png",
     }
 
 
@@ -104,8 +105,8 @@ def rdf(state: gromos.State, out: Path) -> dict[str, Any]:
     """The O-O radial distribution function, averaged over what was seen, as a picture."""
     seen, cost = Seen(), Clock()
     oxygens = np.arange(NUM_SOLUTE, state.num_atoms(), 3)
-    total = np.zeros(BINS)
-    r = np.zeros(BINS)
+    total: Array = np.zeros(BINS)
+    r: Array = np.zeros(BINS)
     for frame in state.frames("latest", timeout=QUIET):
         with frame as f:
             r, g = cost.call(state.rdf, oxygens, oxygens, r_max=R_MAX, bins=BINS)
@@ -205,8 +206,8 @@ ROLES = {"thermometer": thermometer, "rdf": rdf, "fit": fit, "notebook": noteboo
 
 def main() -> None:
     role, endpoint, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    keys = dict(zip(("server_key", "client_key"), sys.argv[4:6], strict=False))
-    session = gromos.connect(endpoint, name=role, **keys)
+    server_key, client_key = sys.argv[4:6] if len(sys.argv) > 4 else (None, None)
+    session = gromos.connect(endpoint, name=role, server_key=server_key, client_key=client_key)
     attaching = Clock()
     state = attaching.call(gromos.attach, NAME, session=session)
     kept = state.positions()

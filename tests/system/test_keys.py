@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,15 +35,15 @@ class KeyedDaemon(Daemon):
         return (self.folder / "key.public").read_text().strip()
 
     def enter(self, secret: str | None) -> gromos.Session:
-        options = {}
+        client_key = None
         if secret is not None:
-            options["client_key"] = str(self.folder / "client")
-            (self.folder / "client").write_text(secret + "\n")
-        return gromos.connect(self.tcp_address, server_key=self.public_key, default=False, **options)
+            client_key = self.folder / "client"
+            client_key.write_text(secret + "\n")
+        return gromos.connect(self.tcp_address, server_key=self.public_key, client_key=client_key, default=False)
 
 
 @pytest.fixture
-def keyed(tmp_path: Path) -> KeyedDaemon:
+def keyed(tmp_path: Path) -> Iterator[KeyedDaemon]:
     daemon = KeyedDaemon(tmp_path)
     yield daemon
     daemon.remove()
