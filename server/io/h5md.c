@@ -9,10 +9,10 @@
 #ifdef GD_HAVE_HDF5
 
 #include <hdf5.h>
-#include <pthread.h>
 
 #include "core/check.h"
 #include "core/version.h"
+#include "io/hdf5_store.h"
 
 #define H5MD_MAGIC 0x67483544u
 #define STEP_CHUNK 1024
@@ -35,18 +35,14 @@ struct gd_h5md {
     int64_t last_step;
 };
 
-/* HDF5 keeps global state; Debian's build locks it, others do not. */
-static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
-
 static void enter(void)
 {
-    pthread_mutex_lock(&library_lock);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* faults are reported by us, not printed by the library */
+    gd_hdf5_enter();
 }
 
 static void leave(void)
 {
-    pthread_mutex_unlock(&library_lock);
+    gd_hdf5_leave();
 }
 
 static herr_t keep_first(unsigned n, const H5E_error2_t *entry, void *out)

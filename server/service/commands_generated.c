@@ -95,6 +95,11 @@ static const struct gd_field args_state_center_of_mass[] = {
     {.name = "atoms", .type = GD_FIELD_ARRAY, .kind = GD_KIND_INT, .dimensions = 1, .last = 0, .shape = "(m,)"},
 };
 
+static const struct gd_field args_state_checkpoint[] = {
+    {.name = "state", .type = GD_FIELD_STATE, .required = 1},
+    {.name = "path", .type = GD_FIELD_STR, .required = 1},
+};
+
 static const struct gd_field args_state_clone[] = {
     {.name = "state", .type = GD_FIELD_STATE, .required = 1},
     {.name = "name", .type = GD_FIELD_STR},
@@ -229,6 +234,11 @@ static const struct gd_field args_state_rename[] = {
     {.name = "name", .type = GD_FIELD_STR, .required = 1},
 };
 
+static const struct gd_field args_state_restore[] = {
+    {.name = "path", .type = GD_FIELD_STR, .required = 1},
+    {.name = "name", .type = GD_FIELD_STR},
+};
+
 static const struct gd_field args_state_rmsd[] = {
     {.name = "state", .type = GD_FIELD_STATE, .required = 1},
     {.name = "reference", .type = GD_FIELD_ARRAY, .kind = GD_KIND_FLOAT, .dimensions = 2, .last = 3, .shape = "(n, 3)"},
@@ -359,6 +369,7 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"state.bounds", gd_cmd_state_bounds, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_bounds, 2},
     {"state.center_of_geometry", gd_cmd_state_center_of_geometry, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_center_of_geometry, 2},
     {"state.center_of_mass", gd_cmd_state_center_of_mass, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_center_of_mass, 2},
+    {"state.checkpoint", gd_cmd_state_checkpoint, GD_ROLE_WRITER, GD_RUN_WORKER, GD_LEASE_READ, 1, args_state_checkpoint, 2},
     {"state.clone", gd_cmd_state_clone, GD_ROLE_WRITER, GD_RUN_WORKER, GD_LEASE_READ, 0, args_state_clone, 2},
     {"state.close", gd_cmd_state_close, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_close, 1},
     {"state.create", gd_cmd_state_create, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_NONE, 0, args_state_create, 7},
@@ -383,6 +394,7 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"state.release", gd_cmd_state_release, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_release, 2},
     {"state.remove_com_motion", gd_cmd_state_remove_com_motion, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_WRITE, 0, args_state_remove_com_motion, 2},
     {"state.rename", gd_cmd_state_rename, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_rename, 2},
+    {"state.restore", gd_cmd_state_restore, GD_ROLE_WRITER, GD_RUN_WORKER, GD_LEASE_NONE, 1, args_state_restore, 2},
     {"state.rmsd", gd_cmd_state_rmsd, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_rmsd, 6},
     {"state.rotate", gd_cmd_state_rotate, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_WRITE, 0, args_state_rotate, 6},
     {"state.save", gd_cmd_state_save, GD_ROLE_WRITER, GD_RUN_WORKER, GD_LEASE_READ, 1, args_state_save, 3},

@@ -4,7 +4,7 @@
 #define GD_SERVICE_COMMANDS_GENERATED_H
 
 #define GD_MAX_ARGS 20
-#define GD_NUM_COMMANDS 60
+#define GD_NUM_COMMANDS 62
 
 /* Positions of arguments in gd_request.args. */
 enum { GD_EVICT_SESSION };
@@ -21,6 +21,7 @@ enum { GD_SHUTDOWN_FORCE };
 enum { GD_STATE_BOUNDS_STATE, GD_STATE_BOUNDS_ATOMS };
 enum { GD_STATE_CENTER_OF_GEOMETRY_STATE, GD_STATE_CENTER_OF_GEOMETRY_ATOMS };
 enum { GD_STATE_CENTER_OF_MASS_STATE, GD_STATE_CENTER_OF_MASS_ATOMS };
+enum { GD_STATE_CHECKPOINT_STATE, GD_STATE_CHECKPOINT_PATH };
 enum { GD_STATE_CLONE_STATE, GD_STATE_CLONE_NAME };
 enum { GD_STATE_CLOSE_STATE };
 enum { GD_STATE_CREATE_NUM_ATOMS, GD_STATE_CREATE_NUM_TEMPERATURE_GROUPS, GD_STATE_CREATE_NUM_ENERGY_GROUPS, GD_STATE_CREATE_NAME, GD_STATE_CREATE_DTYPE, GD_STATE_CREATE_SLOTS, GD_STATE_CREATE_FRAME_FORCES };
@@ -44,6 +45,7 @@ enum { GD_STATE_RDF_STATE, GD_STATE_RDF_ATOMS_A, GD_STATE_RDF_ATOMS_B, GD_STATE_
 enum { GD_STATE_RELEASE_STATE, GD_STATE_RELEASE_FENCE };
 enum { GD_STATE_REMOVE_COM_MOTION_STATE, GD_STATE_REMOVE_COM_MOTION_PUBLISH };
 enum { GD_STATE_RENAME_STATE, GD_STATE_RENAME_NAME };
+enum { GD_STATE_RESTORE_PATH, GD_STATE_RESTORE_NAME };
 enum { GD_STATE_RMSD_STATE, GD_STATE_RMSD_REFERENCE, GD_STATE_RMSD_REFERENCE_STATE, GD_STATE_RMSD_FIT, GD_STATE_RMSD_MASS_WEIGHTED, GD_STATE_RMSD_ATOMS };
 enum { GD_STATE_ROTATE_STATE, GD_STATE_ROTATE_MATRIX, GD_STATE_ROTATE_ABOUT, GD_STATE_ROTATE_ATOMS, GD_STATE_ROTATE_VELOCITIES, GD_STATE_ROTATE_PUBLISH };
 enum { GD_STATE_SAVE_STATE, GD_STATE_SAVE_PATH, GD_STATE_SAVE_TITLE };
@@ -84,6 +86,7 @@ int gd_cmd_shutdown(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_bounds(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_center_of_geometry(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_center_of_mass(struct gd_request *request, struct gd_err *err);
+int gd_cmd_state_checkpoint(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_clone(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_close(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_create(struct gd_request *request, struct gd_err *err);
@@ -108,6 +111,7 @@ int gd_cmd_state_rdf(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_release(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_remove_com_motion(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_rename(struct gd_request *request, struct gd_err *err);
+int gd_cmd_state_restore(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_rmsd(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_rotate(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_save(struct gd_request *request, struct gd_err *err);

@@ -16,7 +16,7 @@ PUBLIC = {
     "RemoteFrame", "Session", "State", "StateDescribeResult", "Superposition", "System", "Topology", "Vec3", "__version__", "attach",
     "connect", "default_session", "load", "progress",
     "CSVReporter", "CallbackReporter", "EnergyReporter", "InputParameters", "Job", "JobDescribeResult", "Reporter", "Restraints",
-    "Simulation", "SinglePoint", "Solvent", "jobs", "select",
+    "Simulation", "SinglePoint", "Solvent", "StateCheckpointResult", "jobs", "restore", "select",
 }  # fmt: skip
 
 

@@ -22,13 +22,13 @@ from ._frames import Edit, Frame, Frames, RemoteEdit, RemoteFrame
 from ._job import Job, jobs
 from ._parameters import InputParameters
 from ._progress import progress
-from ._protocol import JobDescribeResult, StateDescribeResult
+from ._protocol import JobDescribeResult, StateCheckpointResult, StateDescribeResult
 from ._session import Session, connect, default_session
 from ._compute import Bounds, Superposition
 from ._reporters import CallbackReporter, CSVReporter, EnergyReporter, Reporter
 from ._select import select
 from ._simulation import Restraints, Simulation, SinglePoint
-from ._state import State, attach
+from ._state import State, attach, restore
 from ._system import Configuration, System
 from ._topology import Solvent, Topology
 from ._version import __version__
@@ -61,6 +61,7 @@ __all__ = [
     "SinglePoint",
     "Solvent",
     "State",
+    "StateCheckpointResult",
     "StateDescribeResult",
     "Superposition",
     "System",
@@ -73,6 +74,7 @@ __all__ = [
     "jobs",
     "load",
     "progress",
+    "restore",
     "select",
     *_error_names,
 ]

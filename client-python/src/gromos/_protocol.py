@@ -345,6 +345,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         ("state", "atoms"),
         ("state",),
     ),
+    "state.checkpoint": CommandInfo(
+        "writer",
+        "worker",
+        "read",
+        True,
+        ("state", "path"),
+        ("state", "path"),
+    ),
     "state.clone": CommandInfo(
         "writer",
         "worker",
@@ -536,6 +544,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         False,
         ("state", "name"),
         ("state", "name"),
+    ),
+    "state.restore": CommandInfo(
+        "writer",
+        "worker",
+        "none",
+        True,
+        ("path", "name"),
+        ("path",),
     ),
     "state.rmsd": CommandInfo(
         "reader",
@@ -825,6 +841,17 @@ class StateCenterOfMassResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StateCheckpointResult:
+    """Result of `state.checkpoint`."""
+
+    version: int
+    """of the commit that was written"""
+    step: int
+    continues: bool
+    """whether the engine's complete state is in it (the last run on this State ended, or pauses, at this commit)"""
+
+
+@dataclass(frozen=True, slots=True)
 class StateCloneResult:
     """Result of `state.clone`."""
 
@@ -1018,6 +1045,14 @@ class StateRemoveComMotionResult:
     velocity: npt.NDArray[np.float64]
     """what was taken away; in nm/ps"""
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateRestoreResult:
+    """Result of `state.restore`."""
+
+    state: StateDescribeResult
+    """as from state.describe"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1687,6 +1722,30 @@ class Commands:
             value=np.array(result["value"], dtype=np.float64),
         )
 
+    def state_checkpoint(self, state: StateName, *, path: str) -> StateCheckpointResult:
+        """Write a State's newest commit to a file, complete: a State restored from it goes on bit for bit. HDF5 in the H5MD layout.
+
+        Parameters
+        ----------
+        state : state
+        path : str
+            absolute path on the daemon's machine; written beside, synced, renamed
+
+        Raises
+        ------
+        GromosError of code file_access, unsupported.
+        """
+        args: dict[str, Any] = {
+            "state": _wire.state("state", state),
+            "path": path,
+        }
+        result = self._call("state.checkpoint", args)
+        return StateCheckpointResult(
+            version=result["version"],
+            step=result["step"],
+            continues=result["continues"],
+        )
+
     def state_clone(self, state: StateName, *, name: str | None = None) -> StateCloneResult:
         """Make a new State with the newest commit of another.
 
@@ -2309,6 +2368,30 @@ class Commands:
             "name": name,
         }
         self._call("state.rename", args)
+
+    def state_restore(self, *, path: str, name: str | None = None) -> StateRestoreResult:
+        """Make a State from a checkpoint. It has a uuid of its own.
+
+        Parameters
+        ----------
+        path : str
+            absolute path on the daemon's machine
+        name : str, optional
+            left out: the name it had; the empty string: none
+
+        Raises
+        ------
+        GromosError of code file_access, corrupt_data, unsupported, name_taken, out_of_memory, quota_exceeded.
+        """
+        args: dict[str, Any] = {
+            "path": path,
+        }
+        if name is not None:
+            args["name"] = name
+        result = self._call("state.restore", args)
+        return StateRestoreResult(
+            state=_describe(result["state"]),
+        )
 
     def state_rmsd(
         self,

@@ -239,6 +239,12 @@ class Session:
 
         return load(path, session=self, **options)
 
+    def restore(self, path: str | os.PathLike[str], name: str | None = None) -> State:
+        """Make a State from a checkpoint here; see `gromos.restore`."""
+        from ._state import restore
+
+        return restore(path, name, session=self)
+
     def evict(self, session: int) -> None:
         """End another session by force; needs the role admin. Its leases are rolled back, its pins dropped."""
         self._commands.evict(session=session)

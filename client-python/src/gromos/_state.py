@@ -39,7 +39,7 @@ from ._frames import (
     RemoteFrames,
     checked_masses,
 )
-from ._protocol import Commands, StateDescribeResult
+from ._protocol import Commands, StateCheckpointResult, StateDescribeResult
 from ._session import Dtype, Session, _session_for, default_session
 from ._box import Box
 from ._compute import Atoms, Compute
@@ -48,7 +48,7 @@ from ._energy import Energy
 if TYPE_CHECKING:
     from ._ext import Mode
 
-__all__ = ["State", "attach"]
+__all__ = ["State", "attach", "restore"]
 
 T = TypeVar("T")
 TIMEOUT: Final = 10.0
@@ -610,6 +610,33 @@ class State(_ext.StateBase, Compute):
 
         save(self, path, **options)
 
+    def checkpoint(self, path: str | os.PathLike[str]) -> StateCheckpointResult:
+        """Write the newest commit to a file, complete; `gromos.restore` makes a State of it again.
+
+        The file is HDF5 in the H5MD layout (h5py, MDAnalysis and others read it), checksummed, written beside the target, synced and
+        renamed: the target is the old file or the whole new one. A run on the restored State goes on bit for bit where the last
+        run on this one ended or pauses.
+
+        Parameters
+        ----------
+        path : path
+            On the daemon's machine.
+
+        Returns
+        -------
+        StateCheckpointResult
+            `version` and `step` of what was written; `continues`, whether the run's complete state is in it.
+
+        Raises
+        ------
+        FileAccessError
+            It cannot be written.
+        UnsupportedError
+            The session is remote, or the daemon was built without HDF5.
+        """
+        _local_only(self._session, path)
+        return self._commands.state_checkpoint(self._uuid, path=os.path.abspath(os.path.expanduser(os.fspath(path))))
+
     # --- bindings to memory and session --------------------------------------------------------------------------
 
     @property
@@ -806,3 +833,49 @@ def attach(state: str | bytes | uuid.UUID, *, session: Session | None = None) ->
     >>> made.delete()
     """
     return State._attach(state, session if session is not None else default_session())
+
+
+def restore(path: str | os.PathLike[str], name: str | None = None, *, session: Session | None = None) -> State:
+    """Make a State from a checkpoint that `State.checkpoint` or the daemon itself has written.
+
+    Parameters
+    ----------
+    path : path
+        On the daemon's machine.
+    name : str, optional
+        Of the new State; the one it had if left out, none if empty.
+    session : Session, optional
+        The default one if left out.
+
+    Returns
+    -------
+    State
+        With a uuid of its own.
+
+    Raises
+    ------
+    CorruptDataError
+        The file was cut short, altered, or is no checkpoint; the message says what is wrong.
+    FileAccessError, NameTakenError, UnsupportedError
+
+    Examples
+    --------
+    >>> import gromos, os, tempfile
+    >>> s = gromos.State(num_atoms=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     s.checkpoint(os.path.join(folder, "s.h5")).step
+    ...     gromos.restore(os.path.join(folder, "s.h5")).num_atoms()
+    0
+    3
+    """
+    session = session if session is not None else default_session()
+    _local_only(session, path)
+    made = session.commands.state_restore(path=os.path.abspath(os.path.expanduser(os.fspath(path))), name=name)
+    state = State.__new__(State)
+    state._open(session, made.state)
+    return state
+
+
+def _local_only(session: Session, path: str | os.PathLike[str]) -> None:
+    if not session.local:
+        raise UnsupportedError(f"{os.fspath(path)} lies on this machine and the daemon on another: write and read checkpoints in a local session")
