@@ -59,7 +59,7 @@ static void begin_edit(void)
         if (arrays[i] != arrays[0])
             atomic_fetch_add(&half_edits, 1);
     memcpy(undo, arrays, sizeof undo);
-    atomic_fetch_or(&live.undo_mask, 1);
+    atomic_store(&live.undo_mask, 1);
     atomic_fetch_or(&live.dirty_mask, 1);
     atomic_thread_fence(memory_order_release);
 }
@@ -70,10 +70,8 @@ static void write_words(unsigned count)
         arrays[i]++;
 }
 
-static void end_edit(void)
+static void leave(void)
 {
-    atomic_store(&live.dirty_mask, 0);
-    atomic_store(&live.undo_mask, 0);
     atomic_fetch_sub(&inside, 1);
     atomic_fetch_add(&edits, 1);
 }
@@ -142,9 +140,17 @@ static void *contend(void *argument)
         write_words(WORDS);
         if (draw(c, 8) == 0)
             sched_yield();
-        end_edit();
-        if (!reader_give_lease(&live, c->session))
+        leave();
+        switch (reader_end_edit(&live, c->session)) {
+        case READER_LOST:
+            atomic_fetch_add(&two_holders, 1); /* nobody evicts here */
+            break;
+        case READER_TELL:
             ask_door(GIVE, c->session, 0);
+            break;
+        case READER_ENDED:
+            break;
+        }
     }
     return NULL;
 }
@@ -169,7 +175,7 @@ static void edit_and_release(struct daemon *d)
 {
     begin_edit();
     write_words(WORDS);
-    end_edit();
+    leave();
     atomic_fetch_add(&daemon_edits, 1);
     gd_lease_released(&d->lease, &live, GD_LEASE_DAEMON, 0, NULL);
 }

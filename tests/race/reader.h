@@ -102,6 +102,23 @@ static inline int reader_give_lease(struct gd_live_header *live, uint32_t sessio
     return atomic_compare_exchange_strong(&live->lease, &word, 0);
 }
 
+enum reader_end { READER_LOST, READER_ENDED, READER_TELL };
+
+/* Ends an edit that changed something: dirty mask and word in one 8-byte swap. LOST: taken away, and the masks tell the daemon what to
+ * undo. TELL: done, and the door has to be told, somebody waits. */
+static inline enum reader_end reader_end_edit(struct gd_live_header *live, uint32_t session)
+{
+    _Static_assert(offsetof(struct gd_live_header, dirty_mask) == offsetof(struct gd_live_header, lease) + 4, "side by side");
+    _Atomic uint64_t *pair = (_Atomic uint64_t *)(void *)&live->lease; /* little-endian: the word is the lower half */
+    uint64_t seen = atomic_load(pair), next;
+    do {
+        if (((uint32_t)seen & GD_LEASE_HOLDER) != session)
+            return READER_LOST;
+        next = ((uint32_t)seen & GD_LEASE_CONTENDED) != 0 ? (uint32_t)seen : 0;
+    } while (!atomic_compare_exchange_weak(pair, &seen, next));
+    return next != 0 ? READER_TELL : READER_ENDED;
+}
+
 /* Sleeps until the daemon has put our number into the word, or the State has ended or moved on. Returns 1 when it is ours. */
 static inline int reader_await_lease(struct gd_live_header *live, uint32_t session)
 {

@@ -352,6 +352,26 @@ Test(lease, moving_to_a_new_generation_keeps_the_queue_and_ends_the_old_word)
     cr_assert_eq(fresh.lease, 4);
 }
 
+Test(lease, an_edit_ends_in_one_swap_or_not_at_all)
+{
+    struct gd_lease_waiter a = waiter(3);
+    cr_assert(reader_take_lease(&live, 2));
+    live.dirty_mask = 5;
+    cr_assert_eq(reader_end_edit(&live, 2), READER_ENDED);
+    cr_assert_eq(live.lease, 0);
+    cr_assert_eq(live.dirty_mask, 0);
+    cr_assert(reader_take_lease(&live, 2));
+    ask(&a, 0);
+    live.dirty_mask = 5;
+    cr_assert_eq(reader_end_edit(&live, 2), READER_TELL);
+    cr_assert_eq(live.lease, 2 | C, "kept for the waiter");
+    cr_assert_eq(live.dirty_mask, 0, "but nothing of it can be undone any more");
+    live.dirty_mask = 5;
+    gd_lease_seize(&live);
+    cr_assert_eq(reader_end_edit(&live, 2), READER_LOST);
+    cr_assert_eq(live.dirty_mask, 5);
+}
+
 Test(lease, a_seized_word_can_neither_be_given_back_nor_slept_on)
 {
     cr_assert(reader_take_lease(&live, 2));
