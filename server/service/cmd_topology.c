@@ -177,6 +177,15 @@ static int copy_molecules(struct gd_state *state, const struct gd_topology *t, s
     return 0;
 }
 
+/* A State that has it all already is left alone: a run on it then goes on where the last one ended. */
+static int has_it_all(const struct gd_state *state, const struct gd_topology *t)
+{
+    int same_molecules = t->num_molecules == 0 ||
+                         (state->num_molecules == t->num_molecules && state->molecules != NULL &&
+                          memcmp(state->molecules, t->molecule_start, (t->num_molecules + 1) * sizeof *state->molecules) == 0);
+    return state->masses_set && same_molecules && memcmp(gd_state_array(state, GD_MASSES), t->mass, state->spec.num_atoms * sizeof(double)) == 0;
+}
+
 int gd_cmd_topology_apply(struct gd_request *request, struct gd_err *err)
 {
     struct gd_state *state = request->state;
@@ -186,6 +195,11 @@ int gd_cmd_topology_apply(struct gd_request *request, struct gd_err *err)
         return GD_E_NOT_FOUND;
     struct gd_topology *expanded = NULL;
     int code = gd_topologies_expand(&expanded, topology, topology->num_solute_atoms > 0, state->spec.num_atoms, err);
+    if (code == 0 && has_it_all(state, expanded)) {
+        gd_reply_int(&request->reply, "version", (int64_t)gd_state_version(state));
+        gd_topology_destroy(&expanded);
+        return 0;
+    }
     if (code == 0 && expanded->num_molecules > 0)
         code = copy_molecules(state, expanded, err);
     if (code == 0) {
