@@ -79,21 +79,9 @@ def load(
     if _suffix(file) in GROMOS_SUFFIXES:
         if frame != 0:
             raise UnsupportedError(f"{file.name}: only the first frame of a GROMOS configuration is read")
-        if not session.local:
-            raise UnsupportedError(
-                f"{file} lies on this machine and the daemon on another: load it there (a local session, `gromos.load`) and attach by "
-                "name from here"
-            )
-        made = session.commands.state_load(
-            path=str(file),
-            name=name,
-            dtype=dtype,
-            num_temperature_groups=num_temp_groups,
-            num_energy_groups=num_energy_groups,
+        return load_gromos(
+            file, name=name, dtype=dtype, session=session, num_temp_groups=num_temp_groups, num_energy_groups=num_energy_groups
         )
-        loaded = State.__new__(State)
-        loaded._open(session, made.state)
-        return loaded
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about guessed elements and missing fields: nothing a State holds
         universe = _universe(file, None if topology is None else Path(topology).expanduser().absolute())
@@ -153,6 +141,26 @@ def _contents(universe: Any, frame: int, file: Path) -> dict[str, Any]:
     if masses is not None and len(masses) > 0 and np.isfinite(masses).all() and (np.asarray(masses) > 0).all():
         contents["masses"] = np.asarray(masses, dtype=np.float64)
     return contents
+
+
+def load_gromos(
+    path: str | os.PathLike[str], *, name: str | None, dtype: Dtype, session: Session, num_temp_groups: int, num_energy_groups: int
+) -> State:
+    """Read a GROMOS configuration, whatever its name."""
+    from ._state import State
+
+    file = Path(path).expanduser().absolute()
+    if not session.local:
+        raise UnsupportedError(
+            f"{file} lies on this machine and the daemon on another: load it there (a local session, `gromos.load`) and attach by "
+            "name from here"
+        )
+    made = session.commands.state_load(
+        path=str(file), name=name, dtype=dtype, num_temperature_groups=num_temp_groups, num_energy_groups=num_energy_groups
+    )
+    loaded = State.__new__(State)
+    loaded._open(session, made.state)
+    return loaded
 
 
 def save(

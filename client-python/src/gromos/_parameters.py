@@ -574,7 +574,7 @@ def _block(kind: type[Block], given: dict[str, Any]) -> Block:
         for side, algorithm in (("solute", "ntcp"), ("solvent", "ntcs")):
             order = values[algorithm] in (2, "lincs")
             values[f"{algorithm}0"] = values[f"{side}_lincs_order"] if order else values[f"{side}_tolerance"]
-    if kind is b.EnergyMin and values.get("cgim", 1) < 1:
-        values.pop("cgim")
+    if kind is b.EnergyMin and values["ntem"] in (0, 1):
+        values = {name: value for name, value in values.items() if name not in ("cgim", "cgic")}  # not in such a file
     known = kind.fields()
     return kind(**{name: value for name, value in values.items() if name in known})

@@ -278,16 +278,19 @@ class Simulation:
             for reporter in reporters:
                 reporter._begin(state)
                 begun.append(reporter)
-            made = state.session.commands.job_start(
-                state.uuid,
-                topology=self.system.topology._number(state.session),
-                input=np.frombuffer(text.encode(), np.uint8),
-                steps=steps,
-                publish_every=self.publish_every,
-                threads=self.threads,
-                continue_run=continue_run,
-                resume=resume,
-                **(paths | self.restraints._data),
+            made = self.system.topology._use(
+                state.session,
+                lambda number: state.session.commands.job_start(
+                    state.uuid,
+                    topology=number,
+                    input=np.frombuffer(text.encode(), np.uint8),
+                    steps=steps,
+                    publish_every=self.publish_every,
+                    threads=self.threads,
+                    continue_run=continue_run,
+                    resume=resume,
+                    **(paths | self.restraints._data),
+                ),
             )
         except BaseException:
             for reporter in begun:

@@ -7,9 +7,9 @@ import gzip
 import os
 import weakref
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,12 @@ RealArray = npt.NDArray[np.float64]
 CONSTANTS: Final[Mapping[str, float]] = {"four_pi_eps_i": 138.9354, "hbar": 0.0635078, "speed_of_light": 299792.458, "boltzmann": 0.00831441}
 """1/(4 pi eps0) in kJ mol^-1 nm e^-2, hbar in kJ mol^-1 ps, c in nm/ps, k_B in kJ mol^-1 K^-1: those of GROMOS force fields."""
 
-_forgotten: weakref.WeakKeyDictionary[Session, collections.deque[tuple[int, int]]] = weakref.WeakKeyDictionary()
-"""Topologies that are gone here and wait to be given back to the daemon: number of the session, of the topology."""
+T = TypeVar("T")
+Greeting = dict[str, Any]
+"""What the daemon said to hello: another object after each reconnect, when the numbers of before are worth nothing."""
+
+_forgotten: weakref.WeakKeyDictionary[Session, collections.deque[tuple[Greeting, int]]] = weakref.WeakKeyDictionary()
+"""Topologies that are gone here and wait to be given back to the daemon."""
 
 
 class Solvent:
@@ -192,7 +196,7 @@ class Topology:
         count = np.size(masses) if np.ndim(masses) == 1 else 0
         self._n = count
         self._text: str | None = None
-        self._numbers: weakref.WeakKeyDictionary[Session, tuple[int, int]] = weakref.WeakKeyDictionary()
+        self._numbers: weakref.WeakKeyDictionary[Session, tuple[Greeting, int]] = weakref.WeakKeyDictionary()
         self.title = title
         self.constants = {**CONSTANTS, **(constants or {})}
         if unknown := set(self.constants) - set(CONSTANTS):
@@ -401,7 +405,8 @@ class Topology:
             raise ShapeError(f"the topology has {self.num_atoms()} atoms, the State {state.num_atoms()}")
         if self._text is not None:
             # What the State's file brought along for a run (lattice shifts, averages, ...) stays valid this way.
-            state.session.commands.topology_apply(state.uuid, topology=self._number(state.session))
+            commands = state.session.commands
+            self._use(state.session, lambda number: commands.topology_apply(state.uuid, topology=number))
             return
         state.set_masses(self.masses)
         state.set_molecules(self.molecules)
@@ -431,11 +436,21 @@ class Topology:
         except OSError as error:
             raise FileAccessError(f"{os.fspath(path)} cannot be written: {error.strerror}") from None
 
+    def _use(self, session: Session, call: Callable[[int], T]) -> T:
+        """Call with the topology's number at the daemon; once more when it turns out that the daemon was replaced meanwhile."""
+        try:
+            return call(self._number(session))
+        except NotFoundError as error:
+            if "topology" not in error.message:
+                raise
+        self._numbers.pop(session, None)
+        return call(self._number(session))
+
     def _number(self, session: Session) -> int:
         """The topology's number at the daemon; sent there first if need be."""
         _release(session)
         known = self._numbers.get(session)
-        if known is not None and known[0] == session.number:
+        if known is not None and known[0] is session._hello():
             return known[1]
         data = np.frombuffer(self.to_text().encode(), np.uint8)
         made = session.commands.topology_create(data=data, name=self.title.splitlines()[0] if self.title else "topology")
@@ -443,10 +458,11 @@ class Topology:
         return made.topology
 
     def _remember(self, session: Session, number: int) -> None:
-        self._numbers[session] = (session.number, number)
+        entry = (session._hello(), number)
+        self._numbers[session] = entry
         waiting = _forgotten.setdefault(session, collections.deque())
-        # Copies with other numbers of solvent molecules share the entry: what must be gone is the table.
-        weakref.finalize(self._numbers, waiting.append, (session.number, number)).atexit = False
+        # Copies with other numbers of solvent molecules share the table: it is what must be gone.
+        weakref.finalize(self._numbers, waiting.append, entry).atexit = False
 
     # --- making it -----------------------------------------------------------------------------------------------
 
@@ -579,7 +595,7 @@ def _release(session: Session) -> None:
             owner, number = waiting.popleft()
         except IndexError:
             return
-        if owner == session.number:
+        if owner is session._hello():
             try:
                 session.commands.topology_close(topology=number)
             except NotFoundError:

@@ -1,6 +1,7 @@
 """The command `gromos`: look at a daemon and what it holds.
 
     gromos ping | info | ls | top | info NAME | evict SESSION | shutdown | keygen FILE
+    gromos md @topo FILE @conf FILE @input FILE ...   a run; see cli_md.py
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _private
+from . import _private, cli_md
 from ._errors import FileAccessError, GromosError, NoDaemonError
 from ._session import Session
 from ._version import __version__
@@ -26,8 +27,12 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, 1 for an error of the daemon, 2 for wrong usage."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    given, rest = _split_md(arguments)
+    options = _parser().parse_args(given)
     try:
+        if rest is not None:
+            return cli_md.main(rest, options.endpoint, options.server_key, options.client_key)
         return int(options.run(options) or 0)
     except GromosError as error:
         print(f"gromos: {error}", file=sys.stderr)
@@ -37,6 +42,16 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _split_md(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+    """What stands before and after the command md, which has its own way of arguments; None if it is another command."""
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-"):
+        at += 1 if "=" in arguments[at] or arguments[at] in ("-h", "--help", "--version") else 2
+    if at < len(arguments) and arguments[at] == "md":
+        return arguments[: at + 1], arguments[at + 1 :]
+    return arguments, None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     delete.add_argument("--force", action="store_true", help="even while somebody writes it")
     shutdown = add("shutdown", _shutdown, "Stop the daemon.")
     shutdown.add_argument("--force", action="store_true", help="even while there are named States")
+    add("md", None, "Run molecular dynamics from GROMOS files; gromos md --help tells more.")
     keygen = add("keygen", _keygen, "Make a key for remote sessions; prints the public half.")
     keygen.add_argument("file", help="the secret key is written here, readable by you only")
     return parser
