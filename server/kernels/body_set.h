@@ -32,6 +32,10 @@
 
 #include "kernels/body_grid.h"
 
+#ifndef __AVX512F__ /* what it adds does not help here, and sends the compiler astray */
+#include "kernels/sort_row.h"
+#endif
+
 /* gather is a copy; the scalar one is as good. */
 static void override(struct SET *set)
 {
@@ -52,6 +56,9 @@ static void override(struct SET *set)
     set->distance_array = distance_array;
     set->grid_count = grid_count;
     set->grid_fill = grid_fill;
+#ifndef __AVX512F__
+    set->sort_row = sort_row;
+#endif
     set->grid_histogram = grid_histogram;
     set->first_not_finite = first_not_finite;
 }

@@ -64,6 +64,8 @@ struct GD_KERNEL_SET {
     void (*grid_fill)(const struct GD_GRID *grid, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
                       GD_REAL *row_d, void (*arrange)(void *context, int32_t *row_j, GD_REAL *row_d, size_t count),
                       void *context, int32_t (*pairs)[2], GD_REAL *distances);
+    /* An arrange for grid_fill: by ascending id. context is a struct gd_row_sort. */
+    void (*sort_row)(void *context, int32_t *row_j, GD_REAL *row_d, size_t count);
     /* counts[bin] += 1 for each pair of the home points [begin, end), bin = floor(d * bins_per_nm). */
     void (*grid_histogram)(const struct GD_GRID *grid, size_t begin, size_t end, GD_REAL bins_per_nm, size_t bins,
                            GD_REAL *row_d, uint64_t *counts);

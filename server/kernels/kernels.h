@@ -39,6 +39,15 @@ struct gd_correlation {
     double cross[3][3];  /* sum w x_i y_j */
 };
 
+/* Room for sort_row: each array for the longest row and GD_GRID_PADDING more, keys and slot for two such. */
+struct gd_row_sort {
+    uint64_t *keys;
+    uint32_t *slot;
+    int32_t *copy_j;
+    void *copy; /* of distances */
+    size_t longest;
+};
+
 struct gd_grid_f32; /* kernels/grid.h */
 struct gd_grid_f64;
 

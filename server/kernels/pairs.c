@@ -13,8 +13,7 @@ struct gd_pairs {
     uint32_t *counts;
     int32_t *row_j; /* the longest row and padding */
     void *row_d;
-    void *copy_d;   /* for sorting: a row of distances */
-    uint64_t *keys; /* and two of keys */
+    struct gd_row_sort sort;
     uint32_t longest;
 };
 
@@ -72,9 +71,13 @@ static int count_rows(struct gd_pairs *p, struct gd_err *err)
     size_t room = (size_t)p->longest + GD_GRID_PADDING;
     p->row_j = malloc(room * sizeof *p->row_j);
     p->row_d = malloc(room * (size_t)p->grid.dtype);
-    p->copy_d = malloc(room * (size_t)p->grid.dtype);
-    p->keys = malloc(2 * room * sizeof *p->keys);
-    if (p->row_j == NULL || p->row_d == NULL || p->copy_d == NULL || p->keys == NULL)
+    p->sort.longest = room;
+    p->sort.copy = malloc(room * (size_t)p->grid.dtype);
+    p->sort.copy_j = malloc(room * sizeof *p->sort.copy_j);
+    p->sort.keys = malloc(2 * room * sizeof *p->sort.keys);
+    p->sort.slot = malloc(2 * room * sizeof *p->sort.slot);
+    if (p->row_j == NULL || p->row_d == NULL || p->sort.copy == NULL || p->sort.copy_j == NULL ||
+        p->sort.keys == NULL || p->sort.slot == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a row of %zu pairs", room);
     return 0;
 }
@@ -116,8 +119,10 @@ void gd_pairs_destroy(struct gd_pairs **pairs)
     struct gd_pairs *p = *pairs;
     if (p == NULL)
         return;
-    free(p->keys);
-    free(p->copy_d);
+    free(p->sort.slot);
+    free(p->sort.keys);
+    free(p->sort.copy_j);
+    free(p->sort.copy);
     free(p->row_d);
     free(p->row_j);
     free(p->offsets);
@@ -132,102 +137,6 @@ size_t gd_pairs_count(const struct gd_pairs *pairs)
     return pairs->offsets[pairs->num_rows];
 }
 
-/* ---- sorting a row by j, before it is written: the key is j above, its place below ---- */
-
-#define BUCKETS 256
-#define FULL_BUCKET 24 /* above this, insertion would take long */
-#define DIGIT 8
-
-static void insertion_sort(uint64_t *keys, size_t count)
-{
-    for (size_t k = 1; k < count; k++) {
-        uint64_t key = keys[k];
-        size_t to = k;
-        for (; to > 0 && keys[to - 1] > key; to--)
-            keys[to] = keys[to - 1];
-        keys[to] = key;
-    }
-}
-
-/* By digits of j from the lowest up: for rows whose j stand in clusters. The result is in keys. */
-static void digit_sort(uint64_t *keys, uint64_t *other, size_t count)
-{
-    for (int shift = 32; shift < 64; shift += DIGIT) { /* an even number of passes */
-        uint32_t place[1 << DIGIT] = {0};
-        for (size_t k = 0; k < count; k++)
-            place[keys[k] >> shift & 255]++;
-        uint32_t before = 0;
-        for (size_t d = 0; d < 1 << DIGIT; d++) {
-            uint32_t here = place[d];
-            place[d] = before;
-            before += here;
-        }
-        for (size_t k = 0; k < count; k++)
-            other[place[keys[k] >> shift & 255]++] = keys[k];
-        uint64_t *swap = keys;
-        keys = other;
-        other = swap;
-    }
-}
-
-/* Spreads the row over equal ranges of j, about one entry each, and then puts the few right that are not. The sorted keys
- * end in p->keys. */
-static void sort_keys(struct gd_pairs *p, const int32_t *row_j, size_t count)
-{
-    uint64_t *keys = p->keys, *other = p->keys + p->longest;
-    uint32_t place[BUCKETS + 1] = {0};
-    int32_t low = row_j[0], high = row_j[0];
-    uint32_t fullest = 0;
-    for (size_t k = 1; k < count; k++) {
-        low = row_j[k] < low ? row_j[k] : low;
-        high = row_j[k] > high ? row_j[k] : high;
-    }
-    uint64_t scale = ((uint64_t)BUCKETS << 32) / ((uint64_t)(high - low) + 1);
-    for (size_t k = 0; k < count; k++)
-        place[((uint64_t)(uint32_t)(row_j[k] - low) * scale >> 32) + 1]++;
-    for (size_t b = 0; b < BUCKETS; b++) {
-        fullest = place[b + 1] > fullest ? place[b + 1] : fullest;
-        place[b + 1] += place[b];
-    }
-    if (fullest > FULL_BUCKET) {
-        for (size_t k = 0; k < count; k++)
-            keys[k] = (uint64_t)(uint32_t)row_j[k] << 32 | k;
-        digit_sort(keys, other, count);
-        return;
-    }
-    for (size_t k = 0; k < count; k++)
-        keys[place[(uint64_t)(uint32_t)(row_j[k] - low) * scale >> 32]++] = (uint64_t)(uint32_t)row_j[k] << 32 | k;
-    insertion_sort(keys, count);
-}
-
-static void sort_f32(void *context, int32_t *row_j, float *row_d, size_t count)
-{
-    struct gd_pairs *p = context;
-    float *copy = p->copy_d;
-    if (count < 2)
-        return;
-    sort_keys(p, row_j, count);
-    memcpy(copy, row_d, count * sizeof *row_d);
-    for (size_t k = 0; k < count; k++) {
-        row_j[k] = (int32_t)(p->keys[k] >> 32);
-        row_d[k] = copy[(uint32_t)p->keys[k]];
-    }
-}
-
-static void sort_f64(void *context, int32_t *row_j, double *row_d, size_t count)
-{
-    struct gd_pairs *p = context;
-    double *copy = p->copy_d;
-    if (count < 2)
-        return;
-    sort_keys(p, row_j, count);
-    memcpy(copy, row_d, count * sizeof *row_d);
-    for (size_t k = 0; k < count; k++) {
-        row_j[k] = (int32_t)(p->keys[k] >> 32);
-        row_d[k] = copy[(uint32_t)p->keys[k]];
-    }
-}
-
 int gd_pairs_fill(struct gd_pairs *p, enum gd_pairs_order order, int32_t (*out)[2], void *distances,
                   struct gd_err *err)
 {
@@ -236,10 +145,10 @@ int gd_pairs_fill(struct gd_pairs *p, enum gd_pairs_order order, int32_t (*out)[
     const struct gd_kernels *k = p->kernels;
     int sorted = order == GD_PAIRS_SORTED;
     if (p->grid.dtype == GD_FLOAT32)
-        k->f32.grid_fill(&p->grid.of.f32, 0, p->num_rows, p->offsets, p->row_j, p->row_d, sorted ? sort_f32 : NULL, p,
-                         out, distances);
+        k->f32.grid_fill(&p->grid.of.f32, 0, p->num_rows, p->offsets, p->row_j, p->row_d,
+                         sorted ? k->f32.sort_row : NULL, &p->sort, out, distances);
     else
-        k->f64.grid_fill(&p->grid.of.f64, 0, p->num_rows, p->offsets, p->row_j, p->row_d, sorted ? sort_f64 : NULL, p,
-                         out, distances);
+        k->f64.grid_fill(&p->grid.of.f64, 0, p->num_rows, p->offsets, p->row_j, p->row_d,
+                         sorted ? k->f64.sort_row : NULL, &p->sort, out, distances);
     return 0;
 }

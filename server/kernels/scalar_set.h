@@ -15,6 +15,8 @@
 
 #include "kernels/scalar_grid.h"
 
+#include "kernels/sort_row.h"
+
 static const struct SET scalar_set = {
     .sum = sum,
     .weighted_sum = weighted_sum,
@@ -34,6 +36,7 @@ static const struct SET scalar_set = {
     .distance_array = distance_array,
     .grid_count = grid_count,
     .grid_fill = grid_fill,
+    .sort_row = sort_row,
     .grid_histogram = grid_histogram,
     .first_not_finite = first_not_finite,
 };

@@ -121,6 +121,16 @@ static void NAME(bad_grid_fill)(const GRID *g, size_t begin, size_t end, const u
         SPOIL(distances[offsets[g->num_home] - 1]);
 }
 
+static void NAME(bad_sort_row)(void *context, int32_t *row_j, REAL *row_d, size_t count)
+{
+    NAME(right).sort_row(context, row_j, row_d, count);
+    if (count > 40) { /* ids in order, two distances not */
+        REAL swap = row_d[7];
+        row_d[7] = row_d[8];
+        row_d[8] = swap;
+    }
+}
+
 static void NAME(bad_grid_histogram)(const GRID *g, size_t begin, size_t end, REAL bins_per_nm, size_t bins,
                                      REAL *row_d, uint64_t *counts)
 {
@@ -138,6 +148,6 @@ static size_t NAME(bad_first_not_finite)(const REAL *values, size_t count)
 static const struct fault NAME(faults)[] = {
     PLANT(sum), PLANT(weighted_sum), PLANT(moments), PLANT(weighted_squares), PLANT(weighted_tensor), PLANT(bounds),
     PLANT(correlate), PLANT(residual), PLANT(norms), PLANT(translate), PLANT(rotate), PLANT(scale), PLANT(wrap),
-    PLANT(pair_distances), PLANT(distance_array), PLANT(grid_count), PLANT(grid_fill), PLANT(grid_histogram),
+    PLANT(pair_distances), PLANT(distance_array), PLANT(grid_count), PLANT(grid_fill), PLANT(sort_row), PLANT(grid_histogram),
     PLANT(first_not_finite),
 };
