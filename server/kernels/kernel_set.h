@@ -44,7 +44,7 @@ struct GD_KERNEL_SET {
 
     /* Shifts rows by box vectors into the cell. Rectangular and triclinic: fractional coordinates in [0, 1). Truncated
      * octahedron: the octahedron inscribed in the cube [0, a)^3, centre (a/2, a/2, a/2). Vacuum: nothing.
-     * A row exactly on a face may land on either side of it by rounding, never outside. */
+     * Rectangular and octahedron: inside the cube also after rounding. Triclinic: inside within rounding. */
     void (*wrap)(GD_REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box,
                  const struct gd_min_image *image);
     /* out[k] = minimum-image |x[pairs[k][1]] - x[pairs[k][0]]|. */
