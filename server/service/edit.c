@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* A frame up to this size is copied on the loop thread: cheaper than two changes of thread. */
-#define INLINE_COPY_BYTES (2u << 20)
+#define INLINE_COPY_BYTES (3u << 20)
 
 /* ---- hooks of every lease ---- */
 
