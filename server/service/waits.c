@@ -157,6 +157,18 @@ static struct gd_reply_part copy_rows(const struct gd_subscription *subscription
     return part;
 }
 
+/* The frame's energies, in memory of their own. */
+static void pack_energies(const struct gd_subscription *subscription, const struct gd_frame_view *frame, struct gd_reply *event)
+{
+    size_t bytes = gd_state_array_bytes(&subscription->state->spec, GD_ENERGIES), count = bytes / sizeof(double);
+    struct gd_reply_part part = {malloc(bytes), bytes, free_part, NULL};
+    if (part.data == NULL)
+        part.bytes = 0;
+    else
+        memcpy(part.data, frame->array[GD_ENERGIES], part.bytes);
+    gd_reply_array(event, "energies", GD_ELEMENT_F8, &count, 1, part);
+}
+
 static void pack_event(const struct gd_subscription *subscription, const struct gd_frame_view *frame, struct gd_reply *event)
 {
     size_t shape[2] = {subscription->num_atoms, 3};
@@ -173,6 +185,7 @@ static void pack_event(const struct gd_subscription *subscription, const struct 
     gd_reply_array(event, "positions", element, shape, 2, copy_rows(subscription, frame->array[GD_POSITIONS]));
     if (subscription->velocities)
         gd_reply_array(event, "velocities", element, shape, 2, copy_rows(subscription, frame->array[GD_VELOCITIES]));
+    pack_energies(subscription, frame, event);
 }
 
 /* Sends an event that was built as a reply's fields. 0, or -1 when the peer does not take it, with errno EHOSTUNREACH when it is

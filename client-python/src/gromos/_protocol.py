@@ -692,7 +692,7 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
 }
 
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "frame": ("subscription", "sequence", "version", "step", "time", "box", "missed", "positions", "velocities"),
+    "frame": ("subscription", "sequence", "version", "step", "time", "box", "missed", "positions", "velocities", "energies"),
     "state": ("uuid", "what", "version", "generation"),
 }
 
