@@ -117,7 +117,7 @@ static void free_triad(struct triad *t)
 #define NAME(function) function##_f64
 #include "bench_body.h"
 
-int bench_kernels(size_t num_atoms)
+int bench_kernels(size_t num_atoms, int only_best)
 {
     const size_t sizes[] = {100000, 1000000};
     const unsigned variants[] = {0, GD_CPU_AVX2, GD_CPU_AVX2 | GD_CPU_AVX512};
@@ -131,7 +131,8 @@ int bench_kernels(size_t num_atoms)
         make_triad(&triad_f64, 48 * n);
         for (size_t v = 0; v < 3; v++) {
             struct gd_kernels k;
-            if ((variants[v] & flags) != variants[v])
+            int is_last = v == 2 || (variants[v + 1] & flags) != variants[v + 1];
+            if ((variants[v] & flags) != variants[v] || (only_best && !is_last))
                 continue;
             gd_kernels_init(&k, variants[v]);
             bench_f32(&k, n, &triad_f32);

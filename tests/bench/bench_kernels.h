@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* num_atoms 0: the usual sizes. Returns the exit status. */
-int bench_kernels(size_t num_atoms);
+/* num_atoms 0: the usual sizes. only_best: not the other variants. Returns the exit status. */
+int bench_kernels(size_t num_atoms, int only_best);
 
 #endif

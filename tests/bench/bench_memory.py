@@ -58,16 +58,18 @@ def edits(report: Report, session: gromos.Session, seconds: float) -> None:
     state.snapshot().release()
     one.snapshot().release()
     array = np.random.default_rng(1).random((100_000, 3), dtype=np.float32)
-    into, kept = np.zeros_like(array), np.zeros((2, *array.shape), np.float32)
+    into = np.zeros_like(array)
+    ring = itertools.cycle(np.zeros((state.describe().slots, 2, *array.shape), np.float32))  # a frame's memory is the least recently used
 
     def nothing(publish: bool, target: gromos.State) -> None:
         with target.edit(publish=publish):
             pass
 
     def copies() -> None:
+        slot = next(ring)
         np.copyto(into, array)
-        np.copyto(kept[0], array)
-        np.copyto(kept[1], into)
+        np.copyto(slot[0], into)
+        np.copyto(slot[1], array)
 
     samples = take_turns(
         {
@@ -157,6 +159,8 @@ def creating(report: Report, build: Path, daemon: Daemon, session: gromos.Sessio
                     times.append(time.perf_counter() - start)
                     made.delete()
                     made.close()
+                    del made
+                    session.ping()  # the daemon has let go of it, too
                 return times
 
             for where, here, there in places():

@@ -3,7 +3,7 @@
  *
  *     kernel_check [--seed N]      exit status 1 if anything differs, or if nothing was compared
  *     kernel_check --planted       plants a fault in each kernel of the best variant; exit status 1 if one goes unseen
- *     kernel_check --bench [atoms] */
+ *     kernel_check --bench [atoms [best]]     best: only the variant this processor would use */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
     unsigned flags = gd_cpu_detect();
     uint64_t seed = 1;
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)
-        return bench_kernels(argc > 2 ? strtoul(argv[2], NULL, 10) : 0);
+        return bench_kernels(argc > 2 ? strtoul(argv[2], NULL, 10) : 0, argc > 3 && strcmp(argv[3], "best") == 0);
     if (argc > 2 && strcmp(argv[1], "--seed") == 0)
         seed = strtoull(argv[2], NULL, 10);
     if (argc > 1 && strcmp(argv[1], "--planted") == 0) {
