@@ -1,13 +1,14 @@
 """Every command of the README, run as it stands there, in its order, as a new user would.
 
 Blocks run in a folder and a home of their own, Python blocks each in an interpreter of its own. What only a reader can know is put
-in: the name of the machine, the port, and the two public keys.
+in: the name of the machine, the port, and the two public keys. The run of `gromos md` is cut short.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -70,6 +71,10 @@ class Reader:
         self.public_key = self.server_key = ""
         (folder / "build").mkdir()
         (folder / "build" / "gromosd").symlink_to(BINARY)
+        shutil.copytree(ROOT / "client-python/src/gromos/data", data := folder / "client-python/src/gromos/data")
+        run = (data / "alanine.imd").read_text()
+        assert "\n1000 0 0.002\n" in run
+        (data / "alanine.imd").write_text(run.replace("\n1000 0 0.002\n", "\n20 0 0.002\n"))
         self.log = folder / "shell-output"
         self.environment = {
             **os.environ,
@@ -139,6 +144,8 @@ def test_as_written(tmp_path: Path, runtime_dir: Path) -> None:
         outputs.append(reader.run(block))
         if len(outputs) == 1:
             check_first_session(outputs[0], runtime_dir)
+    assert (tmp_path / "energies.tre").read_text().count("ENERGY03") == 2
+    assert (tmp_path / "positions.trc").read_text().count("POSITIONRED") == 2
     printed = [output for block, output in zip(todo, outputs, strict=True) if block.language == "python"]
     assert "(3270" not in printed[1] and printed[1].count("\n") == 2  # atom 0, then the frame; nobody wrote meanwhile
     # Remote: 100 points 0.1 nm apart on a line have this radius of gyration; 6 digits are printed at least.
