@@ -229,6 +229,30 @@ static struct gd_result_array describe_array(const struct gd_state *state, enum 
     return out;
 }
 
+#define FRAME_BYTES (4u << 20) /* copied on the loop thread although the lease is free */
+
+/* Readers do not wait for who writes, nor keep them waiting: where the newest frame is the newest commit and carries what is
+ * asked for, that is the answer. A large one is copied here, on the loop thread, only if the lease is taken. */
+int gd_state_get_finds_frame(struct gd_request *request)
+{
+    const struct gd_state *state = request->state;
+    struct gd_err unused; /* the handler says what is wrong */
+    uint32_t mask;
+    if (state->ring == NULL || wanted_arrays(&gd_arg(request, GD_STATE_GET_ARRAYS)->list, &mask, &unused) != 0 ||
+        gd_frames_newest(state->ring->header, &request->frame) != 0 || request->frame.header->version != gd_state_version(state))
+        return 0;
+    size_t bytes = 0;
+    for (int a = 0; a < GD_ARRAY_COUNT; a++) {
+        if ((mask & GD_ARRAY_BIT(a)) == 0)
+            continue;
+        if (request->frame.array[a] == NULL)
+            return 0;
+        bytes += gd_state_array_bytes(&state->spec, (enum gd_array)a);
+    }
+    request->has_frame = bytes <= FRAME_BYTES || gd_lease_holder(&state->lease, gd_state_header(state)) != 0;
+    return request->has_frame;
+}
+
 int gd_cmd_state_get(struct gd_request *request, struct gd_err *err)
 {
     struct gd_state *state = request->state;
@@ -255,11 +279,14 @@ int gd_cmd_state_get(struct gd_request *request, struct gd_err *err)
         return code;
     for (int a = 0, k = 0; a < GD_ARRAY_COUNT; a++) {
         if (mask & GD_ARRAY_BIT(a))
-            memcpy((char *)buffer.data + arrays[k++].offset, gd_state_array(state, (enum gd_array)a),
+            memcpy((char *)buffer.data + arrays[k++].offset,
+                   request->has_frame ? request->frame.array[a] : gd_state_array(state, (enum gd_array)a),
                    gd_state_array_bytes(&state->spec, (enum gd_array)a));
     }
     struct gd_small small;
     gd_state_small(state, &small);
+    if (request->has_frame)
+        small = request->frame.header->small;
     gd_reply_int(reply, "version", (int64_t)version);
     gd_reply_int(reply, "generation", (int64_t)state->generation);
     gd_reply_int(reply, "step", small.step);

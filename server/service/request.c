@@ -49,6 +49,7 @@ struct gd_request *gd_request_new(struct gd_service *service)
     request->waiter.lease = NULL;
     request->has_lease = request->changed = request->publish = request->deferred = 0;
     request->version = 0;
+    request->has_frame = 0;
     request->code = 0;
     request->result = GD_SEGMENT_NONE;
     request->result_number = 0;
@@ -319,6 +320,11 @@ static void run_under_lease(struct gd_request *request)
     }
     if (request->command->handler == gd_cmd_state_set && gd_arg(request, GD_STATE_SET_FENCE)->integer != 0) {
         answer_error(request, gd_remote_lease_check(request, (uint64_t)gd_arg(request, GD_STATE_SET_FENCE)->integer, &request->err));
+        return;
+    }
+    if (request->command->handler == gd_cmd_state_get && gd_state_get_finds_frame(request)) {
+        call_handler(request);
+        handled(request);
         return;
     }
     request->owner = (struct gd_edit_owner){on_granted, on_dropped};

@@ -12,6 +12,7 @@
 #ifndef GD_SERVICE_REQUEST_H
 #define GD_SERVICE_REQUEST_H
 
+#include "core/frames.h"
 #include "core/lease.h"
 #include "io/messages.h"
 #include "service/codec.h"
@@ -66,6 +67,8 @@ struct gd_request {
     uv_work_t work;
     uint64_t deadline_ns, started_ns;
     int64_t wait_after; /* state.wait */
+    struct gd_frame_view frame; /* state.get: answered from this, without the lease, if has_frame */
+    int has_frame;
     int deferred;
     int code;
     struct gd_err err;
@@ -89,5 +92,8 @@ static inline const struct gd_value *gd_arg(const struct gd_request *request, un
 }
 
 void gd_request_free_all(struct gd_service *service); /* the kept free ones, at the end */
+
+/* Whether state.get can be answered from the newest frame; then request->frame is set. Loop thread. */
+int gd_state_get_finds_frame(struct gd_request *request);
 
 #endif

@@ -170,6 +170,28 @@ def test_wait_wakes_up(state):
     assert state.wait(after=-1) == 1
 
 
+def test_looking_waits_for_no_writer(session, any_session):
+    """Whoever looks sees the newest commit at once, also while somebody has the right to write."""
+    with gromos.State(N, session=session) as writer:
+        publish(writer, 1)
+        reader = gromos.attach(writer.uuid, session=any_session)
+        with writer.edit() as e:
+            e.positions()[:] = 99
+            e.step = 99
+            start = time.monotonic()
+            with reader.snapshot() as f:
+                assert (f.step, f.version) == (1, 1)
+                assert consistent(f)
+                assert f.energies.total() == 0.0
+            assert reader.describe().version == 1
+            assert time.monotonic() - start < 5
+        with reader.snapshot() as f:
+            assert f.step == 99
+            with pytest.raises(gromos.UnsupportedError, match="masses"):
+                f.masses()
+        reader.close()
+
+
 def test_unpublished_commits_give_no_frame(state):
     publish(state, 1)
     with state.frames(timeout=0.3) as frames:

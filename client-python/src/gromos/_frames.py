@@ -159,7 +159,11 @@ class RemoteFrame:
 
     @property
     def energies(self) -> Energy:
-        return Energy._over(self._arrays["energies"], *self._groups)
+        """The energies of this step; frames of `State.frames` carry none over a remote session."""
+        try:
+            return Energy._over(self._arrays["energies"], *self._groups)
+        except KeyError:
+            raise UnsupportedError("this frame carries no energies; a snapshot does") from None
 
     def __repr__(self) -> str:
         return f"<gromos.RemoteFrame {self.sequence}: step {self.step}, {self.time:g} ps, {self.num_atoms()} atoms>"
@@ -406,7 +410,8 @@ class Remote:
         return array
 
     def frame(self) -> RemoteFrame:
-        got = self._state._commands.state_get(self._state._uuid, arrays=list(NAMES))
+        # What a ring carries: the daemon can then answer from it while somebody writes.
+        got = self._state._commands.state_get(self._state._uuid, arrays=["positions", "velocities", "energies"])
         box = Box._from_wire(got.box["kind"], got.box["vectors"])
         return RemoteFrame(
             got.arrays, sequence=0, version=got.version, step=got.step, time=got.time, box=box, groups=self.groups
@@ -642,7 +647,7 @@ class RemoteFrames(Frames):
 
     def _frame(self, message: dict[str, Any], parts: Any) -> RemoteFrame:
         _wire.attach_arrays(message, parts)
-        arrays = {name: message[name] for name in ("positions", "velocities") if message.get(name) is not None}
+        arrays = {name: message[name] for name in ("positions", "velocities", "energies") if message.get(name) is not None}
         missed = int(message.get("missed", 0))
         self.missed += missed
         box = message["box"]
