@@ -25,6 +25,7 @@ int gd_kept_restore(struct gd_segment *segment, struct gd_state **out, struct gd
 struct gd_kept_counters {
     struct gd_segment_head head;
     _Atomic uint64_t next_session, next_ring_id, next_fence, starts;
+    _Atomic uint64_t next_job; /* the last one given */
 };
 
 #endif

@@ -1,8 +1,6 @@
 /* Commands about jobs: start a run, watch it, steer it. */
 #include "core/configuration.h"
 #include "core/state.h"
-#include "io/parameters_file.h"
-#include "io/restraints_file.h"
 #include "kernels/compute.h"
 #include "service/jobs.h"
 #include "service/request.h"
@@ -23,46 +21,24 @@ static int check_bytes(const struct gd_value *value, const char *name, struct gd
 
 /* ---- what a run starts from ---- */
 
-static int read_input(struct gd_request *request, struct gd_job_spec *spec, struct gd_err *err)
+static int take_texts(struct gd_request *request, struct gd_job_order *order, struct gd_err *err)
 {
-    const struct gd_value *input = gd_arg(request, GD_JOB_START_INPUT);
-    spec->parameters = calloc(1, sizeof *spec->parameters);
-    if (spec->parameters == NULL)
-        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for run parameters");
-    int code = check_bytes(input, "input", err);
-    if (code == 0)
-        code = gd_io_read_parameters_memory("input", input->array.data, input->array.bytes, spec->parameters, &request->faults, err);
-    int64_t steps = gd_arg(request, GD_JOB_START_STEPS)->integer;
-    if (code == 0 && steps >= 0)
-        spec->parameters->step.nstlim = steps;
-    spec->steps = code == 0 ? spec->parameters->step.nstlim : 0;
-    return code;
-}
-
-static int read_restraints(struct gd_request *request, struct gd_job_spec *spec, struct gd_err *err)
-{
-    static const struct {
-        unsigned argument;
-        enum gd_restraints_kind kind;
-        const char *name;
-    } files[] = {
-        {GD_JOB_START_POSRESSPEC, GD_RESTRAINTS_POSRESSPEC, "posresspec"}, {GD_JOB_START_REFPOS, GD_RESTRAINTS_REFPOS, "refpos"},
-        {GD_JOB_START_DISTREST, GD_RESTRAINTS_DISTREST, "distrest"},       {GD_JOB_START_ANGREST, GD_RESTRAINTS_ANGREST, "angrest"},
-        {GD_JOB_START_DIHREST, GD_RESTRAINTS_DIHREST, "dihrest"},          {GD_JOB_START_JVAL, GD_RESTRAINTS_JVAL, "jval"},
-    };
-    for (size_t k = 0; k < sizeof files / sizeof files[0]; k++) {
-        const struct gd_value *value = gd_arg(request, files[k].argument);
+    static const unsigned arguments[GD_JOB_TEXTS] = {[GD_JOB_INPUT] = GD_JOB_START_INPUT,       [GD_JOB_POSRESSPEC] = GD_JOB_START_POSRESSPEC,
+                                                     [GD_JOB_REFPOS] = GD_JOB_START_REFPOS,     [GD_JOB_DISTREST] = GD_JOB_START_DISTREST,
+                                                     [GD_JOB_ANGREST] = GD_JOB_START_ANGREST,   [GD_JOB_DIHREST] = GD_JOB_START_DIHREST,
+                                                     [GD_JOB_JVAL] = GD_JOB_START_JVAL};
+    for (int k = GD_JOB_INPUT; k < GD_JOB_TEXTS; k++) {
+        const struct gd_value *value = gd_arg(request, arguments[k]);
         if (!value->present)
             continue;
-        int code = check_bytes(value, files[k].name, err);
-        if (code == 0 && spec->restraints == NULL)
-            code = gd_restraints_create(&spec->restraints, err);
-        if (code == 0)
-            code = gd_io_read_restraints_memory(files[k].name, value->array.data, value->array.bytes, files[k].kind, spec->restraints,
-                                                &request->faults, err);
+        int code = check_bytes(value, gd_job_text_name((enum gd_job_text)k), err);
         if (code != 0)
             return code;
+        order->text[k].data = value->array.data;
+        order->text[k].bytes = value->array.bytes;
     }
+    uint64_t topology = (uint64_t)gd_arg(request, GD_JOB_START_TOPOLOGY)->integer;
+    order->text[GD_JOB_TOPOLOGY].data = gd_topologies_text(request->service, topology, &order->text[GD_JOB_TOPOLOGY].bytes);
     return 0;
 }
 
@@ -100,7 +76,7 @@ static int take_start(struct gd_request *request, struct gd_job_spec *spec, stru
     return 0;
 }
 
-static int take_path(const struct gd_request *request, unsigned argument, const char *name, char **out, struct gd_err *err)
+static int take_path(const struct gd_request *request, unsigned argument, const char *name, const char **out, struct gd_err *err)
 {
     const struct gd_value *value = gd_arg(request, argument);
     if (!value->present || value->text.bytes == 0)
@@ -110,11 +86,11 @@ static int take_path(const struct gd_request *request, unsigned argument, const 
     if (value->text.data[0] != '/')
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' is '%s'; the daemon has its own working folder, so it must be absolute", name,
                           value->text.data);
-    *out = strdup(value->text.data);
-    return *out != NULL ? 0 : gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a path");
+    *out = value->text.data;
+    return 0;
 }
 
-static int take_paths(const struct gd_request *request, struct gd_job_spec *spec, struct gd_err *err)
+static int take_paths(const struct gd_request *request, struct gd_job_order *order, struct gd_err *err)
 {
     static const struct {
         unsigned argument;
@@ -122,7 +98,7 @@ static int take_paths(const struct gd_request *request, struct gd_job_spec *spec
     } files[GD_MD_FILES] = {{GD_JOB_START_TRC, "trc"}, {GD_JOB_START_TRV, "trv"}, {GD_JOB_START_TRF, "trf"},
                             {GD_JOB_START_TRE, "tre"}, {GD_JOB_START_TRS, "trs"}, {GD_JOB_START_FIN, "fin"}};
     for (int k = 0; k < GD_MD_FILES; k++) {
-        int code = take_path(request, files[k].argument, files[k].name, &spec->path[k], err);
+        int code = take_path(request, files[k].argument, files[k].name, &order->path[k], err);
         if (code != 0)
             return code;
     }
@@ -141,34 +117,33 @@ static int check_groups(const struct gd_state *state, const struct gd_parameters
                       state->spec.num_energy_groups, baths, groups);
 }
 
-static int make_spec(struct gd_request *request, struct gd_job_spec *spec, struct gd_err *err)
+static int make_order(struct gd_request *request, struct gd_job_order *order, struct gd_err *err)
 {
-    const struct gd_topology *topology =
-        gd_topologies_find(request->service, request->session, (uint64_t)gd_arg(request, GD_JOB_START_TOPOLOGY)->integer, err);
-    if (topology == NULL)
-        return GD_E_NOT_FOUND;
-    int code = read_input(request, spec, err);
-    if (code == 0)
-        code = read_restraints(request, spec, err);
-    if (code == 0)
-        code = check_groups(request->state, spec->parameters, err);
-    if (code == 0)
-        code = gd_topologies_expand(&spec->topology, topology, spec->parameters->system.npm, request->state->spec.num_atoms, err);
-    if (code == 0)
-        code = take_start(request, spec, err);
-    if (code == 0)
-        code = take_paths(request, spec, err);
-    spec->publish_every = gd_arg(request, GD_JOB_START_PUBLISH_EVERY)->integer;
-    spec->threads = (int)gd_arg(request, GD_JOB_START_THREADS)->integer;
-    spec->continue_run = gd_arg(request, GD_JOB_START_CONTINUE_RUN)->truth;
-    return code;
+    order->steps = gd_arg(request, GD_JOB_START_STEPS)->integer;
+    order->publish_every = gd_arg(request, GD_JOB_START_PUBLISH_EVERY)->integer;
+    order->threads = (int)gd_arg(request, GD_JOB_START_THREADS)->integer;
+    order->continue_run = gd_arg(request, GD_JOB_START_CONTINUE_RUN)->truth;
+    order->resume = gd_arg(request, GD_JOB_START_RESUME)->truth;
+    int code = take_texts(request, order, err);
+    return code != 0 ? code : take_paths(request, order, err);
 }
 
 int gd_cmd_job_start(struct gd_request *request, struct gd_err *err)
 {
+    struct gd_job_order order = {0};
     struct gd_job_spec spec = {0};
     uint64_t number = 0;
-    int code = make_spec(request, &spec, err);
+    const struct gd_topology *topology =
+        gd_topologies_find(request->service, request->session, (uint64_t)gd_arg(request, GD_JOB_START_TOPOLOGY)->integer, err);
+    if (topology == NULL)
+        return GD_E_NOT_FOUND;
+    int code = make_order(request, &order, err);
+    if (code == 0)
+        code = gd_job_spec_read(&spec, &order, topology, request->state->spec.num_atoms, &request->faults, err);
+    if (code == 0)
+        code = check_groups(request->state, spec.parameters, err);
+    if (code == 0)
+        code = take_start(request, &spec, err);
     if (code != 0) {
         gd_job_spec_clear(&spec);
         return code;

@@ -31,7 +31,7 @@ int gd_cmd_topology_create(struct gd_request *request, struct gd_err *err)
     if (code == 0)
         code = gd_io_read_topology_memory(name, data->data, data->bytes, &topology, &request->faults, err);
     if (code == 0)
-        code = gd_topologies_add(request->service, request->session, topology, &number, err);
+        code = gd_topologies_add(request->service, request->session, topology, data->data, data->bytes, &number, err);
     if (code != 0) {
         gd_topology_destroy(&topology);
         return code;

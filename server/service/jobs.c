@@ -3,308 +3,19 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/state.h"
-#include "core/uuid.h"
-#include "kernels/compute.h"
 #include "proto/gd_energies.h"
 #include "service/edit.h"
+#include "service/job_internal.h"
+#include "service/keep.h"
 #include "service/registering.h"
 #include "service/request.h"
 #include "service/service.h"
 
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_MAGIC 0x10bu
 #define REMEMBERED 256 /* ended jobs kept for job.describe */
-#define RATE_NS 2000000000ull
-
-enum status { QUEUED, RUNNING, PAUSED, DONE, FAILED, CANCELLED };
-static const char *const status_names[] = {"queued", "running", "paused", "done", "failed", "cancelled"};
-
-/* What the job's thread asks of the loop thread. */
-enum ask { ASK_NOTHING, ASK_LEASE, ASK_PUBLISH, ASK_YIELD, ASK_PARK, ASK_END };
-
-/* How fast, how far: written by the job, read by anybody. */
-struct progress {
-    int64_t step;
-    double time, elapsed, steps_per_second, timestep;
-    double phase[GD_MD_PHASES];
-};
-
-struct gd_job {
-    uint32_t magic;
-    struct gd_jobs *jobs;
-    struct gd_job *next; /* all jobs, newest first */
-    uint64_t number;
-
-    /* loop thread */
-    enum status status;
-    struct gd_state *state; /* holds a reference until it has ended */
-    uint8_t uuid[16];
-    char name[GD_DOOR_NAME];
-    struct gd_edit_owner owner;
-    struct gd_lease_waiter waiter;
-    int has_lease, parked;
-    struct gd_publish publish;
-    struct gd_request *waits;
-    uv_thread_t thread;
-    int thread_runs;
-
-    /* job thread */
-    struct gd_job_spec spec;
-    struct gd_md_run *run;
-    uint64_t seen_version; /* of the live arrays, as the engine knows them */
-    int64_t first_step, step_base; /* the engine's number at the start; what the State's step is ahead of it */
-    struct gd_err err;
-
-    /* both */
-    _Atomic int nudged, paused, cancelled;
-    uv_sem_t answered;
-    pthread_mutex_t mutex; /* of what follows */
-    enum ask ask;
-    int lease_lost; /* the State is gone */
-    struct progress progress;
-    int has_change;
-    struct gd_job_change change;
-    char message[GD_ERR_TEXT];
-    double *energies;
-    size_t num_energies;
-};
-
-struct gd_jobs {
-    struct gd_service *service;
-    struct gd_job *first;
-    uint64_t next_number;
-    uv_async_t async;
-    int stopping;
-};
-
-/* ---- the job's thread ---- */
-
-/* Asks the loop thread and sleeps until it has answered. Returns 0, or -1 when the State is gone. */
-static int ask(struct gd_job *job, enum ask what)
-{
-    pthread_mutex_lock(&job->mutex);
-    job->ask = what;
-    pthread_mutex_unlock(&job->mutex);
-    uv_async_send(&job->jobs->async);
-    uv_sem_wait(&job->answered);
-    pthread_mutex_lock(&job->mutex);
-    int lost = job->lease_lost;
-    pthread_mutex_unlock(&job->mutex);
-    return lost ? -1 : 0;
-}
-
-/* The live arrays become what the engine has. Under the lease. */
-static void refresh_live(struct gd_job *job)
-{
-    const struct gd_md *md = gd_md_run_engine(job->run);
-    struct gd_state *state = job->state;
-    const struct gd_kernels *kernels = &job->jobs->service->kernels;
-    size_t count = 3 * gd_md_num_atoms(md);
-    struct gd_live_header *live = gd_state_header(state);
-    atomic_store(&live->dirty_mask, GD_DIRTY_SMALL | GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_VELOCITIES) | GD_ARRAY_BIT(GD_FORCES) |
-                                        GD_ARRAY_BIT(GD_ENERGIES));
-    gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_POSITIONS), GD_FLOAT64, gd_md_positions(md), count);
-    gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_VELOCITIES), GD_FLOAT64, gd_md_velocities(md), count);
-    gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_FORCES), GD_FLOAT64, gd_md_forces(md), count);
-    gd_md_energy_vector(md, gd_state_array(state, GD_ENERGIES));
-    live->small.step = job->step_base + gd_md_step_number(md);
-    live->small.time = gd_md_time(md);
-    live->small.box = *gd_md_box(md);
-    pthread_mutex_lock(&job->mutex);
-    memcpy(job->energies, gd_state_array(state, GD_ENERGIES), job->num_energies * sizeof(double));
-    pthread_mutex_unlock(&job->mutex);
-}
-
-/* What somebody else committed while we did not hold the lease goes into the engine. */
-static int take_edit(struct gd_job *job)
-{
-    struct gd_state *state = job->state;
-    uint64_t version = gd_state_version(state);
-    if (version == job->seen_version)
-        return 0;
-    size_t n = state->spec.num_atoms;
-    double(*x)[3] = malloc(n * sizeof *x), (*v)[3] = malloc(n * sizeof *v);
-    int code = x == NULL || v == NULL ? gd_err_set(&job->err, GD_E_OUT_OF_MEMORY, "no memory to take in an edit") : 0;
-    if (code == 0) {
-        const struct gd_kernels *kernels = &job->jobs->service->kernels;
-        struct gd_small small;
-        gd_state_small(state, &small);
-        gd_compute_convert(kernels, GD_FLOAT64, x, state->spec.dtype, gd_state_array(state, GD_POSITIONS), 3 * n);
-        gd_compute_convert(kernels, GD_FLOAT64, v, state->spec.dtype, gd_state_array(state, GD_VELOCITIES), 3 * n);
-        code = gd_md_set_state(gd_md_run_engine(job->run), (const double(*)[3])x, (const double(*)[3])v, &small.box, &job->err);
-        if (code != 0)
-            gd_err_context(&job->err, "an edit of the running State cannot be taken over");
-    }
-    free(x);
-    free(v);
-    job->seen_version = version;
-    return code;
-}
-
-static void take_change(struct gd_job *job)
-{
-    pthread_mutex_lock(&job->mutex);
-    int has = job->has_change;
-    struct gd_job_change change = job->change;
-    job->has_change = 0;
-    pthread_mutex_unlock(&job->mutex);
-    if (!has)
-        return;
-    struct gd_md *md = gd_md_run_engine(job->run);
-    struct gd_err err = {0};
-    int code = 0;
-    if (!isnan(change.temperature) || !isnan(change.tau)) {
-        const struct gd_md_bath *bath = gd_md_bath(md, change.bath);
-        code = gd_md_set_bath(md, change.bath, isnan(change.temperature) ? bath->reference : change.temperature,
-                              isnan(change.tau) ? bath->tau : change.tau, &err);
-    }
-    if (code == 0 && !isnan(change.pressure)) {
-        const double reference[3][3] = {{change.pressure, 0, 0}, {0, change.pressure, 0}, {0, 0, change.pressure}};
-        code = gd_md_set_pressure(md, reference, gd_md_parameters(md)->pressure.tau, &err);
-    }
-    if (change.publish_every > 0)
-        job->spec.publish_every = change.publish_every;
-    gd_md_run_rates(job->run, change.positions_every, change.energies_every);
-    if (code != 0)
-        gd_log_warn("job", "job %llu: a change was refused: %s", (unsigned long long)job->number, err.text);
-}
-
-/* For progress: steps per second over the last two seconds. */
-struct meter {
-    uint64_t since_ns, steps;
-    double per_second, busy;
-};
-
-static void measure(struct gd_job *job, struct meter *meter, uint64_t step_ns)
-{
-    const struct gd_md *md = gd_md_run_engine(job->run);
-    uint64_t now = gd_now_ns();
-    meter->steps++;
-    meter->busy += (double)step_ns * 1e-9;
-    if (now - meter->since_ns > RATE_NS || meter->per_second == 0.0) {
-        meter->per_second = (double)meter->steps / ((double)(now - meter->since_ns) * 1e-9 + 1e-9);
-        meter->since_ns = now;
-        meter->steps = 0;
-    }
-    pthread_mutex_lock(&job->mutex);
-    job->progress.step = gd_md_step_number(md) - job->first_step;
-    job->progress.time = gd_md_time(md);
-    job->progress.elapsed = meter->busy;
-    job->progress.steps_per_second = meter->per_second;
-    for (int k = 0; k < GD_MD_PHASES; k++)
-        job->progress.phase[k] = gd_md_phase_seconds(md, (enum gd_md_phase)k);
-    pthread_mutex_unlock(&job->mutex);
-}
-
-/* Everything between two steps. Returns 0 to go on, 1 to end. */
-static int boundary(struct gd_job *job, int64_t done)
-{
-    if (atomic_load(&job->cancelled))
-        return 1;
-    take_change(job);
-    int publish = done > 0 && done % job->spec.publish_every == 0;
-    int yield = atomic_exchange(&job->nudged, 0);
-    int park = atomic_load(&job->paused);
-    if (!publish && !yield && !park)
-        return 0;
-    refresh_live(job);
-    job->seen_version = gd_state_version(job->state) + 1; /* of the commit that is asked for */
-    if (ask(job, park ? ASK_PARK : yield ? ASK_YIELD : ASK_PUBLISH) != 0)
-        return 1;
-    return take_edit(job) != 0 || atomic_load(&job->cancelled);
-}
-
-static int load_last_end(struct gd_job *job)
-{
-    struct gd_state *state = job->state;
-    const struct gd_run_state *last = &state->run_state;
-    if (!job->spec.continue_run || last->bytes == 0 || last->version != gd_state_version(state))
-        return 0;
-    struct gd_md *md = gd_md_run_engine(job->run);
-    if (last->bytes != gd_md_state_size(md) || last->fingerprint != gd_md_run_fingerprint(job->run))
-        return 0;
-    return gd_md_load_state(md, last->data, last->bytes, &job->err);
-}
-
-/* For the next job on this State, which goes on bit for bit if nothing changes in between. */
-static void keep_end(struct gd_job *job)
-{
-    const struct gd_md *md = gd_md_run_engine(job->run);
-    struct gd_run_state *last = &job->state->run_state;
-    size_t bytes = gd_md_state_size(md);
-    void *data = realloc(last->data, bytes);
-    if (data == NULL)
-        return;
-    gd_md_save_state(md, data);
-    last->data = data;
-    last->bytes = bytes;
-    last->version = job->seen_version;
-    last->fingerprint = gd_md_run_fingerprint(job->run);
-}
-
-static int run_steps(struct gd_job *job)
-{
-    struct meter meter = {.since_ns = gd_now_ns()};
-    struct gd_md *md = gd_md_run_engine(job->run);
-    for (int64_t done = 0; done < job->spec.steps && !gd_md_converged(md); done++) {
-        if (boundary(job, done))
-            return job->err.code;
-        uint64_t begin = gd_now_ns();
-        int code = gd_md_run_step(job->run, &job->err);
-        if (code != 0)
-            return code;
-        measure(job, &meter, gd_now_ns() - begin);
-    }
-    return 0;
-}
-
-static int work(struct gd_job *job)
-{
-    const char *path[GD_MD_FILES];
-    for (int k = 0; k < GD_MD_FILES; k++)
-        path[k] = job->spec.path[k];
-    int code = gd_md_run_create(&job->run, job->spec.topology, job->spec.parameters, job->spec.start, job->spec.restraints,
-                                job->spec.threads, path, -1, &job->err);
-    if (code == 0)
-        code = load_last_end(job);
-    if (code != 0)
-        return code;
-    job->first_step = gd_md_step_number(gd_md_run_engine(job->run));
-    job->step_base = job->spec.start->step - job->first_step;
-    if (job->spec.steps == 0)
-        code = gd_md_single_point(gd_md_run_engine(job->run), &job->err);
-    else
-        code = run_steps(job);
-    /* Also after a failure: the last good step is what stays. */
-    int lost = 0;
-    if (!job->lease_lost) {
-        refresh_live(job);
-        job->seen_version = gd_state_version(job->state) + 1;
-        keep_end(job);
-        lost = ask(job, ASK_PUBLISH);
-    }
-    struct gd_err *err = code == 0 ? &job->err : NULL;
-    int finished = job->spec.steps > 0 ? gd_md_run_finish(job->run, err) : 0;
-    (void)lost;
-    return code != 0 ? code : finished;
-}
-
-static void job_thread(void *argument)
-{
-    struct gd_job *job = argument;
-    GD_MAGIC_CHECK(job, JOB_MAGIC);
-    if (ask(job, ASK_LEASE) == 0) {
-        job->seen_version = gd_state_version(job->state);
-        job->err.code = work(job);
-    }
-    gd_md_run_destroy(&job->run);
-    ask(job, ASK_END);
-}
 
 /* ---- the loop thread's side ---- */
 
@@ -324,15 +35,15 @@ static void lose(struct gd_job *job)
 static struct gd_job *job_of(struct gd_edit_owner *owner)
 {
     struct gd_job *job = (struct gd_job *)((char *)owner - offsetof(struct gd_job, owner));
-    GD_MAGIC_CHECK(job, JOB_MAGIC);
+    GD_MAGIC_CHECK(job, GD_JOB_MAGIC);
     return job;
 }
 
 static void got_lease(struct gd_job *job)
 {
     job->has_lease = 1;
-    if (job->status == PAUSED)
-        job->status = RUNNING;
+    if (job->status == GD_JOB_PAUSED)
+        job->status = GD_JOB_RUNNING;
     answer(job);
 }
 
@@ -380,18 +91,19 @@ static void release(struct gd_job *job)
 static void published(struct gd_publish *publish)
 {
     struct gd_job *job = (struct gd_job *)((char *)publish - offsetof(struct gd_job, publish));
-    GD_MAGIC_CHECK(job, JOB_MAGIC);
-    enum ask what = job->ask;
-    job->ask = ASK_NOTHING;
+    GD_MAGIC_CHECK(job, GD_JOB_MAGIC);
+    enum gd_job_ask what = job->ask;
+    job->ask = GD_ASK_NOTHING;
     job->publish.state = NULL;
-    if (what == ASK_PUBLISH) {
+    gd_job_kept_published(job->kept, job->progress.step);
+    if (what == GD_ASK_PUBLISH) {
         answer(job);
         return;
     }
     release(job);
-    if (what == ASK_PARK && atomic_load(&job->paused)) {
+    if (what == GD_ASK_PARK && atomic_load(&job->paused)) {
         job->parked = 1;
-        job->status = PAUSED;
+        job->status = GD_JOB_PAUSED;
     } else {
         want_lease(job); /* behind those who wait already */
     }
@@ -415,20 +127,24 @@ static void end(struct gd_job *job)
     job->thread_runs = 0;
     release(job);
     if (job->err.code != 0) {
-        job->status = FAILED;
+        job->status = GD_JOB_FAILED;
         snprintf(job->message, sizeof job->message, "%s", job->err.text);
     } else {
-        job->status = atomic_load(&job->cancelled) ? CANCELLED : DONE;
+        job->status = atomic_load(&job->cancelled) ? GD_JOB_CANCELLED : GD_JOB_DONE;
     }
-    gd_log(job->status == FAILED ? GD_LOG_WARN : GD_LOG_INFO, "job", "job %llu on %s: %s after %lld steps%s%s",
-           (unsigned long long)job->number, job->name, status_names[job->status], (long long)job->progress.step,
+    gd_log(job->status == GD_JOB_FAILED ? GD_LOG_WARN : GD_LOG_INFO, "job", "job %llu on %s: %s after %lld steps%s%s",
+           (unsigned long long)job->number, job->name, gd_job_status_name(job->status), (long long)job->progress.step,
            job->message[0] ? ": " : "", job->message);
     gd_job_spec_clear(&job->spec);
+    if (!job->jobs->stopping || job->status != GD_JOB_CANCELLED)
+        gd_job_kept_drop(&job->kept);
     struct gd_service *service = job->jobs->service;
     struct gd_state *state = job->state;
     job->state = NULL;
     state->num_handles--;
-    if (state->num_handles == 0 && state->name[0] == '\0')
+    gd_keep_run(service->keep, state);
+    /* Whoever had a nameless State before the daemon died is given time to come back (service.c, end_orphans). */
+    if (state->num_handles == 0 && state->name[0] == '\0' && !job->adopted)
         gd_unregister_state(service, state, "its last handle was given back");
     gd_state_unref(&state);
     answer_waits(job);
@@ -437,25 +153,25 @@ static void end(struct gd_job *job)
 static void attend(struct gd_job *job)
 {
     pthread_mutex_lock(&job->mutex);
-    enum ask what = job->ask;
+    enum gd_job_ask what = job->ask;
     pthread_mutex_unlock(&job->mutex);
-    if (what == ASK_NOTHING || job->parked || job->publish.state != NULL || job->waiter.lease != NULL)
+    if (what == GD_ASK_NOTHING || job->parked || job->publish.state != NULL || job->waiter.lease != NULL)
         return;
     struct gd_state *state = job->state;
     switch (what) {
-    case ASK_LEASE:
-        job->ask = ASK_NOTHING;
+    case GD_ASK_LEASE:
+        job->ask = GD_ASK_NOTHING;
         want_lease(job);
         break;
-    case ASK_END:
-        job->ask = ASK_NOTHING;
+    case GD_ASK_END:
+        job->ask = GD_ASK_NOTHING;
         uv_sem_post(&job->answered);
         end(job);
         schedule(job->jobs);
         break;
     default:
         if (state->deleted) {
-            job->ask = ASK_NOTHING;
+            job->ask = GD_ASK_NOTHING;
             lose(job);
             answer(job);
         } else if (!state->publishing) {
@@ -489,7 +205,7 @@ static struct gd_job *oldest_queued(struct gd_jobs *jobs)
 {
     struct gd_job *oldest = NULL;
     for (struct gd_job *job = jobs->first; job != NULL; job = job->next) {
-        if (job->status == QUEUED)
+        if (job->status == GD_JOB_QUEUED)
             oldest = job;
     }
     return oldest;
@@ -502,33 +218,22 @@ static void schedule(struct gd_jobs *jobs)
         int taken = threads_taken(jobs);
         if (taken > 0 && taken + job->spec.threads > jobs->service->threads)
             return;
-        job->status = RUNNING;
+        job->status = GD_JOB_RUNNING;
         job->thread_runs = 1;
-        if (uv_thread_create(&job->thread, job_thread, job) != 0) {
+        gd_job_kept_started(job->kept);
+        if (uv_thread_create(&job->thread, gd_job_thread, job) != 0) {
             job->thread_runs = 0;
-            job->status = FAILED;
+            job->status = GD_JOB_FAILED;
             snprintf(job->message, sizeof job->message, "no thread could be started");
             answer_waits(job);
         }
     }
 }
 
-void gd_job_spec_clear(struct gd_job_spec *spec)
-{
-    gd_topology_destroy(&spec->topology);
-    gd_restraints_destroy(&spec->restraints);
-    gd_configuration_destroy(&spec->start);
-    free(spec->parameters);
-    spec->parameters = NULL;
-    for (int k = 0; k < GD_MD_FILES; k++) {
-        free(spec->path[k]);
-        spec->path[k] = NULL;
-    }
-}
-
 static void free_job(struct gd_job *job)
 {
     gd_job_spec_clear(&job->spec);
+    gd_job_kept_free(&job->kept);
     uv_sem_destroy(&job->answered);
     pthread_mutex_destroy(&job->mutex);
     free(job->energies);
@@ -541,7 +246,7 @@ static void forget_old(struct gd_jobs *jobs)
     size_t count = 0;
     for (struct gd_job **at = &jobs->first; *at != NULL;) {
         struct gd_job *job = *at;
-        if (job->status >= DONE && job->waits == NULL && ++count > REMEMBERED) {
+        if (job->status >= GD_JOB_DONE && job->waits == NULL && ++count > REMEMBERED) {
             *at = job->next;
             free_job(job);
         } else {
@@ -559,6 +264,50 @@ int gd_jobs_has(struct gd_jobs *jobs, const struct gd_state *state)
     return 0;
 }
 
+static struct gd_job *new_job(struct gd_jobs *jobs, size_t num_energies, struct gd_err *err)
+{
+    struct gd_job *job = calloc(1, sizeof *job);
+    double *energies = calloc(num_energies + 1, sizeof *energies);
+    if (job == NULL || energies == NULL) {
+        free(job);
+        free(energies);
+        gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a job");
+        return NULL;
+    }
+    job->magic = GD_JOB_MAGIC;
+    job->jobs = jobs;
+    job->energies = energies;
+    job->num_energies = num_energies;
+    uv_sem_init(&job->answered, 0);
+    pthread_mutex_init(&job->mutex, NULL);
+    return job;
+}
+
+/* The job is for this State, its spec is consumed; it is the newest one. */
+static void enter_job(struct gd_job *job, struct gd_state *state, struct gd_job_spec *spec, uint64_t number)
+{
+    struct gd_jobs *jobs = job->jobs;
+    job->number = number;
+    job->spec = *spec;
+    job->spec.order = NULL;
+    memset(spec, 0, sizeof *spec);
+    job->progress.timestep = job->spec.parameters->step.dt;
+    if (job->spec.threads > jobs->service->threads)
+        job->spec.threads = jobs->service->threads;
+    job->state = state;
+    gd_state_ref(state);
+    state->num_handles++; /* a job keeps its State as a session does */
+    memcpy(job->uuid, state->uuid, sizeof job->uuid);
+    snprintf(job->name, sizeof job->name, "%s", state->name);
+    job->next = jobs->first;
+    jobs->first = job;
+}
+
+static size_t count_energies(const struct gd_state *state)
+{
+    return gd_energies_count(state->spec.num_temperature_groups, state->spec.num_energy_groups);
+}
+
 int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_spec *spec, uint64_t *number, struct gd_err *err)
 {
     struct gd_job *job = NULL;
@@ -567,42 +316,95 @@ int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_sp
         code = gd_err_set(err, GD_E_SHUTTING_DOWN, "the daemon is stopping and takes no new jobs");
     else if (gd_jobs_has(jobs, state))
         code = gd_err_set(err, GD_E_CONFLICT, "the State has a job already; wait for it or cancel it");
-    else if ((job = calloc(1, sizeof *job)) == NULL)
-        code = gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a job");
-    if (code == 0) {
-        job->num_energies = gd_energies_count(state->spec.num_temperature_groups, state->spec.num_energy_groups);
-        job->energies = calloc(job->num_energies, sizeof *job->energies);
-        if (job->energies == NULL)
-            code = gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a job");
-    }
+    else if ((job = new_job(jobs, count_energies(state), err)) == NULL)
+        code = GD_E_OUT_OF_MEMORY;
     if (code != 0) {
-        free(job);
         gd_job_spec_clear(spec);
         return code;
     }
-    job->magic = JOB_MAGIC;
-    job->jobs = jobs;
-    job->number = ++jobs->next_number;
-    job->spec = *spec;
-    job->progress.timestep = spec->parameters->step.dt;
-    memset(spec, 0, sizeof *spec);
-    if (job->spec.threads > jobs->service->threads)
-        job->spec.threads = jobs->service->threads;
-    uv_sem_init(&job->answered, 0);
-    pthread_mutex_init(&job->mutex, NULL);
-    job->state = state;
-    gd_state_ref(state);
-    state->num_handles++; /* a job keeps its State as a session does */
-    memcpy(job->uuid, state->uuid, sizeof job->uuid);
-    snprintf(job->name, sizeof job->name, "%s", state->name);
-    job->next = jobs->first;
-    jobs->first = job;
-    *number = job->number;
+    *number = ++jobs->next_number;
+    gd_keep_counters(jobs->service->keep);
+    gd_job_kept_create(&job->kept, jobs->service->keep, state->uuid, *number, spec, spec->order);
+    enter_job(job, state, spec, *number);
     gd_log_info("job", "job %llu on %s: %lld steps, %d threads", (unsigned long long)job->number, job->name, (long long)job->spec.steps,
                 job->spec.threads);
     forget_old(jobs);
     schedule(jobs);
     return 0;
+}
+
+/* ---- after the daemon died ---- */
+
+/* Nothing runs any more; that is told to whoever asks. */
+static void remember_failed(struct gd_jobs *jobs, const struct gd_state *state, struct gd_job_kept **kept, const char *why)
+{
+    struct gd_err err = {0};
+    struct gd_job *job = new_job(jobs, state != NULL ? count_energies(state) : 0, &err);
+    if (job != NULL) {
+        job->number = gd_job_kept_number(*kept);
+        gd_job_kept_facts(*kept, &job->spec.steps, &job->progress.step, &job->spec.threads);
+        memcpy(job->uuid, gd_job_kept_uuid(*kept), sizeof job->uuid);
+        if (state != NULL)
+            memcpy(job->name, state->name, sizeof job->name);
+        job->status = GD_JOB_FAILED;
+        snprintf(job->message, sizeof job->message, "%s", why);
+        job->next = jobs->first;
+        jobs->first = job;
+        gd_log_warn("job", "job %llu on %s: failed after %lld steps: %s", (unsigned long long)job->number, job->name,
+                    (long long)job->progress.step, why);
+    }
+    gd_job_kept_drop(kept);
+}
+
+static int take_up(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_kept **kept, struct gd_err *err)
+{
+    struct gd_job_order order;
+    struct gd_job_spec spec = {0};
+    struct gd_job *job = NULL;
+    int code = gd_job_kept_order(*kept, &order, &spec.start, err);
+    if (code == 0)
+        code = gd_job_spec_read(&spec, &order, NULL, state->spec.num_atoms, NULL, err);
+    if (code == 0 && (job = new_job(jobs, count_energies(state), err)) == NULL)
+        code = GD_E_OUT_OF_MEMORY;
+    if (code != 0) {
+        gd_job_spec_clear(&spec);
+        return code;
+    }
+    job->kept = *kept;
+    *kept = NULL;
+    job->adopted = 1;
+    atomic_store(&job->paused, gd_job_kept_is_paused(job->kept));
+    gd_job_kept_facts(job->kept, &(int64_t){0}, &job->progress.step, &(int){0});
+    enter_job(job, state, &spec, gd_job_kept_number(job->kept));
+    gd_log_info("job", "job %llu on %s: the daemon died while it ran; it goes on", (unsigned long long)job->number, job->name);
+    return 0;
+}
+
+void gd_jobs_adopt(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_kept *kept)
+{
+    struct gd_err err = {0};
+    if (gd_job_kept_number(kept) > jobs->next_number)
+        jobs->next_number = gd_job_kept_number(kept);
+    if (state == NULL)
+        remember_failed(jobs, NULL, &kept, "the daemon died, and its State did not survive");
+    else if (!gd_job_kept_resumes(kept))
+        remember_failed(jobs, state, &kept, "the daemon died while it ran; the State is at its newest frame (a run with resume=True would go on)");
+    else if (gd_job_kept_keeps_dying(kept))
+        remember_failed(jobs, state, &kept, "the daemon died twice in a row while this job ran; it is not started again by itself");
+    else if (take_up(jobs, state, &kept, &err) != 0)
+        remember_failed(jobs, state, &kept, err.text);
+    schedule(jobs);
+}
+
+uint64_t gd_jobs_last_number(const struct gd_jobs *jobs)
+{
+    return jobs->next_number;
+}
+
+void gd_jobs_count_from(struct gd_jobs *jobs, uint64_t number)
+{
+    if (number > jobs->next_number)
+        jobs->next_number = number;
 }
 
 /* ---- control ---- */
@@ -621,21 +423,23 @@ size_t gd_jobs_active(const struct gd_jobs *jobs)
 {
     size_t count = 0;
     for (const struct gd_job *job = jobs->first; job != NULL; job = job->next)
-        count += job->status < DONE;
+        count += job->status < GD_JOB_DONE;
     return count;
 }
 
 int gd_job_pause(struct gd_job *job, struct gd_err *err)
 {
-    if (job->status >= DONE)
-        return gd_err_set(err, GD_E_CONFLICT, "job %llu has ended (%s)", (unsigned long long)job->number, status_names[job->status]);
+    if (job->status >= GD_JOB_DONE)
+        return gd_err_set(err, GD_E_CONFLICT, "job %llu has ended (%s)", (unsigned long long)job->number, gd_job_status_name(job->status));
     atomic_store(&job->paused, 1);
+    gd_job_kept_paused(job->kept, 1);
     return 0;
 }
 
 static void unpark(struct gd_job *job)
 {
     atomic_store(&job->paused, 0);
+    gd_job_kept_paused(job->kept, 0);
     if (!job->parked)
         return;
     job->parked = 0;
@@ -644,8 +448,8 @@ static void unpark(struct gd_job *job)
 
 int gd_job_resume(struct gd_job *job, struct gd_err *err)
 {
-    if (job->status >= DONE)
-        return gd_err_set(err, GD_E_CONFLICT, "job %llu has ended (%s)", (unsigned long long)job->number, status_names[job->status]);
+    if (job->status >= GD_JOB_DONE)
+        return gd_err_set(err, GD_E_CONFLICT, "job %llu has ended (%s)", (unsigned long long)job->number, gd_job_status_name(job->status));
     unpark(job);
     return 0;
 }
@@ -653,10 +457,12 @@ int gd_job_resume(struct gd_job *job, struct gd_err *err)
 void gd_job_cancel(struct gd_job *job)
 {
     atomic_store(&job->cancelled, 1);
-    if (job->status == QUEUED) {
-        job->status = CANCELLED;
+    if (job->status == GD_JOB_QUEUED) {
+        job->status = GD_JOB_CANCELLED;
         struct gd_state *state = job->state;
         job->state = NULL;
+        if (!job->jobs->stopping)
+            gd_job_kept_drop(&job->kept);
         state->num_handles--;
         if (state->num_handles == 0 && state->name[0] == '\0' && !state->deleted)
             gd_unregister_state(job->jobs->service, state, "its last handle was given back");
@@ -664,14 +470,14 @@ void gd_job_cancel(struct gd_job *job)
         answer_waits(job);
         return;
     }
-    if (job->status < DONE)
+    if (job->status < GD_JOB_DONE)
         unpark(job);
 }
 
 int gd_job_change(struct gd_job *job, const struct gd_job_change *change, struct gd_err *err)
 {
-    if (job->status >= DONE)
-        return gd_err_set(err, GD_E_CONFLICT, "job %llu has ended (%s)", (unsigned long long)job->number, status_names[job->status]);
+    if (job->status >= GD_JOB_DONE)
+        return gd_err_set(err, GD_E_CONFLICT, "job %llu has ended (%s)", (unsigned long long)job->number, gd_job_status_name(job->status));
     int64_t baths = job->spec.parameters->multibath.num_baths;
     if ((!isnan(change->temperature) || !isnan(change->tau)) && (int64_t)change->bath >= (baths > 0 ? baths : 1))
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'bath' is %zu; the run has %lld", change->bath, (long long)baths);
@@ -704,7 +510,7 @@ void gd_jobs_state_gone(struct gd_jobs *jobs, struct gd_state *state)
 
 void gd_job_wait(struct gd_job *job, struct gd_request *request)
 {
-    if (job->status >= DONE) {
+    if (job->status >= GD_JOB_DONE) {
         gd_job_reply(job, request);
         return;
     }
@@ -752,85 +558,6 @@ void gd_jobs_forget_session(struct gd_jobs *jobs, const struct gd_session *sessi
         sweep_waits(job, of_session, session);
 }
 
-/* ---- telling ---- */
-
-static double left(const struct gd_job *job, const struct progress *progress)
-{
-    if (job->status >= DONE)
-        return 0.0;
-    if (progress->steps_per_second <= 0.0)
-        return -1.0;
-    return (double)(job->spec.steps - progress->step) / progress->steps_per_second;
-}
-
-#define JOB_FIELDS 14
-
-static void pack_fields(struct gd_job *job, msgpack_packer *p)
-{
-    pthread_mutex_lock(&job->mutex);
-    struct progress progress = job->progress;
-    double *energies = malloc(job->num_energies * sizeof *energies);
-    if (energies != NULL)
-        memcpy(energies, job->energies, job->num_energies * sizeof *energies);
-    pthread_mutex_unlock(&job->mutex);
-    gd_pack_str(p, "job");
-    msgpack_pack_uint64(p, job->number);
-    gd_pack_str(p, "state");
-    msgpack_pack_bin(p, 16);
-    msgpack_pack_bin_body(p, job->uuid, 16);
-    gd_pack_str(p, "state_name");
-    gd_pack_str(p, job->name);
-    gd_pack_str(p, "status");
-    gd_pack_str(p, status_names[job->status]);
-    gd_pack_str(p, "step");
-    msgpack_pack_int64(p, progress.step);
-    gd_pack_str(p, "steps");
-    msgpack_pack_int64(p, job->spec.steps);
-    gd_pack_str(p, "time");
-    msgpack_pack_double(p, progress.time);
-    gd_pack_str(p, "elapsed");
-    msgpack_pack_double(p, progress.elapsed);
-    gd_pack_str(p, "ns_per_day");
-    msgpack_pack_double(p, progress.steps_per_second * progress.timestep * 86.4);
-    gd_pack_str(p, "left");
-    msgpack_pack_double(p, left(job, &progress));
-    gd_pack_str(p, "message");
-    gd_pack_str(p, job->message);
-    gd_pack_str(p, "threads");
-    msgpack_pack_int(p, job->spec.threads);
-    gd_pack_str(p, "energies");
-    gd_pack_reals(p, energies, energies != NULL ? job->num_energies : 0);
-    gd_pack_str(p, "phases");
-    msgpack_pack_map(p, GD_MD_PHASES);
-    for (int k = 0; k < GD_MD_PHASES; k++) {
-        gd_pack_str(p, gd_md_phase_name((enum gd_md_phase)k));
-        msgpack_pack_double(p, progress.phase[k]);
-    }
-    free(energies);
-}
-
-void gd_job_pack(struct gd_job *job, msgpack_packer *packer)
-{
-    msgpack_pack_map(packer, JOB_FIELDS);
-    pack_fields(job, packer);
-}
-
-void gd_job_reply(struct gd_job *job, struct gd_request *request)
-{
-    pack_fields(job, &request->reply.packer);
-    request->reply.fields += JOB_FIELDS;
-}
-
-void gd_jobs_pack_all(struct gd_jobs *jobs, struct gd_request *request)
-{
-    size_t count = 0;
-    for (struct gd_job *job = jobs->first; job != NULL; job = job->next)
-        count++;
-    gd_reply_list(&request->reply, "jobs", count);
-    for (struct gd_job *job = jobs->first; job != NULL; job = job->next)
-        gd_job_pack(job, &request->reply.packer);
-}
-
 /* ---- life ---- */
 
 int gd_jobs_create(struct gd_jobs **out, struct gd_service *service, struct gd_err *err)
@@ -851,7 +578,7 @@ void gd_jobs_stop(struct gd_jobs *jobs)
         return;
     jobs->stopping = 1;
     for (struct gd_job *job = jobs->first; job != NULL; job = job->next) {
-        if (job->status < DONE)
+        if (job->status < GD_JOB_DONE)
             gd_job_cancel(job);
     }
     gd_jobs_forget_session(jobs, NULL);

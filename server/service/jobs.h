@@ -10,7 +10,7 @@
 #define GD_SERVICE_JOBS_H
 
 #include "core/err.h"
-#include "service/md_run.h"
+#include "service/job_spec.h"
 
 #include <msgpack.h>
 #include <stdint.h>
@@ -22,20 +22,6 @@ struct gd_service;
 struct gd_session;
 struct gd_state;
 
-/* What a job is to do; gd_jobs_start consumes it, also on failure. */
-struct gd_job_spec {
-    struct gd_topology *topology; /* expanded */
-    struct gd_parameters *parameters;
-    struct gd_restraints *restraints; /* NULL: none */
-    struct gd_configuration *start;
-    char *path[GD_MD_FILES];
-    int64_t steps; /* 0: forces and energies once */
-    int64_t publish_every;
-    int threads;
-    int continue_run;
-};
-void gd_job_spec_clear(struct gd_job_spec *spec);
-
 int gd_jobs_create(struct gd_jobs **out, struct gd_service *service, struct gd_err *err);
 /* Cancels all and waits for their threads. Before the loop's last run. */
 void gd_jobs_stop(struct gd_jobs *jobs);
@@ -43,8 +29,17 @@ void gd_jobs_stop(struct gd_jobs *jobs);
 void gd_jobs_close(struct gd_jobs *jobs);
 void gd_jobs_free(struct gd_jobs **jobs);
 
-/* Queued at once, its number in *number. GD_E_CONFLICT when the State has a job already. */
+/* Queued at once, its number in *number; consumes the spec, also on failure. GD_E_CONFLICT when the State has a job already. */
 int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_spec *spec, uint64_t *number, struct gd_err *err);
+
+/* A job that was there when the daemon died: goes on if it was to resume, else is remembered as failed. What is kept of it is
+ * consumed. state NULL: it is gone. */
+struct gd_job_kept;
+void gd_jobs_adopt(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_kept *kept);
+
+/* The last number given; and not to give one up to this again. */
+uint64_t gd_jobs_last_number(const struct gd_jobs *jobs);
+void gd_jobs_count_from(struct gd_jobs *jobs, uint64_t number);
 
 struct gd_job *gd_jobs_find(struct gd_jobs *jobs, uint64_t number, struct gd_err *err);
 size_t gd_jobs_active(const struct gd_jobs *jobs);

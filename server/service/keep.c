@@ -6,6 +6,8 @@
 #include "core/log.h"
 #include "core/uuid.h"
 #include "service/edit.h"
+#include "service/job_keep.h"
+#include "service/jobs.h"
 #include "service/service.h"
 
 #include <errno.h>
@@ -21,8 +23,8 @@
 #define NAME_BYTES 96
 #define QUEUE 4096
 
-enum role { ROLE_KEPT, ROLE_LIVE, ROLE_UNDO, ROLE_FRAMES, ROLE_COUNTERS, ROLE_LOCK, NUM_ROLES };
-static const char *const role_names[NUM_ROLES] = {"kept", "live", "undo", "frames", "counters", "lock"};
+enum role { ROLE_KEPT, ROLE_LIVE, ROLE_UNDO, ROLE_FRAMES, ROLE_COUNTERS, ROLE_LOCK, ROLE_RUN, ROLE_JOB, ROLE_ENGINE, NUM_ROLES };
+static const char *const role_names[NUM_ROLES] = {"kept", "live", "undo", "frames", "counters", "lock", "run", "job", "engine"};
 
 /* A descriptor that came back at the start. */
 struct survivor {
@@ -240,7 +242,67 @@ void gd_keep_forget(struct gd_keep *keep, struct gd_state *state)
         drop(keep, state->uuid, ROLE_UNDO, handed->generation);
     if (handed->ring >= 0)
         drop(keep, state->uuid, ROLE_FRAMES, handed->ring_id);
+    if (handed->run != 0)
+        drop(keep, state->uuid, ROLE_RUN, handed->run);
+    handed->run = 0;
     handed->kept = handed->live = handed->undo = handed->ring = -1;
+}
+
+/* ---- jobs and what they leave ---- */
+
+int gd_keep_is_on(const struct gd_keep *keep)
+{
+    return is_on(keep);
+}
+
+void gd_keep_store_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd)
+{
+    store(keep, uuid, ROLE_JOB, number, fd);
+}
+
+void gd_keep_store_engine(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd)
+{
+    store(keep, uuid, ROLE_ENGINE, number, fd);
+}
+
+void gd_keep_drop_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int has_engine)
+{
+    drop(keep, uuid, ROLE_JOB, number);
+    if (has_engine)
+        drop(keep, uuid, ROLE_ENGINE, number);
+}
+
+/* A run's state in a segment; the engine's bytes carry a checksum of their own. */
+struct kept_run {
+    struct gd_segment_head head;
+    uint64_t version, fingerprint, bytes;
+};
+#define RUN_OFFSET 256u
+_Static_assert(sizeof(struct kept_run) <= RUN_OFFSET, "the head fits before the data");
+
+void gd_keep_run(struct gd_keep *keep, struct gd_state *state)
+{
+    const struct gd_run_state *run = &state->run_state;
+    struct gd_segment segment;
+    struct gd_err err = {0};
+    if (!is_on(keep) || state->deleted || run->bytes == 0 || run->version == state->handed.run)
+        return;
+    if (gd_segment_create(&segment, "gromosd-run", RUN_OFFSET + run->bytes, 0, &err) != 0) {
+        gd_log_warn("keep", "the end of a run will not survive this process: %s", err.text);
+        return;
+    }
+    struct kept_run *kept = segment.base;
+    kept->version = run->version;
+    kept->fingerprint = run->fingerprint;
+    kept->bytes = run->bytes;
+    memcpy((char *)segment.base + RUN_OFFSET, run->data, run->bytes);
+    memcpy(kept->head.uuid, state->uuid, sizeof kept->head.uuid);
+    atomic_store_explicit(&kept->head.layout, GD_LAYOUT, memory_order_release);
+    store(keep, state->uuid, ROLE_RUN, run->version, segment.fd);
+    if (state->handed.run != 0)
+        drop(keep, state->uuid, ROLE_RUN, state->handed.run);
+    state->handed.run = run->version;
+    gd_segment_close(&segment);
 }
 
 /* ---- counters ---- */
@@ -256,6 +318,7 @@ void gd_keep_counters(struct gd_keep *keep)
     atomic_store(&counters->next_session, service->next_session);
     atomic_store(&counters->next_ring_id, atomic_load(&service->registry.next_ring_id));
     atomic_store(&counters->next_fence, service->next_fence);
+    atomic_store(&counters->next_job, gd_jobs_last_number(service->jobs));
 }
 
 static void adopt_counters(struct gd_keep *keep)
@@ -269,6 +332,7 @@ static void adopt_counters(struct gd_keep *keep)
     atomic_store(&service->registry.next_ring_id, (uint32_t)atomic_load(&counters->next_ring_id) + 16);
     service->next_session += 16;
     service->next_fence = atomic_load(&counters->next_fence) + 16;
+    gd_jobs_count_from(service->jobs, atomic_load(&counters->next_job));
     atomic_fetch_add(&counters->starts, 1);
 }
 
@@ -448,6 +512,29 @@ static int settle_lease(struct gd_keep *keep, struct gd_state *state, const stru
     return code;
 }
 
+/* The newest run that survived. Without one, or without memory, the next run starts from positions and velocities. */
+static void adopt_run(struct gd_keep *keep, struct gd_state *state)
+{
+    struct survivor *newest = NULL;
+    struct gd_segment segment = GD_SEGMENT_NONE;
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        struct survivor *s = &keep->survivors[i];
+        if (s->fd >= 0 && s->role == ROLE_RUN && memcmp(s->uuid, state->uuid, 16) == 0 && (newest == NULL || s->number > newest->number))
+            newest = s;
+    }
+    if (newest == NULL || adopt_segment(keep, state->uuid, ROLE_RUN, newest->number, &segment, NULL) != 0)
+        return;
+    const struct kept_run *kept = segment.base;
+    state->handed.run = newest->number;
+    void *data = NULL;
+    if (atomic_load_explicit(&kept->head.layout, memory_order_acquire) == GD_LAYOUT && kept->bytes > 0 && kept->bytes <= segment.bytes - RUN_OFFSET &&
+        (data = malloc(kept->bytes)) != NULL) {
+        memcpy(data, (const char *)segment.base + RUN_OFFSET, kept->bytes);
+        state->run_state = (struct gd_run_state){data, kept->bytes, kept->version, kept->fingerprint};
+    }
+    gd_segment_close(&segment);
+}
+
 static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_err *err)
 {
     struct gd_service *service = keep->service;
@@ -476,7 +563,7 @@ static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_er
             state->next_sequence = newest.sequence + 1;
     }
     state->created_ns = gd_now_ns();
-    state->handed = (struct gd_handed){state->kept.fd, state->live.fd, state->undo.fd, frames.fd, state->generation, state->ring_id};
+    state->handed = (struct gd_handed){state->kept.fd, state->live.fd, state->undo.fd, frames.fd, state->generation, state->ring_id, 0};
     gd_lease_init(&state->lease, &service->lease_hooks);
     /* A commit announces its frame before its version: one that died between the two was complete and may have been seen. */
     if (has_newest != NULL && newest.header->version > gd_state_version(state))
@@ -486,6 +573,7 @@ static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_er
         goto fail;
     state->ring_id = gd_registry_ring_id(&service->registry); /* the old ring is not written any more */
     state->version = gd_state_version(state);
+    adopt_run(keep, state);
     code = gd_registry_add(&service->registry, state, err);
     if (code != 0)
         goto fail;
@@ -500,6 +588,26 @@ fail:
     gd_segment_close(&frames);
     gd_state_unref(&state);
     return code;
+}
+
+static void adopt_job(struct gd_keep *keep, struct survivor *survivor)
+{
+    struct gd_segment job = GD_SEGMENT_NONE, engine = GD_SEGMENT_NONE;
+    struct gd_job_kept *kept = NULL;
+    struct gd_err err = {0};
+    int code = adopt_segment(keep, survivor->uuid, ROLE_JOB, survivor->number, &job, &err);
+    if (code == 0)
+        (void)adopt_segment(keep, survivor->uuid, ROLE_ENGINE, survivor->number, &engine, NULL);
+    if (code == 0)
+        code = gd_job_kept_adopt(&kept, keep, &job, &engine, &err);
+    if (code == 0) {
+        gd_jobs_adopt(keep->service->jobs, gd_registry_find_uuid(&keep->service->registry, survivor->uuid, NULL), kept);
+        return;
+    }
+    gd_log_error("keep", "%s could not be taken up again and is set aside: %s", survivor->name, err.text);
+    gd_keep_drop_job(keep, survivor->uuid, survivor->number, 1);
+    gd_segment_close(&job);
+    gd_segment_close(&engine);
 }
 
 /* What could not be taken up is not offered again at the next start. */
@@ -537,6 +645,10 @@ void gd_keep_adopt(struct gd_keep *keep)
             set_aside_all(keep, survivor->uuid);
             gd_log_error("keep", "%s could not be taken up again and is set aside: %s", survivor->name, err.text);
         }
+    }
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        if (keep->survivors[i].fd >= 0 && keep->survivors[i].role == ROLE_JOB)
+            adopt_job(keep, &keep->survivors[i]);
     }
     /* What belongs to nothing any more. */
     for (size_t i = 0; i < keep->num_survivors; i++) {

@@ -9,6 +9,8 @@
 
 #include "core/err.h"
 
+#include <stdint.h>
+
 struct gd_keep;
 struct gd_service;
 struct gd_state;
@@ -31,6 +33,15 @@ void gd_keep_renew(struct gd_keep *keep, struct gd_state *state);
 void gd_keep_update(struct gd_keep *keep, struct gd_state *state);
 /* It ended: the holder drops everything. */
 void gd_keep_forget(struct gd_keep *keep, struct gd_state *state);
+
+/* A run ended on it: the engine's complete state, so that the next one goes on bit for bit also under another daemon. */
+void gd_keep_run(struct gd_keep *keep, struct gd_state *state);
+
+/* Kept memory of a job (job_keep.h). */
+int gd_keep_is_on(const struct gd_keep *keep);
+void gd_keep_store_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd);
+void gd_keep_store_engine(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd);
+void gd_keep_drop_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int has_engine);
 
 /* The counters of numbers that must not be used twice: called when one was used. */
 void gd_keep_counters(struct gd_keep *keep);

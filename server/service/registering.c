@@ -71,6 +71,7 @@ int gd_register_state(struct gd_request *request, struct gd_err *err)
     session->made_states++;
     session->made_bytes += state->charged_bytes;
     gd_keep_sync(service->keep, state);
+    gd_keep_run(service->keep, state); /* restored from a checkpoint */
     char uuid[GD_UUID_TEXT];
     gd_uuid_format(state->uuid, uuid);
     gd_log_info("state", "created %s%s%s: %zu atoms, float%d, by session %u", uuid, state->name[0] ? " " : "", state->name,

@@ -4,6 +4,7 @@
 #include "service/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MOST_PER_SESSION 256
 
@@ -11,10 +12,12 @@ struct gd_topology_entry {
     uint64_t number;
     uint32_t session;
     struct gd_topology *topology;
+    void *text; /* what it was read from: a job that resumes reads it again */
+    size_t bytes;
 };
 
-int gd_topologies_add(struct gd_service *service, const struct gd_session *session, struct gd_topology *topology, uint64_t *number,
-                      struct gd_err *err)
+int gd_topologies_add(struct gd_service *service, const struct gd_session *session, struct gd_topology *topology, const void *text,
+                      size_t bytes, uint64_t *number, struct gd_err *err)
 {
     size_t cursor = 0, count = 0;
     struct gd_topology_entry *entry;
@@ -23,12 +26,15 @@ int gd_topologies_add(struct gd_service *service, const struct gd_session *sessi
     if (count >= MOST_PER_SESSION)
         return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "this session keeps %zu topologies already; close some", count);
     uint64_t key = service->next_topology + 1;
+    void *copy = malloc(bytes + 1);
     entry = calloc(1, sizeof *entry);
-    if (entry == NULL || gd_table_put(&service->topologies, &key, sizeof key, entry) != 0) {
+    if (entry == NULL || copy == NULL || gd_table_put(&service->topologies, &key, sizeof key, entry) != 0) {
         free(entry);
+        free(copy);
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a topology");
     }
-    *entry = (struct gd_topology_entry){key, session->number, topology};
+    memcpy(copy, text, bytes);
+    *entry = (struct gd_topology_entry){key, session->number, topology, copy, bytes};
     service->next_topology = key;
     *number = key;
     return 0;
@@ -45,12 +51,20 @@ const struct gd_topology *gd_topologies_find(struct gd_service *service, const s
     return entry->topology;
 }
 
+const void *gd_topologies_text(struct gd_service *service, uint64_t number, size_t *bytes)
+{
+    const struct gd_topology_entry *entry = gd_table_get(&service->topologies, &number, sizeof number);
+    *bytes = entry != NULL ? entry->bytes : 0;
+    return entry != NULL ? entry->text : NULL;
+}
+
 void gd_topologies_drop(struct gd_service *service, uint64_t number)
 {
     struct gd_topology_entry *entry = gd_table_remove(&service->topologies, &number, sizeof number);
     if (entry == NULL)
         return;
     gd_topology_destroy(&entry->topology);
+    free(entry->text);
     free(entry);
 }
 

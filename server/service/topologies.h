@@ -10,9 +10,12 @@
 struct gd_service;
 struct gd_session;
 
-/* Keeps it for the session (consumed on success). GD_E_QUOTA_EXCEEDED, GD_E_OUT_OF_MEMORY. */
-int gd_topologies_add(struct gd_service *service, const struct gd_session *session, struct gd_topology *topology, uint64_t *number,
-                      struct gd_err *err);
+/* Keeps it for the session (consumed on success), and a copy of the text it was read from. GD_E_QUOTA_EXCEEDED, GD_E_OUT_OF_MEMORY. */
+int gd_topologies_add(struct gd_service *service, const struct gd_session *session, struct gd_topology *topology, const void *text,
+                      size_t bytes, uint64_t *number, struct gd_err *err);
+
+/* The text of one that was found; borrowed. */
+const void *gd_topologies_text(struct gd_service *service, uint64_t number, size_t *bytes);
 
 /* Borrowed, not expanded; NULL with GD_E_NOT_FOUND when the session has none of this number. */
 const struct gd_topology *gd_topologies_find(struct gd_service *service, const struct gd_session *session, uint64_t number,
