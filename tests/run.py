@@ -110,7 +110,7 @@ def suites(build: Path) -> list[Suite]:
         Suite("lint", "layers, generated files", [python, "tests/lint.py"], count_lines),
         Suite("types", "mypy --strict on the client", [*shell, f"cd client-python && ../.venv/bin/mypy"], count_mypy),
         Suite("unit", "C, Criterion", [*shell, f"{make(build, str(build) + '/unit_tests')} && {build}/unit_tests -j2"], count_criterion),
-        Suite("kernels", "every variant against scalar", [*shell, f"{make(build, str(build) + '/kernel_check')} && {build}/kernel_check"], count_kernels),
+        Suite("kernels", "every variant against scalar", [*shell, f"{make(build, str(build) + '/kernel_check')} && {build}/kernel_check && {build}/kernel_check --planted"], count_kernels),
         Suite(
             "sanitized",
             "the C tests under AddressSanitizer and UndefinedBehaviorSanitizer",

@@ -107,6 +107,14 @@ int gd_cmd_heartbeat(struct gd_request *request, struct gd_err *err)
     return 0;
 }
 
+int gd_cmd_goodbye(struct gd_request *request, struct gd_err *err)
+{
+    (void)err;
+    if (!request->session->local)
+        gd_session_end(request->service, request->session, "said goodbye"); /* the request keeps it until it is answered */
+    return 0;
+}
+
 /* ---- what it is ---- */
 
 static void reply_parameters(struct gd_request *request)

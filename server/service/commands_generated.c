@@ -351,6 +351,7 @@ static const struct gd_field args_topology_get[] = {
 
 const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"evict", gd_cmd_evict, GD_ROLE_ADMIN, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_evict, 1},
+    {"goodbye", gd_cmd_goodbye, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
     {"heartbeat", gd_cmd_heartbeat, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
     {"hello", gd_cmd_hello, GD_ROLE_ANYONE, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_hello, 4},
     {"info", gd_cmd_info, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},

@@ -4,7 +4,7 @@
 #define GD_SERVICE_COMMANDS_GENERATED_H
 
 #define GD_MAX_ARGS 20
-#define GD_NUM_COMMANDS 62
+#define GD_NUM_COMMANDS 63
 
 /* Positions of arguments in gd_request.args. */
 enum { GD_EVICT_SESSION };
@@ -68,6 +68,7 @@ struct gd_err;
 
 /* Handlers: one per command, in cmd_<noun>.c. */
 int gd_cmd_evict(struct gd_request *request, struct gd_err *err);
+int gd_cmd_goodbye(struct gd_request *request, struct gd_err *err);
 int gd_cmd_heartbeat(struct gd_request *request, struct gd_err *err);
 int gd_cmd_hello(struct gd_request *request, struct gd_err *err);
 int gd_cmd_info(struct gd_request *request, struct gd_err *err);

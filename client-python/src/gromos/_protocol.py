@@ -201,6 +201,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         ("session",),
         ("session",),
     ),
+    "goodbye": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        (),
+        (),
+    ),
     "heartbeat": CommandInfo(
         "reader",
         "inline",
@@ -1248,6 +1256,10 @@ class Commands:
             "session": _wire.integer("session", session),
         }
         self._call("evict", args)
+
+    def goodbye(self) -> None:
+        """End a remote session at once instead of by its silence. A local one ends when its door is closed."""
+        self._call("goodbye", {})
 
     def heartbeat(self) -> None:
         """Keep a remote session, its leases and subscriptions alive."""

@@ -48,6 +48,9 @@ RECONNECT_TIMEOUT: Final = 15.0
 WATCH_PERIOD: Final = 2.0
 """Seconds between looks whether a local daemon is still there."""
 
+GOODBYE_TIMEOUT: Final = 0.5
+_GOODBYE: Final = _wire.encode("goodbye", {})
+
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
@@ -65,6 +68,9 @@ class _Link:
 
     def close(self) -> None:
         self.stop.set()
+        if self.door is None and self.hello:
+            with contextlib.suppress(ConnectionLost, TimeoutExpired):  # without it the session ends by its silence
+                self.transport.roundtrip(_GOODBYE, GOODBYE_TIMEOUT)
         self.transport.close()
         if self.door is not None:
             self.door.close()
