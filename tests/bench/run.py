@@ -14,6 +14,7 @@ import importlib
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -54,13 +55,17 @@ def main() -> int:
     start = time.monotonic()
     for name in arguments.names or PARTS:
         module, function, whole, quick = PARTS[name]
-        getattr(importlib.import_module(module), function)(report, build, quick if arguments.quick else whole)
+        try:
+            getattr(importlib.import_module(module), function)(report, build, quick if arguments.quick else whole)
+        except Exception:  # the other parts are still worth having
+            traceback.print_exc()
+            report.row(name, "", "", "", "", "FAILED")
     print(f"\n== all lines, after {time.monotonic() - start:.0f} s")
     for row in report.rows:
         print("   {:52} {:10} {:34} {:60} {:10} {}".format(*row))
     counts = report.counts()
-    print("   " + ", ".join(f"{counts[word]} {word}" for word in ("ok", "MISS", "unclear", "-", "skipped") if word in counts))
-    return 1 if arguments.check and "MISS" in counts else 0
+    print("   " + ", ".join(f"{counts[word]} {word}" for word in ("ok", "MISS", "unclear", "-", "skipped", "FAILED") if word in counts))
+    return 1 if "FAILED" in counts or (arguments.check and "MISS" in counts) else 0
 
 
 if __name__ == "__main__":
