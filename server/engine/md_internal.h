@@ -119,6 +119,7 @@ int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err);
 void gd_nonbonded_invalidate(struct gd_md *md); /* the next forces rebuild the list */
 void gd_nonbonded_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err); /* after loading */
+void gd_nonbonded_use_reference(struct gd_md *md); /* scheme verlet by scalar rows in double precision */
 size_t gd_nonbonded_listed_pairs(const struct gd_md *md); /* atom pairs of rows and molecule pairs, both ranges */
 
 /* charge_groups.c */

@@ -1,5 +1,5 @@
 /* Nonbonded forces: preparation, the order of work within a step, and the reduction over threads. Contract: nonbonded.h. */
-#include "engine/nonbonded.h"
+#include "engine/cluster_pairs.h"
 
 #include <stdlib.h>
 
@@ -147,7 +147,9 @@ int gd_nonbonded_create(struct gd_md *md, struct gd_err *err)
     }
     if (rc == 0)
         rc = gd_md_allocate((void **)&nb->list_pos, md->n, sizeof *nb->list_pos, err);
-    return rc == 0 ? gd_pairlist_create(md, err) : rc;
+    if (rc == 0)
+        rc = gd_pairlist_create(md, err);
+    return rc == 0 && nb->verlet ? gd_cluster_pairs_create(md, err) : rc;
 }
 
 void gd_nonbonded_destroy(struct gd_nonbonded **nonbonded)
@@ -156,6 +158,7 @@ void gd_nonbonded_destroy(struct gd_nonbonded **nonbonded)
         return;
     struct gd_nonbonded *nb = *nonbonded;
     gd_pairlist_destroy(nb);
+    gd_cluster_pairs_destroy(&nb->clusters);
     for (size_t t = 0; nb->thread != NULL && t < nb->num_threads; t++) {
         sums_destroy(&nb->thread[t].near);
         sums_destroy(&nb->thread[t].far);
@@ -176,11 +179,19 @@ void gd_nonbonded_invalidate(struct gd_md *md)
     md->nonbonded->valid = 0;
 }
 
+void gd_nonbonded_use_reference(struct gd_md *md)
+{
+    md->nonbonded->use_clusters = 0;
+    md->nonbonded->valid = 0;
+}
+
 static void long_range_thread(void *argument, int number)
 {
     struct gd_md *md = argument;
     struct gd_nonbonded_thread *th = &md->nonbonded->thread[number];
     sums_zero(&th->far, md->n, md->nonbonded->num_groups);
+    if (md->nonbonded->verlet)
+        return;
     gd_inner_atom_rows(md, th, &th->atom_long, &th->far);
     if (!md->nonbonded->atomic && md->top->num_solvent_molecules > 0)
         gd_inner_solvent_rows(md, th, &th->solvent_long, &th->far);
@@ -192,7 +203,9 @@ static void short_range_thread(void *argument, int number)
     struct gd_nonbonded *nb = md->nonbonded;
     struct gd_nonbonded_thread *th = &nb->thread[number];
     sums_zero(&th->near, md->n, nb->num_groups);
-    if (nb->verlet)
+    if (nb->use_clusters)
+        gd_cluster_pairs_forces(md, number, &th->near);
+    else if (nb->verlet)
         gd_verlet_rows(md, th, &th->near);
     else
         gd_inner_atom_rows(md, th, &th->atom_short, &th->near);
@@ -227,6 +240,8 @@ static void reduce_thread(void *argument, int number)
         for (int d = 0; d < 3; d++)
             md->force[i][d] += near[d] + far[d];
     }
+    if (nb->use_clusters)
+        gd_cluster_pairs_add_forces(md, begin, end);
 }
 
 static void reduce_energies(struct gd_md *md)
@@ -249,6 +264,16 @@ static void reduce_energies(struct gd_md *md)
                 md->virial[a][b] += nb->thread[t].near.virial[a][b] + nb->thread[t].far.virial[a][b];
 }
 
+static int update_list(struct gd_md *md, struct gd_err *err)
+{
+    return md->nonbonded->use_clusters ? gd_cluster_pairs_update(md, err) : gd_pairlist_update(md, err);
+}
+
+static void place_thread(void *argument, int number)
+{
+    gd_cluster_pairs_place(argument, number);
+}
+
 int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
 {
     struct gd_nonbonded *nb = md->nonbonded;
@@ -257,7 +282,7 @@ int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
     double start = gd_md_clock();
     int holds = nb->valid && (nb->verlet ? gd_verlet_list_holds(md) : md->step % md->par.pairlist.nsnb != 0);
     if (!holds) {
-        int rc = gd_pairlist_update(md, err);
+        int rc = update_list(md, err);
         if (rc != 0)
             return rc;
         memcpy(nb->list_pos, md->pos, md->n * sizeof *nb->list_pos);
@@ -267,6 +292,10 @@ int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
         md->phase_seconds[GD_MD_PAIRLIST] += listed - start;
         start = listed;
         gd_thread_pool_run(md->pool, long_range_thread, md);
+    }
+    if (nb->use_clusters) {
+        gd_cluster_pairs_begin(md);
+        gd_thread_pool_run(md->pool, place_thread, md);
     }
     gd_thread_pool_run(md->pool, short_range_thread, md);
     gd_thread_pool_run(md->pool, reduce_thread, md);
@@ -300,7 +329,7 @@ int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err)
     gd_vec3 *now = md->pos;
     md->pos = nb->list_pos;
     gd_periodicity_set(&md->pbc, &nb->list_box);
-    int rc = gd_pairlist_update(md, err);
+    int rc = update_list(md, err);
     md->pos = now;
     gd_periodicity_set(&md->pbc, &md->box);
     return rc;

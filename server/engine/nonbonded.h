@@ -42,6 +42,8 @@ struct gd_shift {
     double a, b, c;
 };
 
+struct gd_cluster_pairs;
+
 enum gd_pair_form { GD_FORM_LJ_RF, GD_FORM_SHIFTED };
 
 struct gd_cell_grid {
@@ -68,6 +70,8 @@ struct gd_nonbonded {
     int atomic;             /* atomic cutoff */
     double cutoff_short2, cutoff_long2;
     int verlet;              /* scheme verlet: one cutoff, a list with a buffer (nonbonded_verlet.c) */
+    int use_clusters;        /* by cluster pairs; 0: by the reference rows */
+    struct gd_cluster_pairs *clusters;
     double cutoff, list_radius;
     double shift_r6, shift_r12; /* cutoff^-6, cutoff^-12 */
 
@@ -109,6 +113,9 @@ void gd_inner_solvent_rows(const struct gd_md *md, const struct gd_nonbonded_thr
 int gd_verlet_check(const struct gd_md *md, struct gd_err *err);
 void gd_verlet_prepare(struct gd_md *md);
 int gd_verlet_list_holds(const struct gd_md *md);
+/* The map that takes the list's box to the present one; returns a lower bound of what it does to any length, and 1 (map
+ * untouched) when the box is the same. */
+double gd_verlet_box_map(const struct gd_md *md, gd_mat3 map);
 void gd_verlet_rows(const struct gd_md *md, const struct gd_nonbonded_thread *thread, struct gd_pair_sums *sums);
 
 /* reaction_field.c */

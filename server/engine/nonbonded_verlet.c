@@ -1,8 +1,8 @@
 /* The scheme `verlet`: pairs of atoms within one cutoff, from a list that reaches farther by a buffer and is rebuilt as soon
  * as a pair from beyond it could have come within the cutoff. Forces are exact, whatever the buffer; NSNB is not used. The
  * Lennard-Jones energy is shifted to zero at the cutoff, as the reaction field's is by its constant, so that the potential is
- * continuous and energy conserved. This is the double precision reference for faster variants: one of them replaces
- * gd_verlet_rows and shares list, test and reduction. Source: Verlet 1967; Chialvo and Debenedetti 1990 (the test). */
+ * continuous and energy conserved. The rows here are the double precision reference of the cluster pairs (cluster_pairs.h),
+ * which do the work otherwise. Source: Verlet 1967; Chialvo and Debenedetti 1990 (the test). */
 #include "engine/nonbonded.h"
 
 #define DEFAULT_BUFFER 0.12 /* nm; some ten steps of 2 fs of water at 300 K */
@@ -27,7 +27,7 @@ int gd_verlet_check(const struct gd_md *md, struct gd_err *err)
 void gd_verlet_prepare(struct gd_md *md)
 {
     struct gd_nonbonded *nb = md->nonbonded;
-    nb->verlet = md->par.pairlist.scheme == GD_SCHEME_VERLET;
+    nb->verlet = nb->use_clusters = md->par.pairlist.scheme == GD_SCHEME_VERLET;
     if (!nb->verlet)
         return;
     double cutoff = md->par.pairlist.rcutl, buffer = md->par.pairlist.buffer;
@@ -40,11 +40,12 @@ void gd_verlet_prepare(struct gd_md *md)
     nb->shift_r12 = r6i * r6i;
 }
 
-/* The map that takes the list's box to the present one; returns a lower bound of what it does to any length. */
-static double box_map(const struct gd_md *md, gd_mat3 map)
+double gd_verlet_box_map(const struct gd_md *md, gd_mat3 map)
 {
     gd_mat3 inverse;
     double off = 0.0;
+    if (memcmp(md->box.vectors, md->nonbonded->list_box.vectors, sizeof md->box.vectors) == 0)
+        return 1.0;
     gd_mat3_inverse((const gd_vec3 *)md->nonbonded->list_box.vectors, inverse);
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 3; b++) {
@@ -62,15 +63,14 @@ static double box_map(const struct gd_md *md, gd_mat3 map)
 int gd_verlet_list_holds(const struct gd_md *md)
 {
     const struct gd_nonbonded *nb = md->nonbonded;
-    int same_box = memcmp(md->box.vectors, nb->list_box.vectors, sizeof md->box.vectors) == 0;
     gd_mat3 map;
-    double least = same_box ? 1.0 : box_map(md, map);
+    double least = gd_verlet_box_map(md, map);
     double way = 0.5 * (least * nb->list_radius - nb->cutoff);
     if (!(way > 0.0))
         return 0;
     for (size_t i = 0; i < md->n; i++) {
         double r[3], from[3];
-        if (same_box)
+        if (least == 1.0)
             gd_vec3_copy(from, nb->list_pos[i]);
         else
             gd_mat3_mul_vec((const gd_vec3 *)map, nb->list_pos[i], from);

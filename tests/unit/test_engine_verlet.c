@@ -172,3 +172,78 @@ Test(engine_verlet, refuses_two_ranges)
     cr_expect_not_null(strstr(err.text, "RCRF"), "%s", err.text);
     test_system_destroy(&s);
 }
+
+/* A step by cluster pairs against the same step by the reference rows; bounds relative to the largest number of the kind. */
+static void compare_with_reference(struct test_system *s, enum gd_precision precision, double bound)
+{
+    struct gd_err err = {0};
+    s->par.precision = GD_PRECISION_FLOAT64;
+    struct gd_md *rows = test_run(s, 2);
+    gd_nonbonded_use_reference(rows);
+    s->par.precision = precision;
+    struct gd_md *clusters = test_run(s, 2);
+    cr_assert_eq(gd_md_single_point(rows, &err), 0, "%s", err.text);
+    cr_assert_eq(gd_md_single_point(clusters, &err), 0, "%s", err.text);
+    double largest = 0.0, energy = 0.0, virial = 0.0;
+    size_t n = gd_md_num_atoms(rows), groups = gd_md_energies(rows)->num_groups;
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; d < 3; d++)
+            largest = fmax(largest, fabs(gd_md_forces(rows)[i][d]));
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; d < 3; d++)
+            cr_expect_float_eq(gd_md_forces(clusters)[i][d], gd_md_forces(rows)[i][d], bound * largest, "atom %zu: %g %g", i,
+                               gd_md_forces(clusters)[i][d], gd_md_forces(rows)[i][d]);
+    for (size_t k = 0; k < groups * groups; k++)
+        energy = fmax(energy, fmax(fabs(gd_md_energies(rows)->pair_lj[k]), fabs(gd_md_energies(rows)->pair_crf[k])));
+    for (size_t k = 0; k < groups * groups; k++) {
+        cr_expect_float_eq(gd_md_energies(clusters)->pair_lj[k], gd_md_energies(rows)->pair_lj[k], 30.0 * bound * energy);
+        cr_expect_float_eq(gd_md_energies(clusters)->pair_crf[k], gd_md_energies(rows)->pair_crf[k], 30.0 * bound * energy);
+    }
+    for (int a = 0; a < 3; a++)
+        virial = fmax(virial, fabs(gd_md_virial(rows)[a][a]));
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++)
+            cr_expect_float_eq(gd_md_virial(clusters)[a][b], gd_md_virial(rows)[a][b], 10.0 * bound * fmax(virial, largest));
+    gd_md_destroy(&rows);
+    gd_md_destroy(&clusters);
+}
+
+/* Float: coordinates of 3 nm to 2e-7 nm, and sums of some hundred terms that cancel. */
+static void compare_both(struct test_system *s)
+{
+    compare_with_reference(s, GD_PRECISION_FLOAT64, 1e-12);
+    compare_with_reference(s, GD_PRECISION_FLOAT32, 3e-6);
+}
+
+Test(engine_verlet, clusters_are_the_rows_water)
+{
+    for (int virial = GD_VIRIAL_ATOMIC; virial <= GD_VIRIAL_MOLECULAR; virial++)
+        for (int edge = 3; edge <= 8; edge++) { /* small boxes list pairs of clusters through several images */
+            struct test_system s;
+            test_water_create(&s, edge, 8);
+            use_verlet(&s, 0.155 * (edge > 5 ? 5 : edge));
+            s.par.nonbonded.epsrf = 0.0; /* no jump at the cutoff, on whose sides float and double may disagree */
+            s.par.pressure.virial = (enum gd_virial)virial;
+            s.par.force.num_energy_groups = edge % 2 ? 1 : 2;
+            s.par.force.energy_group_last[0] = edge % 2 ? (int64_t)s.top->num_atoms : 30;
+            s.par.force.energy_group_last[1] = (int64_t)s.top->num_atoms;
+            compare_both(&s);
+            test_system_destroy(&s);
+        }
+}
+
+Test(engine_verlet, clusters_are_the_rows_molecule)
+{
+    const int boxes[] = {GD_BOX_VACUUM, GD_BOX_RECTANGULAR, GD_BOX_TRICLINIC, GD_BOX_TRUNCATED_OCTAHEDRON};
+    for (int k = 0; k < 4; k++) {
+        struct test_system s;
+        test_molecule_create(&s, boxes[k], 5);
+        s.conf->position[9][2] += 0.3; /* off the ion beside it, whose force would hide all others' */
+        s.par.force.bond = s.par.force.angle = s.par.force.improper = s.par.force.dihedral = 0;
+        use_verlet(&s, 0.8);
+        s.par.pressure.couple = GD_PRESSURE_CALC;
+        s.par.pressure.virial = GD_VIRIAL_ATOMIC;
+        compare_both(&s);
+        test_system_destroy(&s);
+    }
+}
