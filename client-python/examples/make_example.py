@@ -399,7 +399,7 @@ def main() -> None:
     files = {
         "alanine.top": topology(),
         "lattice.cnf": configuration("Alanine dipeptide in SPC water: solute in the cavity of a lattice", x, velocities(masses, rng), edge),
-        "equilibrate.imd": parameters("Equilibration: alanine dipeptide in SPC water", len(water), 20000, 0.02, 100, 500, 0.001, True),
+        "equilibrate.imd": parameters("Equilibration: alanine dipeptide in SPC water", len(water), 10000, 0.02, 100, 500, 0.001, True),
         "alanine.imd": parameters("Alanine dipeptide in SPC water at 300 K", len(water), 1000, 0.1, 1000, 10, 0.002, False),
     }
     for name, text in files.items():

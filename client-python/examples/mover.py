@@ -28,6 +28,7 @@ def main() -> None:
     )
     state = system.state
     kept = state.positions()
+    state.snapshot().release()  # the first frame, so that those who watch have one to begin with
     say(event="ready", pid=os.getpid(), attach_us=loading.median(), atoms=state.num_atoms(), owner=owner_of(kept))
 
     hear()  # "go"
