@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/uuid.h"
 #include "core/version.h"
+#include "service/checkpoints.h"
 #include "service/door.h"
 #include "service/edit.h"
 #include "service/jobs.h"
@@ -85,11 +86,12 @@ static void on_tick(uv_timer_t *timer)
     gd_results_expire(service, now_ns);
     gd_keep_tick(service->keep);
     gd_jobs_tick(service->jobs, now_ns);
+    gd_checkpoints_tick(service->checkpoints, now_ns);
     end_silent_sessions(service, now_ns);
     end_orphans(service, now_ns);
     if (!service->stopping)
         end_when_idle(service, now_ns);
-    else if ((service->in_flight == 0 && gd_jobs_active(service->jobs) == 0) || now_ns >= service->stop_at_ns)
+    else if ((service->in_flight == 0 && gd_jobs_active(service->jobs) == 0 && !gd_checkpoints_busy(service->checkpoints)) || now_ns >= service->stop_at_ns)
         uv_stop(service->loop);
 }
 
@@ -214,6 +216,8 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     start_handles(service);
     int code = gd_jobs_create(&service->jobs, service, err);
     if (code == 0)
+        code = gd_checkpoints_create(&service->checkpoints, service, err);
+    if (code == 0)
         code = choose_kernels(service, err);
     if (code == 0)
         code = gd_keep_create(&service->keep, service, err);
@@ -263,7 +267,7 @@ void gd_service_destroy(struct gd_service **pointer)
         return;
     GD_MAGIC_CHECK(service, SERVICE_MAGIC);
     gd_jobs_stop(service->jobs);
-    while (service->jobs != NULL && gd_jobs_active(service->jobs) > 0)
+    while ((service->jobs != NULL && gd_jobs_active(service->jobs) > 0) || gd_checkpoints_busy(service->checkpoints))
         uv_run(service->loop, UV_RUN_ONCE); /* their threads end at the next step */
     gd_door_stop(service->door);
     size_t cursor = 0;
@@ -277,6 +281,7 @@ void gd_service_destroy(struct gd_service **pointer)
     gd_subscriptions_forget(service, NULL);
     gd_remote_leases_free(service);
     gd_registry_free(&service->registry);
+    gd_checkpoints_free(&service->checkpoints);
     gd_request_free_all(service);
     gd_door_free(&service->door);
     for (int i = 0; i < GD_MAX_ROUTERS; i++)

@@ -19,6 +19,7 @@
 
 struct gd_router;
 struct gd_door;
+struct gd_checkpoints;
 struct gd_jobs;
 struct gd_keep;
 struct gd_zap;
@@ -46,6 +47,7 @@ struct gd_service {
     struct gd_zap *zap;
     struct gd_keep *keep;
     struct gd_jobs *jobs;
+    struct gd_checkpoints *checkpoints; /* by the clock; NULL: none asked for */
     struct gd_table topologies; /* number (8 bytes) -> gd_topology_entry */
     uint64_t next_topology;
 
