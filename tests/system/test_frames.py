@@ -403,7 +403,8 @@ def test_an_idle_process_takes_its_states_up_again(make_daemon, monkeypatch, kin
     with (d.connect() if kind == "local" else d.connect_tcp()) as session, d.connect() as other:
         s = gromos.State(N, session=session)
         publish(s, 3)
-        os.kill(worker_of(d), signal.SIGKILL)
-        wait_until(lambda: other.commands.state_describe(s.uuid).sessions == 1, what="the State's owner")
+        for _ in range(2):
+            os.kill(worker_of(d), signal.SIGKILL)
+            wait_until(lambda: other.commands.state_describe(s.uuid).sessions == 1, what="the State's owner")
         assert (s.positions() == 3).all()
         s.close()

@@ -385,6 +385,7 @@ class Session:
             while True:
                 try:
                     self._link = self._open()
+                    self._look_after(self._link)
                     return self._link
                 except NoDaemonError:
                     # A named endpoint must answer at once; after a loss the daemon is given time to come back.
@@ -404,6 +405,7 @@ class Session:
                 return
             broken.close()
             self._link = link
+            self._look_after(link)
         self._take_again()
 
     def _take_again(self) -> None:
@@ -422,6 +424,11 @@ class Session:
         self._states[id(state)] = state
         link = self._link
         if link is not None and not link.watched:
+            self._look_after(link)
+
+    def _look_after(self, link: _Link) -> None:
+        """A local connection is watched as long as there are States that would be lost with it; a remote one always is."""
+        if self.local and self._states and not link.watched:
             link.watched = True
             _watch(self, link, WATCH_PERIOD)
 
