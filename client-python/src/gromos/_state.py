@@ -797,6 +797,8 @@ def _parse_uuid(text: str) -> bytes | None:
 
 
 def _dtype_name(dtype: Any) -> str:
+    if isinstance(dtype, str) and dtype in ("float32", "float64"):
+        return dtype
     try:
         name = str(np.dtype(dtype).name)
     except TypeError:

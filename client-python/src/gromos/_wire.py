@@ -129,32 +129,36 @@ def attach_arrays(result: dict[str, Any], parts: Sequence[Any], fetch: Fetch | N
     return result
 
 
-def _is_part(value: Any) -> bool:
-    return isinstance(value, dict) and "dtype" in value and "shape" in value and "part" in value
+def _is_segment(value: Mapping[str, Any]) -> bool:
+    return "segment" in value and "dtype" in value and "shape" in value
 
 
-def _is_segment(value: Any) -> bool:
-    return isinstance(value, dict) and "dtype" in value and "shape" in value and "segment" in value
+def _is_part(value: Mapping[str, Any]) -> bool:
+    return "part" in value and "dtype" in value and "shape" in value
 
 
 def _collect_segments(result: Mapping[str, Any], needed: dict[int, int]) -> None:
     for value in result.values():
+        if type(value) is not dict:
+            continue
         if _is_segment(value):
             end = value["offset"] + value["bytes"]
             needed[value["segment"]] = max(end, needed.get(value["segment"], 0))
-        elif isinstance(value, dict):
+        else:
             _collect_segments(value, needed)
 
 
 def _place(result: dict[str, Any], parts: Sequence[Any], buffers: Mapping[int, Any]) -> None:
     for name, value in result.items():
+        if type(value) is not dict:
+            continue
         if _is_part(value):
             if not 1 <= value["part"] <= len(parts):
                 raise InvalidMessageError(f"result '{name}' names part {value['part']} of {len(parts)}")
             result[name] = _view(name, value, parts[value["part"] - 1], 0)
         elif _is_segment(value):
             result[name] = _view(name, value, buffers[value["segment"]], value["offset"])
-        elif isinstance(value, dict):
+        else:
             _place(value, parts, buffers)
 
 
