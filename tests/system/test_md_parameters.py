@@ -119,6 +119,7 @@ def test_what_is_open_comes_from_the_system(system):
     [
         (lambda p: setattr(p.force, "nre", [4, 9]), "block FORCE, field NRE: 9.*last atom, 10"),
         (lambda p: setattr(p.multibath, "sets", [(4, 1, 1)]), "block MULTIBATH, field LAST: 4.*10"),
+        (lambda p: setattr(p.system, "nsm", 3), "block SYSTEM, field NSM: 3; .*2 solvent"),
         (lambda p: setattr(p.comtransrot, "nscm", -10), "block COMTRANSROT, field NSCM: -10"),
     ],
 )

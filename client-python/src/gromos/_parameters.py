@@ -486,6 +486,10 @@ class InputParameters:
             made.system.nsm = topology.num_solvent_molecules
             if topology.num_solute_atoms() == 0:
                 made.system.npm = 0
+        elif made.system.nsm != topology.num_solvent_molecules:
+            raise InvalidArgumentError(
+                f"block SYSTEM, field NSM: {made.system.nsm}; the System has {topology.num_solvent_molecules} solvent molecules"
+            )
         if made.boundcond.ntb is None:
             made.boundcond.ntb = KINDS[system.state.box.kind]
         if made.boundcond.ndfmin is None:

@@ -274,6 +274,8 @@ class Simulation:
         if paths and not state.session.local:
             raise UnsupportedError(f"'{next(iter(paths))}': files are written on the daemon's machine; over a remote session collect frames instead")
         begun: list[Reporter] = []
+        if state.session.local:
+            state.snapshot()  # a first frame for those who attach before the run has published one
         try:
             for reporter in reporters:
                 reporter._begin(state)

@@ -297,14 +297,14 @@ class _Run:
     def prepare(self, session: Session) -> tuple[State, int, InputParameters]:
         """What a run needs, at the daemon. Every file is looked at before anything is said."""
         faults: list[str] = []
-        params, topology, state = None, 0, None
+        params, made, state = None, None, None
         try:
             params = InputParameters._from_bytes(self.input(), self.options.files["input"], session)
         except INPUT_ERRORS as error:
             faults += _all(error)
         try:
             data = np.frombuffer(self.data["topo"], np.uint8)
-            topology = session.commands.topology_create(data=data, name=self.options.files["topo"]).topology
+            made = session.commands.topology_create(data=data, name=self.options.files["topo"])
         except INPUT_ERRORS as error:
             faults += _all(error)
         try:
@@ -318,20 +318,29 @@ class _Run:
             )
         except INPUT_ERRORS as error:
             faults += _all(error)
+        if params is not None and made is not None and state is not None:
+            npm, nsm = params.system.npm, params.system.nsm or 0
+            atoms = npm * made.num_atoms + nsm * made.num_solvent_atoms
+            if atoms != state.num_atoms():
+                faults.append(
+                    f"{self.options.files['input']}: block SYSTEM: NPM {npm} and NSM {nsm} make {atoms} atoms of this topology; "
+                    f"the configuration has {state.num_atoms()}"
+                )
         if faults and state is not None:
             if state.name is not None:
                 state.delete(force=True)
             state.close()
-        if faults or params is None or state is None:
+        if faults or params is None or made is None or state is None:
             raise _Faults(faults)
         try:
             # So that others see masses and molecules; the run itself takes them from its own topology.
-            session.commands.topology_apply(state.uuid, topology=topology)
+            session.commands.topology_apply(state.uuid, topology=made.topology)
         except (ShapeError, InvalidArgumentError):
-            pass  # job.start judges numbers of atoms with NPM and NSM in view
-        return state, topology, params
+            pass  # a solute that NPM 0 leaves out
+        return state, made.topology, params
 
     def start(self, session: Session, state: State, topology: int) -> Job:
+        state.snapshot()  # a first frame for those who attach before the run has published one
         restraints: dict[str, Any] = {name: np.frombuffer(data, np.uint8) for name, data in self.data.items() if name not in REQUIRED}
         try:
             made = session.commands.job_start(
@@ -360,8 +369,9 @@ class _Run:
             return 130
         except SimulationFailedError as error:
             about = job.describe()
-            if about.step == 0 and re.match(r"(block )?[A-Z][A-Z0-9]{3,}\b", error.message):
-                raise _Faults([error.message]) from None
+            if about.step == 0 and not re.match(r"step \d", error.message):
+                # It did not come to a step: what the files ask for together cannot be done.
+                raise _Faults([f"the run cannot start: {error.message}"]) from None
             print(f"gromos md: the run failed after {about.step} of {about.steps} steps, at {about.time:g} ps: {error.message}", file=sys.stderr)
             return 1
         except CancelledError as error:

@@ -1,0 +1,579 @@
+"""Simulations as jobs of a real daemon: running, watching, steering, continuing."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import gromos
+import numpy as np
+import pytest
+from gromos import _parameter_blocks as blocks
+
+from conftest import wait_until
+
+DATA = Path(gromos.__file__).parent / "data"
+SPACING = 0.31  # nm, between water molecules at the start
+
+
+def water(session, n=64, dtype="float64", name=None, **options):
+    """SPC water on a lattice, from arrays alone: molecules upright in turn along x, y and z, so that none is special."""
+    # Types OW and HW; parameters of SPC, kJ/mol and nm.
+    lj = np.zeros((2, 2, 2))
+    lj[0, 0] = 2.634129e-06, 2.617346e-03
+    topology = gromos.Topology(solvent=gromos.Solvent.spc(0, 1), type_names=["OW", "HW"], lj=lj)
+    edge = round(n ** (1 / 3))
+    assert edge**3 == n
+    oxygen = np.stack(np.meshgrid(*[np.arange(edge) * SPACING] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    half = np.radians(109.4712 / 2)
+    positions = np.repeat(oxygen, 3, axis=0)
+    for k in range(n):
+        a, b = k % 3, (k + 1) % 3
+        for atom, sign in ((1, 1), (2, -1)):
+            positions[3 * k + atom, a] += 0.1 * np.cos(half)
+            positions[3 * k + atom, b] += sign * 0.1 * np.sin(half)
+    state = gromos.State(3 * n, dtype=dtype, name=name, session=session, **options)
+    state.set(positions=positions, box=gromos.Box.rectangular(*[edge * SPACING] * 3))
+    return gromos.System(topology, state)
+
+
+def nve(num_steps=20, **options):
+    """Water of an atom's velocities at 300 K, short cutoffs for a small box."""
+    p = gromos.InputParameters.nve(num_steps=num_steps, cutoffs=0.6, **options)
+    p.initialise.ntivel, p.initialise.tempi, p.seed = 1, 300.0, 4711
+    p.initialise.ntishk = 3
+    p.comtransrot.nscm = 0
+    return p
+
+
+def settled(p):
+    """The same for runs that go on: velocities are there already."""
+    p = p.copy()
+    p.initialise.ntivel = p.initialise.ntishk = 0
+    return p
+
+
+@pytest.fixture(scope="module")
+def start(session):
+    """A State that has moved a little, to clone runs from: constraints hold and velocities are thermal."""
+    system = water(session)
+    gromos.Simulation(system, nve(10)).run(wait=True, progress=False)
+    return system
+
+
+def clone(system):
+    return gromos.System(system.topology, system.state.clone())
+
+
+def arrays(state):
+    return np.array(state.positions()), np.array(state.velocities())
+
+
+def displacement(start, end, box):
+    """From one set of positions to another by the nearest image: a run keeps molecules in the box."""
+    d = np.asarray(end) - np.asarray(start)
+    lengths = np.array(box.dimensions()[:3] if not hasattr(box.dimensions(), "lengths") else box.dimensions().lengths)
+    return d - lengths * np.round(d / lengths)
+
+
+def same(one, other):
+    return all((a == b).all() for a, b in zip(arrays(one), arrays(other), strict=True))
+
+
+def long_run(system, **options):
+    """A run that does not end by itself within a test."""
+    return gromos.Simulation(system, settled(nve(10**7)), publish_every=5).run(**options)
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_moves_the_state_and_says_how_far_it_is(start):
+    system = clone(start)
+    before = arrays(system.state)[0]
+    job = gromos.Simulation(system, settled(nve(25))).run()
+    about = job.wait(timeout=50)
+    assert (about.status, about.step, about.steps) == ("done", 25, 25)
+    assert about.time == pytest.approx(system.state.time)
+    assert system.state.step == start.state.step + 25
+    assert about.ns_per_day > 0
+    assert about.elapsed > 0
+    assert about.message == ""
+    assert about.phases["nonbonded"] > 0
+    assert job.status == job.progress().status == "done"
+    assert job.ended
+    # 50 fs at thermal speed, 1.3 nm/ps for a hydrogen.
+    assert 1e-4 < np.abs(displacement(before, system.state.positions(), system.state.box)).max() < 0.2
+    assert job.energies.total() == system.state.energies.total() != 0
+    assert f"Job {job.number}" in repr(job)
+    assert "ns/day" in job._repr_html_()
+    assert job.number in [other.number for other in gromos.jobs(system.state.session)]
+
+
+def test_a_step_gives_its_energies(start):
+    system = clone(start)
+    simulation = gromos.Simulation(system, settled(nve()))
+    energies = simulation.step()
+    assert system.state.step == start.state.step + 1
+    assert energies.kinetic > 0
+    assert energies.temperature == pytest.approx(energies.kinetic / (0.5 * 0.00831441 * energies.bath_dof.sum()), rel=1e-9)
+    assert energies.potential == pytest.approx(energies.lj + energies.coulomb, rel=1e-12)
+    simulation.step(3)
+    assert system.state.step == start.state.step + 4
+
+
+def test_a_single_point_moves_nothing(start):
+    system = clone(start)
+    before = arrays(system.state)
+    simulation = gromos.Simulation(system, settled(nve()))
+    forces, energies = simulation.single_point()
+    assert forces.shape == (192, 3)
+    assert np.abs(forces).max() > 10
+    # No external force: the sum over all atoms vanishes but for rounding.
+    assert np.abs(forces.sum(axis=0)).max() < 1e-9 * np.abs(forces).sum()
+    assert (simulation.forces() == forces).all()
+    assert simulation.energies().potential == energies.potential < 0
+    assert all((a == b).all() for a, b in zip(arrays(system.state), before, strict=True))
+    assert system.state.step == start.state.step
+
+
+def test_forces_are_minus_the_gradient(session):
+    """Central differences of the potential energy, on the example's flexible solute alone."""
+    read = gromos.Topology.from_file(DATA / "alanine.top", session=session)
+    state = gromos.State(12, dtype="float64", session=session)
+    whole = gromos.load(DATA / "alanine.cnf", dtype="float64", session=session)
+    x = np.array(whole.positions()[:12])
+    state.set_positions(x)
+    params = gromos.InputParameters.nve(constraints="none", cutoffs=3.0)
+    params.comtransrot.nscm = 0
+    simulation = gromos.Simulation(gromos.System(read, state), params)
+    forces = simulation.forces()
+    h = 1e-5  # nm: error of second order in h, of the difference 1e-16 * 1e3 / h
+    for atom, axis in ((0, 0), (3, 1), (5, 2), (7, 0), (11, 1)):
+        energies = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[atom, axis] += sign * h
+            state.set_positions(moved)
+            energies.append(simulation.energies().potential)
+        assert forces[atom, axis] == pytest.approx(-(energies[0] - energies[1]) / (2 * h), rel=1e-5, abs=1e-3)
+
+
+def test_energy_and_momentum_are_conserved(start):
+    """200 steps of rigid water without thermostat; the cutoff makes noise, so the bound is loose: 1 % of the kinetic energy."""
+    system = clone(start)
+    reporter = gromos.EnergyReporter(["total", "kinetic"])
+    gromos.Simulation(system, settled(nve(100, dt=0.001)), publish_every=10).run(wait=True, reporters=[reporter], progress=False)
+    total = reporter["total"]
+    assert len(total) == 10
+    momentum = (system.state.masses()[:, None] * system.state.velocities()).sum(axis=0)
+    thermal = np.sqrt(system.state.masses().sum() * 0.00831441 * 300)
+    assert np.abs(momentum - (start.state.masses()[:, None] * start.state.velocities()).sum(axis=0)).max() < 1e-9 * thermal
+    assert np.ptp(total) < 0.1 * reporter["kinetic"].mean()
+
+
+def test_minimisation_goes_down(session):
+    system = water(session, 27)
+    system.state.set(box=gromos.Box.rectangular(1.3, 1.3, 1.3))
+    params = nve(30)
+    before = gromos.Simulation(system, settled(params)).energies().potential
+    about = gromos.Simulation(system, params).minimize(steps=30, progress=False)
+    assert about.status == "done"
+    assert 0 < about.step <= 30
+    assert system.state.energies.potential < before
+    own = gromos.InputParameters.steepest_descent(num_steps=5, cutoffs=0.6)
+    assert gromos.Simulation(system, own).minimize(progress=False).step <= 5
+
+
+def test_float32_states_run_and_agree_at_the_start(session, start):
+    low = gromos.State(192, dtype="float32", session=session)
+    low.set(positions=start.state.positions(), velocities=start.state.velocities(), box=start.state.box)
+    params = settled(nve())
+    forces = gromos.Simulation(gromos.System(start.topology, low), params).forces()
+    reference = gromos.Simulation(clone(start), params).forces()
+    assert forces.dtype == np.float32
+    # Positions of 1 nm are rounded to 6e-8 nm; the stiffest force here changes by some 1e5 kJ/mol/nm per nm.
+    assert np.abs(forces - reference).max() < 2e-2
+
+
+# --- bit for bit -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("thermostat", [None, "berendsen", "nose-hoover", "bussi"])
+def test_two_halves_are_the_whole(start, thermostat):
+    params = settled(nve())
+    if thermostat is not None:
+        params.thermostat, params.temperature = thermostat, 310.0
+    params.pairlist.nsnb = 7  # lists are not made where the halves meet
+    halves, whole = clone(start), clone(start)
+    for _ in range(2):
+        gromos.Simulation(halves, params).run(50, wait=True, progress=False)
+    gromos.Simulation(whole, params).run(100, wait=True, progress=False)
+    assert halves.state.step == whole.state.step
+    assert same(halves.state, whole.state)
+    assert not same(halves.state, start.state)
+
+
+def test_a_pause_changes_nothing(start):
+    params = settled(nve(10**6))
+    paused, whole = clone(start), clone(start)
+    job = gromos.Simulation(paused, params, publish_every=1).run()
+    wait_until(lambda: job.describe().step >= 5, what="five steps")
+    job.pause()
+    wait_until(lambda: job.status == "paused", what="the pause")
+    stopped = job.describe().step
+    time.sleep(0.1)
+    assert job.describe().step == stopped
+    job.resume()
+    wait_until(lambda: job.describe().step > stopped + 5, what="going on")
+    job.cancel()
+    with pytest.raises(gromos.CancelledError, match="cancelled after"):
+        job.wait(timeout=30)
+    gromos.Simulation(whole, params).run(job.describe().step, wait=True, progress=False)
+    assert same(paused.state, whole.state)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_number_of_threads_gives_the_same_bits(start, threads):
+    ends = []
+    for _ in range(2):
+        system = clone(start)
+        gromos.Simulation(system, settled(nve(30)), threads=threads).run(wait=True, progress=False)
+        ends.append(system.state)
+    assert same(*ends)
+
+
+def test_a_changed_state_is_not_continued(start):
+    params = settled(nve(20, thermostat="nose-hoover"))
+    one, other = clone(start), clone(start)
+    for system in (one, other):
+        gromos.Simulation(system, params).run(20, wait=True, progress=False)
+    assert same(one.state, other.state)
+    one.state.set_velocities(-np.array(one.state.velocities()))
+    for system in (one, other):
+        gromos.Simulation(system, params).run(20, wait=True, progress=False)
+    assert not same(one.state, other.state)
+
+
+# --- steering --------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_keeps_what_was_reached(start):
+    system = clone(start)
+    job = long_run(system)
+    wait_until(lambda: job.describe().step > 3, what="some steps")
+    job.cancel()
+    with pytest.raises(gromos.CancelledError):
+        job.wait(timeout=30)
+    about = job.describe()
+    assert about.status == "cancelled"
+    assert system.state.step == start.state.step + about.step
+    job.cancel()  # once more is fine
+    gromos.Simulation(system, settled(nve(2))).run(wait=True, progress=False)  # the State is free again
+
+
+def test_an_edit_enters_between_two_steps(start):
+    system = clone(start)
+    job = long_run(system)
+    wait_until(lambda: job.describe().step > 3, what="some steps")
+    with system.state.edit(timeout=30) as e:
+        at = e.step
+        e.velocities()[:] = 0.0
+    frames = system.state.frames(timeout=10.0)
+    frame = next(f for f in frames if f.step > at)
+    # From rest the molecules have fallen for a few steps only.
+    assert frame.energies.temperature < 150.0
+    assert job.status == "running"
+    job.cancel()
+
+
+def test_temperature_can_be_changed_while_it_runs(start):
+    system = clone(start)
+    params = settled(nve(10**7))
+    params.thermostat, params.temperature = "berendsen", 300.0
+    params.multibath.baths = [(300.0, 0.01)]
+    job = gromos.Simulation(system, params, publish_every=5).run()
+    wait_until(lambda: job.describe().step > 3, what="some steps")
+    job.change(temperature=900.0)
+    wait_until(lambda: job.energies.temperature > 600.0, 40, "warmth")
+    job.change(publish_every=2)
+    frames = iter(system.state.frames(timeout=10.0))
+    steps = [next(frames).step for _ in range(8)]
+    assert 2 in np.diff(steps)
+    with pytest.raises(gromos.GromosError):
+        job.change(bath=7, temperature=1.0)
+    job.cancel()
+    with pytest.raises(gromos.CancelledError):
+        job.wait(timeout=30)
+    with pytest.raises(gromos.ConflictError):
+        job.change(temperature=300.0)
+    with pytest.raises(gromos.ConflictError):
+        job.pause()
+
+
+def test_waiting_has_a_limit_and_interrupting_it_leaves_the_run(start):
+    job = long_run(clone(start))
+    with pytest.raises(gromos.TimeoutExpired, match="running after 0.2 s"):
+        job.wait(timeout=0.2)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        job.wait(timeout=30)
+    assert job.status == "running"
+    job.cancel()
+
+
+def test_interrupting_run_wait_cancels(start):
+    system = clone(start)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        long_run(system, wait=True, progress=False)
+    job = gromos.jobs(system.state.session)[0]
+    wait_until(lambda: job.status == "cancelled", what="the end")
+
+
+def test_one_job_at_a_time_on_a_state(start):
+    system = clone(start)
+    job = long_run(system)
+    with pytest.raises(gromos.ConflictError):
+        gromos.Simulation(system, settled(nve(1))).run()
+    job.cancel()
+
+
+def test_another_process_watches_and_steers(daemon, start):
+    system = gromos.System(start.topology, start.state.clone(name="watched run"))
+    job = long_run(system)
+    program = f"""
+import gromos
+s = gromos.connect({daemon.endpoint!r}, default=False)
+state = s.attach("watched run")
+frames = iter(state.frames(timeout=10))
+first, second = next(frames).step, next(frames).step
+job = [j for j in gromos.jobs(s) if j.describe().state == state.uuid][0]
+print(second > first, job.status)
+job.cancel()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
+    assert done.stdout.split() == ["True", "running"]
+    with pytest.raises(gromos.CancelledError):
+        job.wait(timeout=30)
+    system.state.delete()
+
+
+def test_the_bar_shows_steps_speed_and_energy(start, capsys):
+    gromos.Simulation(clone(start), settled(nve(20))).run(wait=True, progress=True)
+    shown = capsys.readouterr().err
+    assert "20/20" in shown
+    assert "ns/day" in shown
+    assert re.search(r"E=-?[\d.e+]+ kJ/mol", shown)
+    gromos.Simulation(clone(start), settled(nve(20))).run(wait=True, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_blows_up_says_so_and_keeps_the_last_good_step(start):
+    system = clone(start)
+    positions = np.array(system.state.positions())
+    positions[3:6] = positions[0:3] + 0.01  # two molecules in one place
+    system.state.set_positions(positions)
+    job = gromos.Simulation(system, settled(nve(500, dt=0.01))).run()
+    with pytest.raises(gromos.SimulationFailedError) as caught:
+        job.wait(timeout=50)
+    about = job.describe()
+    assert about.status == "failed"
+    assert caught.value.message == about.message
+    assert len(about.message) > 20
+    assert caught.value.detail["step"] == about.step < 500
+    assert np.isfinite(system.state.positions()).all()
+    assert np.isfinite(system.state.velocities()).all()
+
+
+def test_parameters_that_do_not_fit_are_told_before_anything_starts(session, start):
+    two = settled(nve())
+    two.multibath = blocks.MultiBath(baths=[(300, 0.1), (300, 0.1)], sets=[(3, 1, 1), (192, 2, 2)])
+    with pytest.raises(gromos.ConflictError, match="2 temperature baths.*made for 1.*num_temp_groups=2"):
+        gromos.Simulation(clone(start), two)
+    groups = settled(nve())
+    groups.force.nre = [3, 192]
+    with pytest.raises(gromos.ConflictError, match="2 energy groups.*num_energy_groups=2"):
+        gromos.Simulation(clone(start), groups)
+    with pytest.raises(gromos.InvalidArgumentError, match="InputParameters"):
+        gromos.Simulation(clone(start), {"dt": 0.002})
+    with pytest.raises(gromos.InvalidArgumentError, match="steps is -1"):
+        gromos.Simulation(clone(start), settled(nve())).run(-1)
+    with pytest.raises(gromos.FileAccessError, match="'trc'.*does not exist"):
+        gromos.Simulation(clone(start), settled(nve())).run(1, trc="/nowhere/at/all.trc")
+
+
+def test_a_cutoff_beyond_half_the_box_is_refused(start):
+    params = settled(nve())
+    params.cutoffs = 1.4
+    with pytest.raises(gromos.GromosError, match=r"(?i)cutoff|RCUTL|half|box"):
+        gromos.Simulation(clone(start), params).run(1, wait=True, progress=False)
+
+
+def test_jobs_nobody_knows(session):
+    with pytest.raises(gromos.NotFoundError):
+        gromos.Job(10**6, session).describe()
+
+
+# --- files and remote sessions ---------------------------------------------------------------------------------------
+
+
+def test_a_run_writes_gromos_files(start, tmp_path):
+    params = settled(nve(10))
+    params.writetraj.ntwx = params.writetraj.ntwe = params.writetraj.ntwf = params.writetraj.ntwv = 5
+    system = clone(start)
+    files = {name: tmp_path / f"run.{name}" for name in ("trc", "trv", "trf", "tre")} | {"fin": tmp_path / "end.cnf"}
+    gromos.Simulation(system, params).run(wait=True, progress=False, **files)
+    for name, block in (("trc", "POSITIONRED"), ("trv", "VELOCITYRED"), ("trf", "FREEFORCERED"), ("tre", "ENERGY03")):
+        assert files[name].read_text().count(f"\n{block}\n") == 2, name
+    # Nine decimals in the file.
+    end = gromos.load(files["fin"], dtype="float64", session=start.state.session)
+    assert np.abs(displacement(end.positions(), system.state.positions(), system.state.box)).max() < 1e-8
+    assert np.abs(end.velocities() - system.state.velocities()).max() < 1e-8
+
+
+def test_over_tcp(start, remote, tmp_path):
+    """Topology and input travel as bytes; files stay on the daemon's machine, so a remote session may not have them written."""
+    state = gromos.State(192, dtype="float64", session=remote)
+    state.set(positions=start.state.positions(), velocities=start.state.velocities(), box=start.state.box)
+    there = gromos.System(start.topology, state)
+    params = settled(nve(10))
+    reporter = gromos.EnergyReporter(["total"])
+    gromos.Simulation(there, params, publish_every=5).run(wait=True, reporters=[reporter], progress=False)
+    here = gromos.State(192, dtype="float64", session=start.state.session)
+    here.set(positions=start.state.positions(), velocities=start.state.velocities(), box=start.state.box)
+    gromos.Simulation(gromos.System(start.topology, here), params).run(wait=True, progress=False)
+    assert same(there.state, here)
+    assert reporter["step"].tolist() == [5, 10]
+    with pytest.raises(gromos.UnsupportedError, match="'tre'.*daemon's machine"):
+        gromos.Simulation(there, params).run(1, tre=tmp_path / "x.tre")
+    with gromos.Simulation(there, params).run(1).state as attached:
+        assert attached == state
+
+
+def test_position_restraints_hold_atoms(session):
+    system = gromos.System.from_files(DATA / "alanine.top", DATA / "alanine.cnf", num_temp_groups=2, num_energy_groups=2, dtype="float64", session=session)
+    params = gromos.InputParameters.from_file(DATA / "alanine.imd", session=session)
+    x = np.array(system.state.positions()[:12])
+    names = system.topology.names
+    row = "{:>5} {:<5} {:<5}{:>7}".format
+    label = [row(1 + int(system.topology.residues[i]), system.topology.residue_names[i], names[i], i + 1) for i in range(12)]
+    spec = "TITLE\nsolute\nEND\nPOSRESSPEC\n" + "".join(f"{text}{p[0]:15.9f}{p[1]:15.9f}{p[2]:15.9f}\n" for text, p in zip(label, x, strict=True)) + "END\n"
+    params.positionres = blocks.PositionRes(ntpor=1, cpor=1e5)
+    held = gromos.Simulation(system, params, restraints=gromos.Restraints(posresspec=spec.encode()))
+    energies = held.step(100)
+    assert energies.position_restraint > 0
+    # 1/2 k d^2 = 3/2 kB T gives d = 0.01 nm for k = 1e5.
+    assert np.abs(displacement(x, system.state.positions()[:12], system.state.box)).max() < 0.05
+    with pytest.raises(gromos.GromosError, match=r"(?i)posres"):
+        gromos.Simulation(system, params).step()
+    assert "posresspec" in repr(held.restraints)
+
+
+# --- reporters -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reported(start):
+    reporter = gromos.EnergyReporter()
+    simulation = gromos.Simulation(clone(start), settled(nve(20)), publish_every=5)
+    simulation.run(wait=True, reporters=[reporter], progress=False)
+    return reporter
+
+
+def test_energies_of_every_frame(reported, start):
+    assert len(reported) == 4
+    assert reported.missed == 0
+    assert reported["step"].tolist() == [start.state.step + k for k in (5, 10, 15, 20)]
+    array = reported.to_numpy()
+    assert array.shape == (4, len(reported.columns))
+    assert np.allclose(reported["total"], reported["kinetic"] + reported["potential"], rtol=1e-12)
+    assert reported.to_dict()["step"].dtype == np.int64
+    assert reported.unit("pressure") == "kJ mol^-1 nm^-3"
+    assert reported.unit("bath_temperature[0]") == "K"
+    with pytest.raises(gromos.InvalidArgumentError, match="no column 'enthalpy'"):
+        reported["enthalpy"]
+    with pytest.raises(gromos.InvalidArgumentError, match="no field 'enthalpy'"):
+        gromos.EnergyReporter(["enthalpy"])
+
+
+def test_every_energy_there_is(start):
+    reporter = gromos.EnergyReporter("all", every=2)
+    gromos.Simulation(clone(start), settled(nve(20)), publish_every=5).run(wait=True, reporters=[reporter], progress=False)
+    assert len(reporter) == 2
+    assert {"pair_lj[0,0]", "pressure_tensor[2,1]", "group_bond[0]", "bath_dof[0]"} <= set(reporter.columns)
+    assert reporter["bath_dof[0]"].tolist() == [64 * 6.0] * 2
+
+
+def test_csv_in_one_go_and_as_it_comes(reported, start, tmp_path):
+    reported.to_csv(tmp_path / "all.csv")
+    with gromos.CSVReporter(tmp_path / "live.csv", ["total", "temperature"]) as live:
+        gromos.Simulation(clone(start), settled(nve(20)), publish_every=5).run(wait=True, reporters=[live], progress=False)
+    lines = (tmp_path / "live.csv").read_text().splitlines()
+    assert lines[0] == "step,time,total,temperature"
+    assert len(lines) == 5
+    read = np.genfromtxt(tmp_path / "all.csv", delimiter=",", names=True)
+    assert read["total"].tolist() == reported["total"].tolist() == [float(line.split(",")[2]) for line in lines[1:]]
+    with pytest.raises(gromos.FileAccessError):
+        reported.to_csv(tmp_path / "no" / "where.csv")
+
+
+@pytest.mark.parametrize(("module", "method"), [("pandas", "to_pandas"), ("polars", "to_polars")])
+def test_data_frames_where_they_are_installed(reported, module, method, monkeypatch):
+    try:
+        __import__(module)
+    except ImportError:
+        pass
+    else:
+        frame = getattr(reported, method)()
+        assert list(frame.columns) == list(reported.columns)
+        assert frame["total"].to_list() == reported["total"].tolist()
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(gromos.UnsupportedError, match=f"pip install {module}"):
+        getattr(reported, method)()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of matplotlib's parser
+def test_a_picture(reported, monkeypatch):
+    import matplotlib
+
+    matplotlib.use("agg")
+    axes = reported.plot(["total", "potential"])
+    assert [line.get_ydata().tolist() for line in axes.lines] == [reported["total"].tolist(), reported["potential"].tolist()]
+    assert axes.get_ylabel() == "kJ/mol"
+    assert reported.live_plot(["temperature"], interval=0.01, timeout=1).get_ylabel() == "K"
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(gromos.UnsupportedError, match="Matplotlib"):
+        reported.plot()
+
+
+def test_a_reporter_that_fails_is_heard(start):
+    def fail(frame):
+        raise ZeroDivisionError("one over nothing")
+
+    job = gromos.Simulation(clone(start), settled(nve(10)), publish_every=5).run(reporters=[gromos.CallbackReporter(fail)])
+    with pytest.raises(ZeroDivisionError, match="one over nothing"):
+        job.wait(timeout=30)
+    assert job.status == "done"
+
+
+def test_a_reporter_watches_any_state(session):
+    seen = []
+    with gromos.State(3, session=session) as s:
+        with gromos.CallbackReporter(lambda frame: seen.append(frame.version)).watch(s) as reporter:
+            s.set_positions(s.positions())
+            s.set_positions(s.positions())
+            with pytest.raises(gromos.InvalidArgumentError, match="still looks"):
+                reporter.watch(s)
+        assert seen == [1, 2]
+        with pytest.raises(gromos.InvalidArgumentError, match="every is 0"):
+            gromos.EnergyReporter(every=0)
