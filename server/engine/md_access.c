@@ -194,6 +194,24 @@ int gd_md_set_pressure(struct gd_md *md, const double reference[3][3], double ta
     return 0;
 }
 
+/* What time-averaged restraints have in memory. */
+static int export_averages(const struct gd_md *md, struct gd_configuration *conf, struct gd_err *err)
+{
+    struct gd_md_restraint_report report = gd_md_restraint_report(md);
+    int rc = 0;
+    if (md->par.distance_restraint.ntdir < 0 && report.distance_average != NULL) {
+        rc = gd_configuration_set_distance_averages(conf, report.num_distances, err);
+        if (rc == 0)
+            memcpy(conf->distance_average, report.distance_average, report.num_distances * sizeof(double));
+    }
+    if (rc == 0 && md->par.jvalue.ntjvr < 0 && report.jvalue_average != NULL) {
+        rc = gd_configuration_set_jvalue_averages(conf, report.num_jvalues, err);
+        if (rc == 0)
+            memcpy(conf->jvalue_average, report.jvalue_average, report.num_jvalues * sizeof(double));
+    }
+    return rc;
+}
+
 static int export_extras(const struct gd_md *md, struct gd_configuration *conf, struct gd_err *err)
 {
     int rc = 0;
@@ -219,6 +237,8 @@ static int export_extras(const struct gd_md *md, struct gd_configuration *conf, 
         if (rc == 0)
             memcpy(conf->stochastic_integral, gd_stochastic_integral(md), md->n * sizeof(gd_vec3));
     }
+    if (rc == 0)
+        rc = export_averages(md, conf, err);
     if (rc == 0)
         rc = gd_rottrans_export(md, conf, err);
     return rc;

@@ -197,7 +197,7 @@ static void fill_groups(struct gd_energy_frame *frame, const struct gd_md_energi
         frame->special[g][GD_ENE_SPECIAL_DISTANCE] = e->group_distance[g];
         frame->special[g][GD_ENE_SPECIAL_ANGLE] = e->group_angle_restraint[g];
         frame->special[g][GD_ENE_SPECIAL_DIHEDRAL] = e->group_dihedral_restraint[g];
-        frame->special[g][GD_ENE_SPECIAL_JVALUE] = e->group_jvalue[g];
+        /* J-value restraints stay zero here: the original writes their sum only. */
         for (size_t h = g; h < n; h++) {
             double *row = frame->nonbonded[gd_energy_pair(n, g, h)];
             memset(row, 0, sizeof frame->nonbonded[0]);
