@@ -57,7 +57,8 @@ def wait_until(condition: Callable[[], bool], timeout: float = 10.0, what: str =
 class Daemon:
     """A daemon in a folder of its own. `options` are its command line."""
 
-    def __init__(self, *options: str, tcp: bool = False, directory: Path | None = None) -> None:
+    def __init__(self, *options: str, tcp: bool = False, directory: Path | None = None, binary: Path = BINARY) -> None:
+        self.binary = binary
         self.directory = directory if directory is not None else Path(tempfile.mkdtemp(prefix="gd-"))
         self.endpoint = f"ipc://{self.directory}/zmq"
         self.options = list(options)
@@ -72,7 +73,7 @@ class Daemon:
         reader, writer = os.pipe()
         with open(self.directory / "stderr", "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), "--directory", str(self.directory), "--ready-fd", str(writer), *self.options],
+                [str(self.binary), "--directory", str(self.directory), "--ready-fd", str(writer), *self.options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

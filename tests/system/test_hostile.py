@@ -59,8 +59,14 @@ def mutate(rng, parts):
     return [bytes(p) for p in parts]
 
 
+LIMITS = ("--session-states", "20", "--session-bytes", "100000000")
+
+
 def test_ten_thousand_mutated_messages(make_daemon):
-    d = make_daemon("--session-states", "20", "--session-bytes", "100000000")
+    run_mutated_messages(make_daemon(*LIMITS))
+
+
+def run_mutated_messages(d):
     rng = random.Random(SEED)
     seeds = [m.parts for m in MESSAGES if m.kind == "request"]
     refused = 0
