@@ -162,8 +162,8 @@ struct gd_parameters {
         double rcutp, rcutl;
         double size; /* grid cell length; 0: automatic (half of rcutp) */
         enum gd_cutoff_type type;
-        enum gd_scheme scheme; /* extension */
-        double buffer;         /* extension, verlet: nm beyond the cutoff, < 0: chosen from the drift tolerance */
+        enum gd_scheme scheme; /* extension; verlet: RCUTP = RCUTL = RCRF, the list is rebuilt when it must be, whatever NSNB */
+        double buffer;         /* extension, verlet: nm beyond the cutoff, < 0: chosen; results do not depend on it */
     } pairlist;
 
     struct { /* NONBONDED */

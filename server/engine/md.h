@@ -1,12 +1,15 @@
-/* Molecular dynamics on one system: GROMOS physics in double precision.
+/* Molecular dynamics on one system: GROMOS physics, in double precision with the scheme chargegroup; with the scheme verlet
+ * pair forces in double or float and everything else in double.
  *
  * gd_md_create copies what it is given and prepares the start (gathers charge groups, generates and constrains velocities as
  * INITIALISE says). gd_md_step advances by one step. As in GROMOS, step n computes the forces at positions n and moves on:
  * afterwards gd_md_positions and gd_md_velocities are those of step n + 1 (velocities half a step earlier), while energies,
- * forces, pressure and gd_md_previous_positions belong to step n.
+ * forces, pressure and gd_md_previous_positions belong to step n. With velocity Verlet the velocities are those of step n + 1
+ * itself; restraint reports then already are those of step n + 1.
  *
  * No sockets, no files, no globals. One caller at a time per object; different objects are independent. A step allocates
- * nothing (pair lists grow, rarely, when a system condenses). Same input, same thread count: the same bits. */
+ * nothing (pair lists grow, rarely, when a system condenses). Same input, same thread count: the same bits; with the scheme
+ * verlet on the same kind of processor (GROMOSD_CPU restrains the choice of its kernel). */
 #ifndef GD_ENGINE_MD_H
 #define GD_ENGINE_MD_H
 
@@ -53,8 +56,8 @@ int gd_md_create(struct gd_md **out, const struct gd_topology *topology, const s
                  struct gd_err *err);
 void gd_md_destroy(struct gd_md **md);
 
-/* One step. GD_E_SIMULATION_FAILED names the step and the atoms (NaN, constraint failure, box too small); the object
- * then keeps the state before the step. */
+/* One step. GD_E_SIMULATION_FAILED names the step and the atoms (NaN, constraint failure, box too small); positions, velocities
+ * and box are then those before the step. */
 int gd_md_step(struct gd_md *md, struct gd_err *err);
 
 /* Forces and energies at the current positions without moving anything. */
