@@ -41,6 +41,7 @@ static void visit_fields(struct gd_md *md, gd_state_visitor *visit, void *contex
     visit(context, md->euler, sizeof md->euler);
     visit(context, &md->step, sizeof md->step);
     visit(context, &md->time, sizeof md->time);
+    visit(context, &md->start_time, sizeof md->start_time); /* a step's time is counted from it */
     visit(context, &md->random, sizeof md->random);
     visit(context, md->energy_numbers, md->num_energy_numbers * sizeof(double));
     visit(context, md->virial, sizeof md->virial);

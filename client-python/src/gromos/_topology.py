@@ -408,7 +408,8 @@ class Topology:
             commands = state.session.commands
             self._use(state.session, lambda number: commands.topology_apply(state.uuid, topology=number))
             return
-        state.set_masses(self.masses)
+        if not state.describe().masses or not np.array_equal(state.masses(), self.masses):
+            state.set_masses(self.masses)  # only then: a run goes on where the last one ended if nothing was changed since
         state.set_molecules(self.molecules)
 
     # --- as a file -----------------------------------------------------------------------------------------------
