@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import gromos
 import pytest
 from conftest import BINARY, ROOT, Daemon
 from test_golden import MESSAGES, ask
@@ -66,6 +67,29 @@ def test_a_missing_check_is_found_by_the_golden_messages(tmp_path, name):
             except Exception:
                 return  # it died of it: found as well
             assert reply["ok"] or reply["error"]["code"] != chosen.expected
+    finally:
+        d.kill()
+        d.remove()
+
+
+@pytest.mark.timeout(180)
+def test_a_daemon_of_another_protocol_is_told_apart(tmp_path):
+    """No fault, but the same trick: a daemon that was left running from another version."""
+    d = Daemon(
+        binary=planted(
+            tmp_path,
+            "server/service/door.c",
+            '#include "service/door.h"\n',
+            '#include "service/door.h"\n#include "proto/gd_errors.h"\n#undef GD_PROTOCOL_VERSION\n#define GD_PROTOCOL_VERSION 7\n',
+        )
+    )
+    try:
+        with pytest.raises(gromos.ProtocolMismatchError) as caught:
+            d.connect()
+        text = str(caught.value)
+        assert "protocol 7" in text or " 7" in text
+        assert gromos.__version__ in text
+        assert f"kill {d.pid}" in text
     finally:
         d.kill()
         d.remove()
