@@ -33,10 +33,13 @@ static void refresh_live(struct gd_job *job)
     const struct gd_kernels *kernels = &job->jobs->service->kernels;
     size_t count = 3 * gd_md_num_atoms(md);
     struct gd_live_header *live = gd_state_header(state);
-    atomic_store(&live->dirty_mask, GD_DIRTY_SMALL | GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_VELOCITIES) | GD_ARRAY_BIT(GD_FORCES) |
-                                        GD_ARRAY_BIT(GD_ENERGIES));
-    gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_POSITIONS), GD_FLOAT64, gd_md_positions(md), count);
-    gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_VELOCITIES), GD_FLOAT64, gd_md_velocities(md), count);
+    /* A single point moves nothing, not even into the box as a run does. */
+    uint32_t moved = job->spec.steps == 0 ? 0 : GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_VELOCITIES);
+    atomic_store(&live->dirty_mask, GD_DIRTY_SMALL | moved | GD_ARRAY_BIT(GD_FORCES) | GD_ARRAY_BIT(GD_ENERGIES));
+    if (moved != 0) {
+        gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_POSITIONS), GD_FLOAT64, gd_md_positions(md), count);
+        gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_VELOCITIES), GD_FLOAT64, gd_md_velocities(md), count);
+    }
     gd_compute_convert(kernels, state->spec.dtype, gd_state_array(state, GD_FORCES), GD_FLOAT64, gd_md_forces(md), count);
     gd_md_energy_vector(md, gd_state_array(state, GD_ENERGIES));
     live->small.step = job->step_base + gd_md_step_number(md);
