@@ -78,6 +78,9 @@ static int prepare_parameters(struct gd_md *md, struct gd_err *err)
     nb->atomic = par->pairlist.type == GD_CUTOFF_ATOMIC;
     nb->cutoff_short2 = par->pairlist.rcutp * par->pairlist.rcutp;
     nb->cutoff_long2 = par->pairlist.rcutl * par->pairlist.rcutl;
+    int single = par->precision == GD_PRECISION_FLOAT32;
+    nb->atom_rows = single ? gd_inner_atom_rows_f32 : gd_inner_atom_rows;
+    nb->solvent_rows = single ? gd_inner_solvent_rows_f32 : gd_inner_solvent_rows;
     gd_verlet_prepare(md);
     size_t pairs = nb->num_types * nb->num_types;
     int rc = gd_md_allocate((void **)&nb->lj, pairs, sizeof *nb->lj, err);
@@ -188,13 +191,14 @@ void gd_nonbonded_use_reference(struct gd_md *md)
 static void long_range_thread(void *argument, int number)
 {
     struct gd_md *md = argument;
-    struct gd_nonbonded_thread *th = &md->nonbonded->thread[number];
-    sums_zero(&th->far, md->n, md->nonbonded->num_groups);
-    if (md->nonbonded->verlet)
+    struct gd_nonbonded *nb = md->nonbonded;
+    struct gd_nonbonded_thread *th = &nb->thread[number];
+    sums_zero(&th->far, md->n, nb->num_groups);
+    if (nb->verlet)
         return;
-    gd_inner_atom_rows(md, th, &th->atom_long, &th->far);
-    if (!md->nonbonded->atomic && md->top->num_solvent_molecules > 0)
-        gd_inner_solvent_rows(md, th, &th->solvent_long, &th->far);
+    nb->atom_rows(md, th, &th->atom_long, &th->far);
+    if (!nb->atomic && md->top->num_solvent_molecules > 0)
+        nb->solvent_rows(md, th, &th->solvent_long, &th->far);
 }
 
 static void short_range_thread(void *argument, int number)
@@ -208,9 +212,9 @@ static void short_range_thread(void *argument, int number)
     else if (nb->verlet)
         gd_verlet_rows(md, th, &th->near);
     else
-        gd_inner_atom_rows(md, th, &th->atom_short, &th->near);
+        nb->atom_rows(md, th, &th->atom_short, &th->near);
     if (!nb->atomic && md->top->num_solvent_molecules > 0)
-        gd_inner_solvent_rows(md, th, &th->solvent_short, &th->near);
+        nb->solvent_rows(md, th, &th->solvent_short, &th->near);
     if (number == 0) {
         gd_nonbonded_one_four(md, &th->near);
         gd_nonbonded_exceptions(md, &th->near);

@@ -44,6 +44,10 @@ struct gd_shift {
 
 struct gd_cluster_pairs;
 
+/* Pairs of rows in one precision. */
+typedef void gd_inner_rows(const struct gd_md *md, const struct gd_nonbonded_thread *thread, const struct gd_pair_rows *rows,
+                           struct gd_pair_sums *sums);
+
 enum gd_pair_form { GD_FORM_LJ_RF, GD_FORM_SHIFTED };
 
 struct gd_cell_grid {
@@ -68,6 +72,7 @@ struct gd_nonbonded {
     int with_virial;
     int excluded_rf;
     int atomic;             /* atomic cutoff */
+    gd_inner_rows *atom_rows, *solvent_rows; /* of the precision asked for */
     double cutoff_short2, cutoff_long2;
     int verlet;              /* scheme verlet: one cutoff, a list with a buffer (nonbonded_verlet.c) */
     int use_clusters;        /* by cluster pairs; 0: by the reference rows */
@@ -103,7 +108,8 @@ void gd_cell_grid_destroy(struct gd_cell_grid *grid);
 void gd_cell_grid_fill(struct gd_cell_grid *grid, const struct gd_periodicity *pbc, const gd_vec3 *point, size_t points,
                        double cutoff);
 
-/* nonbonded_inner.c: the pairs of one thread's rows into sums */
+/* nonbonded_inner.c and nonbonded_inner_f32.c: the pairs of one thread's rows into sums */
+gd_inner_rows gd_inner_atom_rows_f32, gd_inner_solvent_rows_f32;
 void gd_inner_atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread *thread, const struct gd_pair_rows *rows,
                         struct gd_pair_sums *sums);
 void gd_inner_solvent_rows(const struct gd_md *md, const struct gd_nonbonded_thread *thread, const struct gd_pair_rows *rows,

@@ -2,13 +2,15 @@
  * against ours: energies of each written step, temperatures, box and pressure, free and constraint forces, trajectory frames,
  * the final configuration.
  *
- *   run_case [--threads n] [--verbose] FOLDER
+ *   run_case [--threads n] [--precision float64|float32] [--verbose] FOLDER
  *
  * A value passes within the largest of one unit in its last printed digit, a relative 1e-8, and three times what two builds of
  * the original differ by (engine_noise of case.json). "Relative" is taken of the larger of the value and the largest of the
  * terms it is a sum or component of (a force or virial component of its vector or tensor, a total of its parts): a sum of
- * large terms that cancel is not known better than its terms. Prints the worst deviation of each quantity; exit status 0 when
+ * large terms that cancel is not known better than its terms. In float32 the relative bound is 64 times its epsilon, 7.6e-6, and
+ * what two builds differ by grows by the ratio of the two epsilons: round-off spreads alike in both. Prints the worst deviation of each quantity; exit status 0 when
  * all pass, 1 when one fails, 2 when the case cannot be run. */
+#include <float.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -55,6 +57,16 @@ static struct quantity quantities[Q_COUNT] = {
     [Q_SHIFT] = {.name = "final lattice shifts"},
 };
 
+static double relative_bound = 1e-8, noise_growth = 1.0;
+static enum gd_precision precision = GD_PRECISION_FLOAT64;
+
+static void use_float32(void)
+{
+    precision = GD_PRECISION_FLOAT32;
+    relative_bound = 64.0 * FLT_EPSILON;
+    noise_growth = FLT_EPSILON / DBL_EPSILON;
+}
+
 struct noise {
     double energy, force, position, velocity;
 };
@@ -85,7 +97,7 @@ static void compare(int which, double expected, double got, double unit, double 
     double magnitude = fabs(expected);
     if (unit == 0.0)
         unit = magnitude > 0.0 ? pow(10.0, floor(log10(magnitude)) - 9.0) : 1e-9;
-    double tolerance = fmax(fmax(unit, 1e-8 * fmax(magnitude, scale)), 3.0 * noise);
+    double tolerance = fmax(fmax(unit, relative_bound * fmax(magnitude, scale)), 3.0 * noise_growth * noise);
     double deviation = fabs(expected - got), ratio = deviation / tolerance;
     if (!(ratio >= 0.0))
         ratio = HUGE_VAL; /* NaN */
@@ -459,18 +471,22 @@ static int report(const char *folder)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"threads", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'}, {0}};
+        {"threads", required_argument, NULL, 't'}, {"precision", required_argument, NULL, 'p'}, {"verbose", no_argument, NULL, 'v'}, {0}};
     int threads = 1, option;
-    while ((option = getopt_long(argc, argv, "t:v", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "t:p:v", options, NULL)) != -1) {
         if (option == 't')
             threads = atoi(optarg);
+        else if (option == 'p' && strcmp(optarg, "float32") == 0)
+            use_float32();
+        else if (option == 'p' && strcmp(optarg, "float64") == 0)
+            precision = GD_PRECISION_FLOAT64;
         else if (option == 'v')
             verbose = 1;
         else
             return 2;
     }
     if (optind + 1 != argc) {
-        fprintf(stderr, "usage: run_case [--threads n] [--verbose] FOLDER\n");
+        fprintf(stderr, "usage: run_case [--threads n] [--precision float64|float32] [--verbose] FOLDER\n");
         return 2;
     }
     size_t length = strlen(argv[optind]);
@@ -480,6 +496,7 @@ int main(int argc, char **argv)
     struct gd_err err = {0};
     struct gd_md *md = NULL;
     load_case(&t, argv[optind]);
+    t.par.precision = precision;
     struct expectations x = read_expected(&t);
     if (gd_md_create(&md, t.top, &t.par, t.conf, t.res, threads, &err) != 0)
         stop("start", &err);
