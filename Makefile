@@ -155,6 +155,9 @@ bench: all $(B)/kernel_check ## benchmarks against the limit and against what a 
 crash: all ## kill clients and the daemon at random, long form
 	$(PY) tests/crash/crash.py --build $(B) --long
 
+validate: all ## the physics, long
+	$(PY) tests/validate/run.py --build $(B) $(VALIDATE)
+
 soak: all ## many processes at random for MINUTES (default 5)
 	$(PY) tests/soak/soak.py --build $(B) --minutes $(or $(MINUTES),5)
 

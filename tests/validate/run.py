@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Checks of the physics on SPC water and the example system, long form.
+
+    tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float32] [part ...]
+
+Parts: nve, reversal, convergence, kinetic, nvt, npt, water, openmm; all if none is named. Each prints its lines of the table: what was
+measured with its standard error, the bound, where the bound comes from. `--ps` is the length of the runs, `--per-edge` the number of
+molecules along an edge of the box, where a part leaves it open; --quick is a tenth of each. Exit status 1 when a bound is missed.
+
+The finite differences of every term are in tests/unit/test_engine_forces.c, the virial there and in tests/system/test_physics.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+@dataclass
+class Row:
+    """One line of the table. `passed` None: measured and stated, no bound."""
+
+    what: str
+    measured: str
+    bound: str
+    source: str
+    passed: bool | None
+
+
+@dataclass
+class Options:
+    per_edge: int | None
+    ps: float | None
+    quick: bool
+    precision: str | None
+
+    def length(self, usual: float) -> float:
+        return self.ps if self.ps is not None else usual / 10 if self.quick else usual
+
+    def edge(self, usual: int) -> int:
+        return self.per_edge if self.per_edge is not None else min(usual, 5) if self.quick else usual
+
+
+PARTS = {
+    "nve": "motion", "reversal": "motion", "convergence": "ensembles", "kinetic": "ensembles", "nvt": "ensembles", "npt": "ensembles",
+    "water": "water", "openmm": "second_opinion",
+}  # fmt: skip
+"""Functions, and the module each is in."""
+NEEDS = {"ensembles": "physical_validation", "second_opinion": "openmm"}
+
+
+def part(name: str) -> Callable[[Options], Iterator[Row]]:
+    """Its packages are installed when they are not there: the other tests do not need them."""
+    module = PARTS[name]
+    if module in NEEDS and importlib.util.find_spec(NEEDS[module]) is None:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(HERE / "requirements.txt")]
+        subprocess.run(command, check=True)
+        importlib.invalidate_caches()
+    found: Callable[[Options], Iterator[Row]] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--build", default=str(ROOT / "build"), help="where the daemon is")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--per-edge", type=int)
+    parser.add_argument("--ps", type=float)
+    parser.add_argument("--precision", choices=["float64", "float32"])
+    parser.add_argument("part", nargs="*")
+    given = parser.parse_args()
+    os.environ.setdefault("GROMOSD_BINARY", str(Path(given.build).resolve() / "gromosd"))
+    if unknown := [name for name in given.part if name not in PARTS]:
+        parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    import gromos
+
+    gromos.progress(False)
+    options = Options(given.per_edge, given.ps, given.quick, given.precision)
+    failed = 0
+    for name in given.part or PARTS:
+        begun = time.monotonic()
+        for row in part(name)(options):
+            word = {True: "pass", False: "FAIL", None: "stated"}[row.passed]
+            failed += row.passed is False
+            print(f"| {name} | {row.what} | {row.measured} | {row.bound} | {row.source} | {word} |", flush=True)
+        print(f"<!-- {name}: {time.monotonic() - begun:.0f} s -->", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
