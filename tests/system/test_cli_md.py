@@ -176,7 +176,6 @@ def test_precision_and_scheme(run, files):
     difference = np.abs(positions(files / "low.cnf") - positions(files / "high.cnf"))
     # Six steps of 2 fs with forces to 1e-5 of some 1e3 kJ/mol/nm and positions to 2e-7 nm; another image is a whole edge away.
     assert 0 < difference[difference < 1].max() < 1e-5
-    assert "float32 needs the scheme verlet" in run(*inputs(files), "--precision", "float32", status=2).err
 
 
 def test_others_attach_by_name_while_it_runs(daemon, files, session):

@@ -43,7 +43,7 @@ class Job:
     >>> from pathlib import Path
     >>> data = Path(gromos.__file__).parent / "data"
     >>> params = gromos.InputParameters.from_file(data / "alanine.imd")
-    >>> system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", num_temp_groups=2, num_energy_groups=2)
+    >>> system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", params)
     >>> job = gromos.Simulation(system, params).run(5)
     >>> job.wait(timeout=60, progress=False).status
     'done'

@@ -161,7 +161,7 @@ class InputParameters:
         return self
 
     @classmethod
-    def nve(cls, *, dt: float = 0.002, num_steps: int = 1000, cutoffs: tuple[float, float] | float = (0.8, 1.4), **options: Any) -> Self:
+    def nve(cls, *, dt: float = 0.002, num_steps: int = 1000, cutoffs: tuple[float, float] | float | None = None, **options: Any) -> Self:
         """Constant energy: leap-frog, all bonds rigid, reaction field beyond the cutoff.
 
         Parameters
@@ -169,12 +169,15 @@ class InputParameters:
         dt : float
             Time step, ps.
         num_steps : int
-        cutoffs : (float, float) or float
-            Short-range and long-range cutoff, nm; one number for both. The reaction field begins at the long one.
+        cutoffs : (float, float) or float, optional
+            Short-range and long-range cutoff, nm; one number for both. The reaction field begins at the long one. Left out: 0.8 and
+            1.4, or 1.4 for both with the scheme verlet, which has one range.
         **options
             Any other property, such as ``constraints="hydrogen"``, ``seed=1``, ``precision="float32"``.
         """
         self = cls(title="made by gromos")
+        if cutoffs is None:
+            cutoffs = 1.4 if options.get("scheme") == "verlet" else (0.8, 1.4)
         self.dt, self.num_steps, self.cutoffs = dt, num_steps, cutoffs  # type: ignore[assignment,unused-ignore]
         self.constraints = "all"
         self.comtransrot.nscm = 1000
@@ -228,7 +231,8 @@ class InputParameters:
         compressibility : float
             (kJ mol^-1 nm^-3)^-1; the default is water's.
         thermostat : {"bussi", "berendsen", "nose-hoover", "nose-hoover-chains"}
-        barostat : {"stochastic-cell", "parrinello-rahman", "berendsen"}
+        barostat : {"stochastic-cell", "berendsen"}
+            The Berendsen barostat gives no isobaric ensemble.
         **options
             As for `nve`.
         """
@@ -372,7 +376,7 @@ class InputParameters:
 
     @property
     def barostat(self) -> str | None:
-        """berendsen, stochastic-cell or parrinello-rahman; None for none."""
+        """berendsen or stochastic-cell; None for none. (parrinello-rahman has a word in input files, but is not computed.)"""
         return None if self.pressurescale is None or self.pressurescale.couple != "scale" else self.gromosd.barostat
 
     @barostat.setter

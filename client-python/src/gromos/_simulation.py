@@ -108,7 +108,7 @@ class Simulation:
     >>> from pathlib import Path
     >>> data = Path(gromos.__file__).parent / "data"
     >>> params = gromos.InputParameters.from_file(data / "alanine.imd")
-    >>> system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", num_temp_groups=2, num_energy_groups=2)
+    >>> system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", params)
     >>> simulation = gromos.Simulation(system, params)
     >>> simulation.forces().shape
     (3270, 3)
@@ -256,7 +256,10 @@ class Simulation:
             ("energy groups", params.num_energy_groups, state.num_energy_groups, "num_energy_groups"),
         ):
             if needed != there:
-                raise ConflictError(f"the parameters have {needed} {what}, the State was made for {there}: make or load it with {name}={needed}")
+                raise ConflictError(
+                    f"the parameters have {needed} {what}, the State was made for {there}: make it with {name}={needed}, "
+                    "or load it with System.from_files(topology, configuration, params)"
+                )
         return text
 
     def _start(

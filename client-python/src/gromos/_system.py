@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ._energy import Energy
 from ._files import load
 from ._session import Dtype, Session
 from ._state import State
 from ._topology import Topology
+
+if TYPE_CHECKING:
+    from ._parameters import InputParameters
 
 __all__ = ["Configuration", "System"]
 
@@ -97,11 +100,12 @@ class System:
         cls,
         topology: str | os.PathLike[str],
         configuration: str | os.PathLike[str],
+        params: InputParameters | str | os.PathLike[str] | None = None,
         *,
-        num_temp_groups: int = 1,
-        num_energy_groups: int = 1,
+        num_temp_groups: int | None = None,
+        num_energy_groups: int | None = None,
         name: str | None = None,
-        dtype: Dtype = "float32",
+        dtype: Dtype | None = None,
         session: Session | None = None,
     ) -> Self:
         """From a GROMOS topology and a configuration.
@@ -109,12 +113,15 @@ class System:
         Parameters
         ----------
         topology, configuration : path
-        num_temp_groups, num_energy_groups : int
-            Temperature baths and energy groups of the runs to come: what `params.num_baths` and `params.num_energy_groups` say.
+        params : InputParameters or path, optional
+            Of the runs to come: how many temperature baths and energy groups the State's energies have, and its dtype.
+        num_temp_groups, num_energy_groups : int, optional
+            The same one by one; 1 without `params`.
         name : str, optional
             Of the State.
-        dtype : {"float32", "float64"}
-            Of the State. A run in float64 precision needs a float64 State to go on exactly where it ended.
+        dtype : {"float32", "float64"}, optional
+            Of the State. Left out: the precision of `params`, else float32. A run in float64 goes on exactly where a reader of the State
+            saw it end if the State is float64 too.
         session : Session, optional
 
         Raises
@@ -126,13 +133,25 @@ class System:
         >>> import gromos
         >>> from pathlib import Path
         >>> data = Path(gromos.__file__).parent / "data"
-        >>> system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", num_temp_groups=2, num_energy_groups=2)
-        >>> system.num_atoms(), system.topology.num_solvent_molecules
-        (3270, 1086)
+        >>> system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", data / "alanine.imd")
+        >>> system.num_atoms(), system.topology.num_solvent_molecules, system.state.num_temp_groups, str(system.state.dtype)
+        (3270, 1086, 2, 'float64')
         """
+        from ._parameters import InputParameters
+
+        if params is not None and not isinstance(params, InputParameters):
+            params = InputParameters.from_file(params, session=session)
+        baths, groups = (1, 1) if params is None else (params.num_baths, params.num_energy_groups)
+        if dtype is None:
+            dtype = "float64" if params is not None and params.precision == "float64" else "float32"
         read = Topology.from_file(topology, session=session)
         state = load(
-            configuration, name=name, dtype=dtype, session=session, num_temp_groups=num_temp_groups, num_energy_groups=num_energy_groups
+            configuration,
+            name=name,
+            dtype=dtype,
+            session=session,
+            num_temp_groups=baths if num_temp_groups is None else num_temp_groups,
+            num_energy_groups=groups if num_energy_groups is None else num_energy_groups,
         )
         return cls(read, state)
 
