@@ -293,12 +293,13 @@ static uint64_t lease_deadline(const struct gd_request *request)
     return request->started_ns + DEFAULT_TIMEOUT_NS;
 }
 
-/* Runs under the lease; a session that holds it itself may read in the middle of its own edit. */
+/* Runs under the lease; a session that holds it itself may read in the middle of its own edit. Not into a checkpoint: that is of a commit,
+ * and waits for the edit, which another thread of the session may be making. */
 static void run_under_lease(struct gd_request *request)
 {
     struct gd_state *state = request->state;
     uint32_t own = request->session->number;
-    if (gd_lease_is_held_by(&state->lease, gd_state_header(state), own)) {
+    if (request->command->handler != gd_cmd_state_checkpoint && gd_lease_is_held_by(&state->lease, gd_state_header(state), own)) {
         int under_fence = request->command->handler == gd_cmd_state_set && !request->session->local;
         if (request->command->lease == GD_LEASE_READ) {
             run(request);

@@ -93,7 +93,7 @@ class State(_ext.StateBase, Compute):
     array([0.83333333, 0.83333333, 0.5       ])
     """
 
-    __slots__ = ("__weakref__", "_closed", "_finalizer", "_name", "_num_atoms", "_remote", "_session", "_uuid")
+    __slots__ = ("__weakref__", "_closed", "_finalizer", "_name", "_num_atoms", "_remote", "_session", "_unmapped", "_uuid")
 
     _session: Session
     _uuid: uuid.UUID
@@ -145,11 +145,8 @@ class State(_ext.StateBase, Compute):
         return load(path, **options)
 
     def _open(self, session: Session, about: StateDescribeResult) -> None:
-        """Take up a State this session has a handle on."""
-        if session.local:
-            self._open_local(session, about.uuid)
-            return
-        session._handles[about.uuid.bytes] += 1
+        """Take up a State that a command has just made: the session has a handle on it. It is mapped when it is first used."""
+        session._count_handle(about.uuid.bytes)
         self._take_up(session, about)
 
     def _take_up(self, session: Session, about: StateDescribeResult) -> None:
@@ -158,28 +155,61 @@ class State(_ext.StateBase, Compute):
         self._name = about.name
         self._num_atoms = about.num_atoms
         self._closed = False
-        self._remote = Remote(self, about)
+        self._unmapped = session.local
         self._finalizer = weakref.finalize(self, session._forget, about.uuid.bytes)
         self._finalizer.atexit = False
+        if session.local:
+            session._unmapped[about.uuid.bytes] = self
+            session._adopt(self)
+        else:
+            self._remote = Remote(self, about)
 
     def _open_local(self, session: Session, state: str | bytes | uuid.UUID) -> None:
+        if session._forgotten:
+            session._release_forgotten(wait=True)  # or it would give back the handle that this one is about to share
         mapping, name = _open_mapping(session, state)
         self._session = session
         self._uuid = uuid.UUID(bytes=mapping.uuid)
         self._name = name
         self._num_atoms = mapping.num_atoms
         self._closed = False
+        self._unmapped = False
         self._bind(mapping)
         session._adopt(self)
+        other = session._unmapped.get(mapping.uuid)
+        if other is not None:
+            other._map()  # the mapping takes the handle over, and must then be everybody's
+
+    def _map(self) -> _ext.Mapping:
+        """At the first use of a State made here. From then on the mapping holds the handle."""
+        mapping, _ = _open_mapping(self._session, self._uuid)
+        self._bind(mapping)
+        self._unmapped = False
+        if self._finalizer.detach() is not None:
+            self._session._drop_handle(self._uuid.bytes)
+        self._session._unmapped.pop(self._uuid.bytes, None)
+        return mapping
+
+    @property
+    def _mapping(self) -> _ext.Mapping | None:
+        if self._unmapped and not self._closed:
+            return self._map()
+        return self._bound_mapping()
+
+    def _bound_mapping(self) -> _ext.Mapping | None:
+        """The mapping if there is one now."""
+        found: _ext.Mapping | None = _get_mapping(self)
+        return found
 
     def close(self) -> None:
         """Give the State back; twice is fine. Arrays stay valid. A State without a name ends when nobody has it open."""
         if self._closed:
             return
         self._closed = True
-        if self._session.local:
+        if self._session.local and not self._unmapped:
             self._bind(None)
         else:
+            self._session._unmapped.pop(self._uuid.bytes, None)
             self._finalizer()
 
     def __enter__(self) -> Self:
@@ -631,6 +661,8 @@ class State(_ext.StateBase, Compute):
         ------
         FileAccessError
             It cannot be written.
+        TimeoutExpired
+            Somebody edited the State all the while; also this thread, inside its own ``with s.edit()``.
         UnsupportedError
             The session is remote, or the daemon was built without HDF5.
         """
@@ -646,7 +678,7 @@ class State(_ext.StateBase, Compute):
         return Commands(self._call)
 
     def _call(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
-        mapping = self._mapping
+        mapping = self._bound_mapping()
         if mapping is not None and mapping.deleted and not self._session.closed:
             raise self._gone()
         try:
@@ -710,6 +742,8 @@ class State(_ext.StateBase, Compute):
     def _remote_array(self, which: int, mode: str) -> FloatArray:
         if mode not in ("r", "c", "r+"):
             raise InvalidArgumentError(f"mode is {mode!r}; it must be 'r', 'c' or 'r+'")
+        if self._unmapped and not self._closed:
+            return self._map().array(which, mode)  # type: ignore[arg-type]
         remote = self._remote_of()
         edit = remote.lock.edit if remote.lock.held_here() else None
         if mode == "r+":
@@ -720,9 +754,14 @@ class State(_ext.StateBase, Compute):
         return array if mode == "r" else array.copy()
 
     def _remote_value(self, name: str) -> Any:
+        if self._unmapped and not self._closed:
+            return self._num_atoms if name == "num_atoms" else getattr(self._map(), name)
         return self._remote_of().value(name)
 
-    def _remote_edit(self, timeout: float | None, publish: bool) -> RemoteEdit:
+    def _remote_edit(self, timeout: float | None, publish: bool) -> AnyEdit:
+        if self._unmapped and not self._closed:
+            self._map()
+            return self.edit(timeout, publish)
         self._remote_of()
         return RemoteEdit(self, timeout, publish)
 
@@ -764,6 +803,10 @@ class State(_ext.StateBase, Compute):
         ]
         cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
         return f"<table><caption>gromos.State</caption>{cells}</table>"
+
+
+_get_mapping = _ext.StateBase._mapping.__get__
+"""StateBase's own attribute, behind that of State."""
 
 
 def _open_mapping(session: Session, state: str | bytes | uuid.UUID) -> tuple[_ext.Mapping, str]:
