@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import gromos
 import numpy as np
-import physical_validation as pv
-import spc
-from motion import cutoff_of
-from run import Options, Row
+
+logging.getLogger("pymbar").setLevel(logging.ERROR)  # which greets on import
+import physical_validation as pv  # noqa: E402
+import spc  # noqa: E402
+from motion import cutoff_of  # noqa: E402
+from run import Options, Row  # noqa: E402
 
 SIGMAS = 3.5
 """A right distribution is farther off in one of 2,000 tests."""
@@ -83,6 +86,17 @@ def kinetic(options: Options) -> Iterator[Row]:
         yield from judged(thermostat, f"{system.num_atoms() // 3} molecules, tau 0.1 ps, {ps:g} ps", f"mean {mean:.1f}, width {width:.1f}", right)
 
 
+def distance(one: pv.data.SimulationData, two: pv.data.SimulationData) -> float:
+    """From what the two distributions' ratio ought to be; without any overlap, infinitely far."""
+    try:
+        (off,) = pv.ensemble.check(one, two, verbosity=0, bootstrap_seed=1)
+    except pv.util.error.InputError as error:
+        if "overlap" not in str(error):
+            raise
+        return float("inf")
+    return abs(float(off))
+
+
 def judged(method: str, what: str, measured: str, right: bool) -> Iterator[Row]:
     expected = method != "berendsen"
     bound = SOURCE if expected else "expected to fail: weak coupling is not canonical"
@@ -99,9 +113,9 @@ def nvt(options: Options) -> Iterator[Row]:
         for temperature in (300.0, hot):
             run, volume = heat(system, cutoff, "nvt", ps, temperature=temperature, tau=0.1, thermostat=thermostat)
             both.append(data(run, atoms, 0.002, ensemble="NVT", temperature=temperature, volume=volume))
-        (off,) = pv.ensemble.check(*both, verbosity=0, bootstrap_seed=1)
+        off = distance(*both)
         yield from judged(
-            thermostat, f"potential energy, 300 and {hot:g} K, {atoms // 3} molecules, tau 0.1 ps, {ps:g} ps each", f"{off:.1f}", abs(off) < SIGMAS
+            thermostat, f"potential energy, 300 and {hot:g} K, {atoms // 3} molecules, tau 0.1 ps, {ps:g} ps each", f"{off:.1f}", off < SIGMAS
         )
 
 
@@ -116,5 +130,5 @@ def npt(options: Options) -> Iterator[Row]:
             how = dict(temperature=300.0, tau=0.1, tau_pressure=0.5, pressure=pressure, thermostat="bussi", barostat=barostat)
             run, _ = heat(system, cutoff, "npt", ps, **how)
             both.append(data(run, atoms, 0.002, ensemble="NPT", temperature=300.0, pressure=pressure))
-        (off,) = pv.ensemble.check(*both, verbosity=0, bootstrap_seed=1)
-        yield from judged(barostat, f"volume, 1 atm and {high * BAR:.0f} bar, {atoms // 3} molecules, {ps:g} ps each", f"{off:.1f}", abs(off) < SIGMAS)
+        off = distance(*both)
+        yield from judged(barostat, f"volume, 1 atm and {high * BAR:.0f} bar, {atoms // 3} molecules, {ps:g} ps each", f"{off:.1f}", off < SIGMAS)

@@ -26,17 +26,18 @@ def nve(options: Options) -> Iterator[Row]:
     for scheme, precision in cases:
         if options.precision not in (None, precision):
             continue
-        p = spc.settled(spc.parameters(cutoff, scheme, precision=precision))
+        radius = cutoff if scheme == "verlet" else cutoff_of(per_edge, 1.4)
+        p = spc.settled(spc.parameters(radius, scheme, precision=precision))
         system = spc.clone(start)
         before = spc.momentum(system.state.velocities())
         length = ps if scheme == "verlet" else ps / 10
         run = spc.record(system, p, length, 20)
         after = spc.momentum(system.state.velocities())
         drift, error = (1000 * v / system.num_atoms() for v in spc.slope(run["time"], run["total"]))
-        what = f"{scheme}, {precision}: {per_edge**3} molecules, {cutoff:g} nm, {length:g} ps of 2 fs, {run['temperature'].mean():.0f} K: "
+        what = f"{scheme}, {precision}: {per_edge**3} molecules, {radius:g} nm, {length:g} ps of 2 fs, {run['temperature'].mean():.0f} K: "
         yield Row(
             what + "drift", f"{drift:+.5f} ± {error:.5f} kJ/mol/ns per atom", f"{DRIFT}, error under a third of it", "the project's requirement",
-            abs(drift) < DRIFT and error < DRIFT / 3 if scheme == "verlet" else None,
+            abs(drift) < DRIFT and error < DRIFT / 3 if scheme == "verlet" and not options.quick else None,
         )  # fmt: skip
         momentum = float(np.abs(after - before).max())
         bound = 1e-6 if precision == "float64" else 1.0
@@ -51,13 +52,11 @@ def reversal(options: Options) -> Iterator[Row]:
     spc.equilibrate(start, cutoff, 2.0, precision="float32")
     for scheme in ("verlet", "chargegroup"):
         p = spc.settled(spc.parameters(cutoff, scheme))
+        # A list of charge groups that is kept for some steps is made at other steps on the way back: another Hamiltonian.
+        p.pairlist.nsnb = 1
         for steps, bound in ((100, 1e-9), (500, 1e-6)):
             off = spc.reversal(spc.clone(start), p, steps)
-            # A list that is rebuilt at other steps on the way back is another Hamiltonian for charge groups.
-            judged = off < bound if scheme == "verlet" else None
             yield Row(
                 f"{scheme}: {per_edge**3} molecules, {steps} steps of 2 fs and back", f"{off:.1e} nm", f"{bound:g} nm",
-                "1e-16 nm of rounding, e-fold in some 0.05 to 0.1 ps", judged,
+                "1e-16 nm of rounding, e-fold in some 0.05 to 0.1 ps", off < bound,
             )  # fmt: skip
-
-

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Checks of the physics on SPC water and the example system, long form.
 
-    tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float32] [part ...]
+    tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float64|float32] [part ...]
 
 Parts: nve, reversal, convergence, kinetic, nvt, npt, water, openmm; all if none is named. Each prints its lines of the table: what was
 measured with its standard error, the bound, where the bound comes from. `--ps` is the length of the runs, `--per-edge` the number of
-molecules along an edge of the box, where a part leaves it open; --quick is a tenth of each. Exit status 1 when a bound is missed.
+molecules along an edge of the box; --quick is a tenth of the length with 125 molecules, too short to judge a drift by. Exit status 1
+when a bound is missed.
 
 The finite differences of every term are in tests/unit/test_engine_forces.c, the virial there and in tests/system/test_physics.py.
 """

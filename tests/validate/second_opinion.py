@@ -42,7 +42,8 @@ def openmm(options: Options) -> Iterator[Row]:
         for term in TERMS:
             ours, other = getattr(energies, term), theirs[term]
             off = abs(ours - other) / max(abs(other), 1.0)
-            yield Row(f"{precision}: {term} energy", f"{ours:.10g} and {other:.10g} kJ/mol, relative {off:.1e}", f"{tolerance:g}", SOURCE, off < tolerance)
+            both = f"{ours:.10g} and {other:.10g} kJ/mol, relative {off:.1e}"
+            yield Row(f"{precision}: {term} energy", both, f"{tolerance:g}", SOURCE, off < tolerance)
         off = float(np.abs(forces - f).max()) / scale
         what = f"{precision}: largest difference of a force, {system.num_atoms()} atoms"
         yield Row(what, f"{off:.1e} of the r.m.s. force, {scale:.0f} kJ/mol/nm", f"{of_forces:g}", SOURCE, off < of_forces)

@@ -21,7 +21,7 @@ SOURCE = "literature at the head of water.py"
 PEAK = "0.275 to 0.28 nm of O-O in SPC (Berendsen et al. 1981)"
 
 
-def properties(options: Options) -> Iterator[Row]:
+def water(options: Options) -> Iterator[Row]:
     """200 ps of NPT for density, enthalpy and structure, then as long without baths for diffusion."""
     per_edge, ps = options.edge(10), options.length(200.0)
     cutoff = cutoff_of(per_edge, 1.4)
