@@ -1,5 +1,6 @@
 """A State through both kinds of session: what is set is what is seen, and what is wrong is named."""
 
+import gc
 import pickle
 import uuid
 
@@ -239,6 +240,36 @@ def test_an_unnamed_state_ends_with_its_last_handle(any_session):
     assert other.num_atoms() == 3
     assert other.describe().uuid == identity
     other.close()
+    any_session.ping()
+    with pytest.raises(gromos.NotFoundError):
+        gromos.attach(identity, session=any_session)
+
+
+def test_handles_of_one_session_are_independent(any_session):
+    s = gromos.State(3, session=any_session)
+    for _ in range(2):
+        other = gromos.attach(s.uuid, session=any_session)
+        other.close()
+        any_session.ping()
+        assert s.describe().num_atoms == 3
+    other = gromos.attach(s.uuid, session=any_session)
+    other.set_positions(np.ones((3, 3)))
+    s.close()
+    any_session.ping()
+    assert (other.positions() == 1).all()
+    assert other.describe().version == 1
+    third = pickle.loads(pickle.dumps(other))
+    other.close()
+    any_session.ping()
+    assert (third.positions() == 1).all()
+    third.close()
+
+
+def test_a_state_nobody_looked_at_ends_too(any_session):
+    s = gromos.State(3, session=any_session)
+    identity = s.uuid
+    del s
+    gc.collect()
     any_session.ping()
     with pytest.raises(gromos.NotFoundError):
         gromos.attach(identity, session=any_session)

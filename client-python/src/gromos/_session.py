@@ -127,6 +127,7 @@ class Session:
         self._closed = False
         self._forgotten: collections.deque[bytes] = collections.deque()
         self._states: weakref.WeakValueDictionary[int, State] = weakref.WeakValueDictionary()
+        self._unmapped: weakref.WeakValueDictionary[bytes, State] = weakref.WeakValueDictionary()
         self._handles: collections.Counter[bytes] = collections.Counter()
         self._handles_lock = threading.Lock()
         self._plain: dict[str, _wire.Request] = {}
@@ -338,13 +339,23 @@ class Session:
             self._handles[about.uuid.bytes] += 1
         return about
 
+    def _count_handle(self, identity: builtins.bytes) -> None:
+        """The daemon has given this session a handle on a State it made."""
+        with self._handles_lock:
+            self._handles[identity] += 1
+
+    def _drop_handle(self, identity: builtins.bytes) -> None:
+        """Somebody else, a mapping, gives it back."""
+        with self._handles_lock:
+            del self._handles[identity]
+
     def _forget(self, identity: bytes) -> None:
         """Give a handle of a State back at the next call; safe in a finalizer."""
         if not self._closed:
             self._forgotten.append(identity)
 
-    def _release_forgotten(self) -> None:
-        if not self._handles_lock.acquire(blocking=False):
+    def _release_forgotten(self, wait: bool = False) -> None:
+        if not self._handles_lock.acquire(blocking=wait):
             return  # another thread is at it
         try:
             while self._forgotten:
