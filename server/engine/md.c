@@ -107,8 +107,6 @@ static int load_configuration(struct gd_md *md, const struct gd_configuration *c
 static int check_available(const struct gd_md *md, struct gd_err *err)
 {
     const struct gd_parameters *p = &md->par;
-    if (p->precision != GD_PRECISION_FLOAT64 && p->coarse.ntcgran != 0)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "CGRAIN: NTCGRAN %d computes in float64 only", (int)p->coarse.ntcgran);
     if (p->pressure.barostat == GD_BAROSTAT_PARRINELLO_RAHMAN)
         return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: barostat parrinello-rahman is not available; use stochastic-cell");
     if (p->coarse.ntcgran == 1 && !md->top->has_cg_lj)

@@ -1,5 +1,5 @@
-/* Molecular dynamics on one system: GROMOS physics, in double precision with the scheme chargegroup; with the scheme verlet
- * pair forces in double or float and everything else in double.
+/* Molecular dynamics on one system: GROMOS physics. Precision float32 means that pairs within the cutoff are worked out in
+ * single precision; everything else is in double always.
  *
  * gd_md_create copies what it is given and prepares the start (gathers charge groups, generates and constrains velocities as
  * INITIALISE says). gd_md_step advances by one step. As in GROMOS, step n computes the forces at positions n and moves on:

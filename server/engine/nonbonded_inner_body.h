@@ -1,6 +1,6 @@
 /* The inner loops over pair rows, for one precision: distances and sums in double, what a pair does to each other in REAL. Each
  * function is written once and compiled for each box shape, with and without virial. The file that includes this defines REAL,
- * ROOT (its square root), ATOM_ROWS and SOLVENT_ROWS. */
+ * ROOT (its square root), ATOM_ROWS and SOLVENT_ROWS. The shifted form is always in double. */
 #include "engine/nonbonded.h"
 
 #define INLINE static inline __attribute__((always_inline))

@@ -57,6 +57,13 @@ def test_reference_case(folder: Path) -> None:
     assert result.returncode == 0, f"\n{result.stdout}{result.stderr}"
 
 
+@pytest.mark.parametrize("folder", _cases(), ids=lambda path: path.name)
+def test_reference_case_in_float32(folder: Path) -> None:
+    """Pair functions in single precision: the first ten steps, to multiples of its epsilon."""
+    result = _run(folder, "--precision", "float32")
+    assert result.returncode == 0, f"\n{result.stdout}{result.stderr}"
+
+
 @pytest.mark.parametrize(
     "folder",
     [path for path in _cases() if path.name in {"p_npt_iso", "p_egroups", "w_npt_aniso", "p_atomic_cutoff"}],
