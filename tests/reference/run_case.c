@@ -7,10 +7,13 @@
  * A value passes within the largest of one unit in its last printed digit, a relative 1e-8, and three times what two builds of
  * the original differ by (engine_noise of case.json). "Relative" is taken of the larger of the value and the largest of the
  * terms it is a sum or component of (a force or virial component of its vector or tensor, a total of its parts): a sum of
- * large terms that cancel is not known better than its terms. In float32 the first ten
- * steps are compared, before round-off has spread: relative 256 times the epsilon (3e-5), energies and virials to 0.005 kJ/mol and
- * forces to 0.01 kJ/mol/nm at least, what a contact pair of charges is rounded to, and the noise grown by the ratio of the two epsilons. Prints the worst deviation of each quantity; exit status 0 when
- * all pass, 1 when one fails, 2 when the case cannot be run. */
+ * large terms that cancel is not known better than its terms.
+ *
+ * In float32 the first ten steps are compared, before round-off has spread: relative 256 times the epsilon (3e-5), energies and
+ * virials to 0.005 kJ/mol and forces to 0.01 kJ/mol/nm at least, what a contact pair of charges is rounded to, and the noise
+ * grown by the ratio of the two epsilons.
+ *
+ * Prints the worst deviation of each quantity; exit status 0 when all pass, 1 when one fails, 2 when the case cannot be run. */
 #include <float.h>
 #include <getopt.h>
 #include <math.h>
