@@ -59,7 +59,8 @@ def edits(report: Report, session: gromos.Session, seconds: float) -> None:
     one.snapshot().release()
     array = np.random.default_rng(1).random((100_000, 3), dtype=np.float32)
     into = np.zeros_like(array)
-    ring = itertools.cycle(np.zeros((state.describe().slots, 2, *array.shape), np.float32))  # a frame's memory is the least recently used
+    # As in the ring, a frame goes where the oldest one was.
+    ring = itertools.cycle([np.zeros((2, *array.shape), np.float32) for _ in range(state.describe().slots)])
 
     def nothing(publish: bool, target: gromos.State) -> None:
         with target.edit(publish=publish):
@@ -163,16 +164,15 @@ def creating(report: Report, build: Path, daemon: Daemon, session: gromos.Sessio
                     session.ping()  # the daemon has let go of it, too
                 return times
 
+            line = f"create {bytes_} {count}"
+
+            def create_bare(line: str = line) -> list[float]:
+                return bare.nanoseconds(line)
+
             for where, here, there in places():
                 with placed(here, there, [daemon.pid]), placed(here, there, [bare.pid]):
-                    samples = take_turns(
-                        {
-                            "ours": create,
-                            "bare": lambda count=count, bytes_=bytes_: bare.nanoseconds(f"create {bytes_} {count}"),
-                            "ping": timed(session.ping, 20),
-                        },
-                        seconds / 3,
-                    )
+                    turns: dict[str, Turn] = {"ours": create, "bare": create_bare, "ping": timed(session.ping, 20)}
+                    samples = take_turns(turns, seconds / 3)
                 both = [a + b for a, b in zip(samples["bare"].medians(), samples["ping"].medians(), strict=True)]
                 report.against(
                     f"create, {atoms:,} atoms ({bytes_ / 1e6:.3g} MB)", samples["ours"], sample_of(both),

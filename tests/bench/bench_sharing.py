@@ -71,8 +71,8 @@ class Woken:
         os.ftruncate(self.descriptor, 4096)
         self.memory = mmap.mmap(self.descriptor, 4096)
         self.post = post
-        command = (python(), READER, "wake", mode, str(self.descriptor), *arguments)
-        self.helper = Helper(*command, ready=True, pass_fds=(self.descriptor, *pass_fds))
+        shared = str(self.descriptor)
+        self.helper = Helper(python(), READER, "wake", mode, shared, *arguments, ready=True, pass_fds=(self.descriptor, *pass_fds))
         self.stamps = memoryview(self.memory)[128:136].cast("q")
 
     def stamp(self) -> None:
@@ -182,7 +182,9 @@ def readers(report: Report, build: Path, seconds: float) -> None:
     costs: dict[int, float] = {}
     counts = (1, 16) if report.quick else (1, 4, 16)
     with Daemon(build) as daemon, daemon.connect() as session:
-        state = session.create(ATOMS, name="streamed", slots=64)
+        state = session.create(ATOMS, name="streamed", slots=128)
+        report.note(f"load of the machine {os.getloadavg()[0]:.1f}: a reader that gets no processor for 2 ms misses a frame with policy latest,")
+        report.note("one that gets none for 256 ms (128 slots) with policy every")
         array = np.random.default_rng(3).random((ATOMS, 3), dtype=np.float32)
         state.set_positions(array)
         for policy, most in (("latest", 1.0), ("every", 0.0)):

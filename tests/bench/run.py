@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The benchmark: every part beside what a user would take instead, or beside the least the machine allows.
 
-    python tests/bench/run.py --build build [--quick] [names]
+    python tests/bench/run.py --build build [--quick] [names]        (make bench BENCH="--quick names")
 
 Names are memory, messages, vec3, kernels, compute, frames, wake, readers and restart; all of them if none is given. --quick takes about two
 minutes, the whole under ten. Every line says where its processes ran: on the same core, on two cores, or free.

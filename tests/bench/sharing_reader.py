@@ -97,7 +97,12 @@ def wake(mode: str, stamps: Stamps, arguments: list[str]) -> None:
 def total(mode: str, arguments: list[str]) -> None:
     """Sum every frame that comes until a line tells to stop."""
     told = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), told.set()), daemon=True).start()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        told.set()
+
+    threading.Thread(target=listen, daemon=True).start()
     seen, missed, checksum = 0, 0, 0.0
     if mode in ("every", "latest"):
         state = gromos.connect(arguments[0], default=False).attach("streamed")
@@ -144,6 +149,9 @@ def total(mode: str, arguments: list[str]) -> None:
                 reply = client.reply()
             except TimeoutError:
                 continue
+            except ConnectionError:  # Redis gives up readers that are too far behind
+                told.wait()
+                break
             checksum += float(np.frombuffer(reply[2], np.float32).sum())
             seen += 1
     report(seen=seen, missed=missed, finite=bool(np.isfinite(checksum)))
