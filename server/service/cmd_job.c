@@ -177,6 +177,15 @@ int gd_cmd_job_describe(struct gd_request *request, struct gd_err *err)
     return 0;
 }
 
+int gd_cmd_job_energies(struct gd_request *request, struct gd_err *err)
+{
+    struct gd_job *job = find(request, GD_JOB_ENERGIES_JOB, err);
+    if (job == NULL)
+        return GD_E_NOT_FOUND;
+    return gd_job_reply_energies(job, request, (uint64_t)gd_arg(request, GD_JOB_ENERGIES_AFTER)->integer,
+                                 (size_t)gd_arg(request, GD_JOB_ENERGIES_LIMIT)->integer, err);
+}
+
 int gd_cmd_job_wait(struct gd_request *request, struct gd_err *err)
 {
     struct gd_job *job = find(request, GD_JOB_WAIT_JOB, err);

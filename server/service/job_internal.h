@@ -6,6 +6,7 @@
 #include "core/state.h"
 #include "service/edit.h"
 #include "service/job_keep.h"
+#include "service/job_record.h"
 #include "service/jobs.h"
 
 #include <pthread.h>
@@ -67,6 +68,7 @@ struct gd_job {
     char message[GD_ERR_TEXT];
     double *energies;
     size_t num_energies;
+    struct gd_job_record record;
 };
 
 struct gd_jobs {

@@ -1,6 +1,7 @@
 /* What a job tells of itself: the fields of job.describe. Loop thread. */
 #include "service/job_internal.h"
 #include "service/request.h"
+#include "service/results.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,27 @@ void gd_job_reply(struct gd_job *job, struct gd_request *request)
 {
     pack_fields(job, &request->reply.packer);
     request->reply.fields += JOB_FIELDS;
+}
+
+int gd_job_reply_energies(struct gd_job *job, struct gd_request *request, uint64_t after, size_t limit, struct gd_err *err)
+{
+    struct gd_result_buffer buffer;
+    size_t rows, width = job->record.width;
+    pthread_mutex_lock(&job->mutex);
+    uint64_t first = gd_job_record_first(&job->record, after, &rows), count = job->record.count;
+    if (rows > limit)
+        rows = limit;
+    int code = gd_result_allocate(&buffer, request, rows * width * sizeof(double), err);
+    if (code == 0)
+        gd_job_record_copy(&job->record, first, rows, buffer.data);
+    pthread_mutex_unlock(&job->mutex);
+    if (code != 0)
+        return code;
+    const struct gd_result_array array = {"rows", GD_ELEMENT_F8, 2, {rows, width}, 0};
+    gd_reply_int(&request->reply, "first", (int64_t)first);
+    gd_reply_int(&request->reply, "count", (int64_t)count);
+    gd_result_reply(request, &buffer, &array, 1);
+    return 0;
 }
 
 void gd_jobs_pack_all(struct gd_jobs *jobs, struct gd_request *request)

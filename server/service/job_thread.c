@@ -50,6 +50,15 @@ static void refresh_live(struct gd_job *job)
     pthread_mutex_unlock(&job->mutex);
 }
 
+/* The energies of a published step, after refresh_live. */
+static void record(struct gd_job *job)
+{
+    const struct gd_md *md = gd_md_run_engine(job->run);
+    pthread_mutex_lock(&job->mutex);
+    gd_job_record_put(&job->record, job->step_base + gd_md_step_number(md), gd_md_time(md), job->energies);
+    pthread_mutex_unlock(&job->mutex);
+}
+
 /* What somebody else committed while we did not hold the lease goes into the engine. */
 static int take_edit(struct gd_job *job)
 {
@@ -187,6 +196,8 @@ static int boundary(struct gd_job *job, int64_t done)
     if (!publish && !yield && !park)
         return 0;
     refresh_live(job);
+    if (publish)
+        record(job);
     job->seen_version = gd_state_version(job->state) + 1; /* of the commit that is asked for */
     save(job, job->seen_version);
     if (yield || park)
@@ -284,6 +295,7 @@ static int work(struct gd_job *job)
     int lost = 0;
     if (!job->lease_lost) {
         refresh_live(job);
+        record(job);
         job->seen_version = gd_state_version(job->state) + 1;
         if (code == 0)
             save(job, job->seen_version);

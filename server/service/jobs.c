@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define REMEMBERED 256 /* ended jobs kept for job.describe */
+#define RECORDED 16    /* of them with their energies */
 
 /* ---- the loop thread's side ---- */
 
@@ -237,6 +238,7 @@ static void free_job(struct gd_job *job)
     uv_sem_destroy(&job->answered);
     pthread_mutex_destroy(&job->mutex);
     free(job->energies);
+    gd_job_record_clear(&job->record);
     job->magic = 0;
     free(job);
 }
@@ -246,7 +248,11 @@ static void forget_old(struct gd_jobs *jobs)
     size_t count = 0;
     for (struct gd_job **at = &jobs->first; *at != NULL;) {
         struct gd_job *job = *at;
-        if (job->status >= GD_JOB_DONE && job->waits == NULL && ++count > REMEMBERED) {
+        if (job->status >= GD_JOB_DONE && job->waits == NULL)
+            count++;
+        if (job->status >= GD_JOB_DONE && count > RECORDED)
+            gd_job_record_clear(&job->record);
+        if (job->status >= GD_JOB_DONE && job->waits == NULL && count > REMEMBERED) {
             *at = job->next;
             free_job(job);
         } else {
@@ -278,6 +284,7 @@ static struct gd_job *new_job(struct gd_jobs *jobs, size_t num_energies, struct 
     job->jobs = jobs;
     job->energies = energies;
     job->num_energies = num_energies;
+    gd_job_record_init(&job->record, num_energies);
     uv_sem_init(&job->answered, 0);
     pthread_mutex_init(&job->mutex, NULL);
     return job;

@@ -70,6 +70,8 @@ int gd_jobs_has(struct gd_jobs *jobs, const struct gd_state *state);
 /* job.describe's fields into a reply, or as a map into a packer. */
 void gd_job_reply(struct gd_job *job, struct gd_request *request);
 void gd_job_pack(struct gd_job *job, msgpack_packer *packer);
+/* job.energies: the rows at and after `after`, at most `limit`. */
+int gd_job_reply_energies(struct gd_job *job, struct gd_request *request, uint64_t after, size_t limit, struct gd_err *err);
 void gd_jobs_pack_all(struct gd_jobs *jobs, struct gd_request *request);
 
 #endif

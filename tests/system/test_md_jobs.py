@@ -537,6 +537,35 @@ def test_every_energy_there_is(start):
     assert reporter["bath_dof[0]"].tolist() == [64 * 6.0] * 2
 
 
+def test_no_step_of_a_fast_run_is_missed(session):
+    """Two atoms in vacuum make some ten thousand steps a second: far more frames than a ring holds or Python can look at."""
+    argon = gromos.Topology(np.full(2, 39.948), lj=np.array([[[9.7e-6, 6.2e-3]]]), molecules=[0, 1, 2])
+    state = gromos.State(2, dtype="float64", session=session)
+    state.set_positions([[0.0, 0, 0], [0.4, 0, 0]])
+    params = gromos.InputParameters.nve(num_steps=3000, constraints="none")
+    reporter = gromos.EnergyReporter(["total", "lj"])
+    gromos.Simulation(gromos.System(argon, state), params, publish_every=1).run(wait=True, reporters=[reporter], progress=False)
+    assert reporter["step"].tolist() == list(range(1, 3001))
+    assert reporter.missed == 0
+    # Both atoms vibrate in the well of the pair; leap-frog keeps the energy to second order in the step.
+    assert np.ptp(reporter["lj"]) > 0.01
+    assert np.ptp(reporter["total"]) < 0.01 * np.abs(reporter["lj"]).max()
+    few = gromos.EnergyReporter(["total"], every=500)
+    gromos.Simulation(gromos.System(argon, state), params, publish_every=1).run(wait=True, reporters=[few], progress=False)
+    assert few["step"].tolist() == list(range(3500, 6001, 500))
+
+
+def test_energies_of_a_job_by_number_of_row(start):
+    job = gromos.Simulation(clone(start), settled(nve(20)), publish_every=5).run(wait=True, progress=False)
+    commands = job.session.commands
+    got = commands.job_energies(job=job.number)
+    assert (got.first, got.count, got.rows.shape[0]) == (0, 4, 4)
+    assert got.rows[-1, 2:].tolist() == list(job.describe().energies)
+    assert commands.job_energies(job=job.number, after=1, limit=2).rows[:, 0].tolist() == got.rows[1:3, 0].tolist()
+    end = commands.job_energies(job=job.number, after=4)
+    assert (end.first, end.count, len(end.rows)) == (4, 4, 0)
+
+
 def test_csv_in_one_go_and_as_it_comes(reported, start, tmp_path):
     reported.to_csv(tmp_path / "all.csv")
     with gromos.CSVReporter(tmp_path / "live.csv", ["total", "temperature"]) as live:

@@ -265,6 +265,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         ("job",),
         ("job",),
     ),
+    "job.energies": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("job", "after", "limit"),
+        ("job",),
+    ),
     "job.list": CommandInfo(
         "reader",
         "inline",
@@ -786,6 +794,18 @@ class JobDescribeResult:
     """of the last published step, proto/energies.toml; float (k,)"""
     phases: dict[str, Any]
     """seconds in each part of the step"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnergiesResult:
+    """Result of `job.energies`."""
+
+    first: int
+    """number of the first row; above `after` when older ones are gone"""
+    count: int
+    """rows there have been so far"""
+    rows: Array
+    """step, time in ps, then as proto/energies.toml lays them out; float (m, k)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1452,6 +1472,34 @@ class Commands:
             threads=result["threads"],
             energies=result["energies"],
             phases=result["phases"],
+        )
+
+    def job_energies(self, *, job: int, after: int = 0, limit: int = 2048) -> JobEnergiesResult:
+        """Energies of the steps a job has published, the newest some thousand of them.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+        after : int
+            rows that are there already: rows are numbered from 0 as they come; at least 0
+        limit : int
+            at most so many rows; 1 to 65536
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+            "after": _wire.integer("after", after),
+            "limit": _wire.integer("limit", limit),
+        }
+        result = self._call("job.energies", args)
+        return JobEnergiesResult(
+            first=result["first"],
+            count=result["count"],
+            rows=result["rows"],
         )
 
     def job_list(self) -> JobListResult:

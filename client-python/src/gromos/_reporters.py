@@ -23,6 +23,8 @@ __all__ = ["CSVReporter", "CallbackReporter", "EnergyReporter", "Reporter"]
 
 QUIET: Final = 0.2
 """Seconds without a frame after which it is looked whether the job has ended."""
+LOOK: Final = 0.1
+"""Seconds between two looks at the energies a job has kept."""
 DEFAULT_FIELDS: Final = (
     "total", "kinetic", "potential", "special", "covalent", "bond", "angle", "improper", "dihedral", "nonbonded", "lj", "coulomb",
     "reservoir", "temperature", "pressure", "volume", "bath_temperature",
@@ -86,12 +88,15 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, state: State) -> None:
-        """Take frames from now on."""
+    def _check_free(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             raise InvalidArgumentError("this reporter still looks at another run; close it first, or make another one")
         self._stop.clear()
         self._failure = None
+
+    def _begin(self, state: State) -> None:
+        """Take frames from now on."""
+        self._check_free()
         self._frames = state.frames("every", every=self._every)
 
     def _follow(self, job: Job) -> None:
@@ -112,26 +117,30 @@ class Reporter:
             failure, self._failure = self._failure, None
             raise failure
 
-    def _run(self) -> None:
+    def _look(self) -> None:
+        """Report frames until the end."""
         frames = self._frames
         assert frames is not None
         ended = False
+        while True:
+            frame = frames._next(QUIET)
+            if frame is not None:
+                self.report(frame)
+                del frame
+            elif ended or self._stop.is_set():
+                return
+            elif self._job is not None:
+                # One more look after the end: the last frame may have come in between.
+                ended = self._job.status in ENDED
+
+    def _run(self) -> None:
         try:
-            while True:
-                frame = frames._next(QUIET)
-                if frame is not None:
-                    self.report(frame)
-                    del frame
-                elif ended or self._stop.is_set():
-                    return
-                elif self._job is not None:
-                    # One more look after the end: the last frame may have come in between.
-                    ended = self._job.status in ENDED
+            self._look()
         except GromosError as error:
             self._failure = error
         except Exception as error:
             self._failure = error
-            error.add_note("raised by a reporter while it looked at a frame")
+            error.add_note("raised by a reporter of a run")
 
 
 class CallbackReporter(Reporter):
@@ -153,7 +162,10 @@ class CallbackReporter(Reporter):
 
 
 class EnergyReporter(Reporter):
-    """Collects energies, temperatures and pressure of each frame.
+    """Collects energies, temperatures and pressure of each published step.
+
+    Of a run it is given to it takes them from what the job itself keeps, so that no step is missed however fast the run is (several
+    thousand steps may pile up). Watching a State it looks at frames.
 
     Parameters
     ----------
@@ -183,13 +195,57 @@ class EnergyReporter(Reporter):
             if name != "total" and name not in known:
                 raise InvalidArgumentError(f"energies have no field {name!r}; there are total, {', '.join(known)}")
         self._fields = names
+        self._groups = (1, 1)
+        self._lost = 0
         self._lock = threading.Lock()
         self._columns: tuple[str, ...] = ("step", "time")
         self._rows: list[npt.NDArray[np.float64]] = []
 
+    def watch(self, state: State) -> Self:
+        """Look at a State's frames until `close`."""
+        super()._begin(state)
+        self._job = None
+        self._start()
+        return self
+
+    @property
+    def missed(self) -> int:
+        """Steps that went by unseen."""
+        return super().missed + self._lost
+
     def report(self, frame: AnyFrame) -> None:
-        energies = frame.energies
-        row = [float(frame.step), frame.time]
+        self._add(frame.step, frame.time, frame.energies)
+
+    def _begin(self, state: State) -> None:
+        self._check_free()
+        self._frames = None
+        self._groups = (state.num_temp_groups, state.num_energy_groups)
+
+    def _look(self) -> None:
+        if self._job is None:
+            super()._look()
+            return
+        job, commands, have = self._job, self._job.session.commands, 0
+        while True:
+            ended = self._stop.is_set() or job.status in ENDED
+            while True:
+                got = commands.job_energies(job=job.number, after=have)
+                if got.count < have:
+                    have = 0  # the daemon was replaced; the job began its record anew
+                    continue
+                self._lost += got.first - have
+                for number, row in enumerate(got.rows, got.first + 1):
+                    if number % self._every == 0:
+                        self._add(int(row[0]), float(row[1]), Energy.from_array(row[2:], *self._groups))
+                have = got.first + len(got.rows)
+                if have >= got.count:
+                    break
+            if ended:
+                return
+            commands.job_wait(job=job.number, timeout=LOOK)
+
+    def _add(self, step: int, time: float, energies: Energy) -> None:
+        row = [float(step), time]
         columns = ["step", "time"]
         for name in self._fields:
             if name == "total":
@@ -356,8 +412,8 @@ class CSVReporter(EnergyReporter):
             raise FileAccessError(f"{os.fspath(path)} cannot be written: {error.strerror}") from None
         self._writer = csv.writer(self._file)
 
-    def report(self, frame: AnyFrame) -> None:
-        super().report(frame)
+    def _add(self, step: int, time: float, energies: Energy) -> None:
+        super()._add(step, time, energies)
         row = self._rows[-1]
         if len(self) == 1:
             self._writer.writerow(self.columns)
