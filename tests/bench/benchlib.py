@@ -12,6 +12,7 @@ disturbs both of its sides. Verdicts:
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import importlib.util
@@ -336,6 +337,7 @@ class Helper:
 def build_extension(name: str) -> ModuleType:
     """The Python extension of name.c, built in a temporary folder."""
     folder = tempfile.mkdtemp(prefix="gd-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     target = Path(folder) / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     compiler = shlex.split(os.environ.get("CC", "cc"))
     command = [*compiler, "-O3", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", str(HERE / f"{name}.c"), "-o", str(target)]
