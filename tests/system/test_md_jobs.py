@@ -280,10 +280,10 @@ def test_an_edit_enters_between_two_steps(start):
     system = clone(start)
     job = long_run(system)
     wait_until(lambda: job.describe().step > 3, what="some steps")
+    frames = system.state.frames(timeout=10.0)  # from before the edit: none after it is missed, however busy the machine
     with system.state.edit(timeout=30) as e:
         at = e.step
         e.velocities()[:] = 0.0
-    frames = system.state.frames(timeout=10.0)
     frame = next(f for f in frames if f.step > at)
     # From rest the molecules have fallen for a few steps only.
     assert frame.energies.temperature < 150.0

@@ -291,7 +291,8 @@ class _Run:
 
     def input(self) -> bytes:
         """The input file's bytes, with what the command line says put in."""
-        chosen = {name: self.options.values[name] for name in ("scheme", "precision") if name in self.options.values}
+        names: tuple[str, ...] = ("scheme", "precision")
+        chosen = {name: self.options.values[name] for name in names if name in self.options.values}
         return with_extension(self.data["input"], chosen)
 
     def prepare(self, session: Session) -> tuple[State, int, InputParameters]:
