@@ -136,6 +136,7 @@ def test_a_checkpoint_of_a_running_or_paused_job_continues(session, tmp_path):
     gromos.Simulation(whole, p).run(4000, wait=True)
     other = water(session)
     job = gromos.Simulation(other, p).run(4000)
+    wait_until(lambda: job.describe().step > 0, what="the first step")
     running = other.state.checkpoint(tmp_path / "running.h5")
     job.pause()
     wait_until(lambda: job.status in ("paused", "done"), what="the pause")
