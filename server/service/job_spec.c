@@ -27,6 +27,7 @@ static int read_input(struct gd_job_spec *spec, const struct gd_job_order *order
     return code;
 }
 
+/* Every file is read, so that all faults are told; the error is that of the first. */
 static int read_restraints(struct gd_job_spec *spec, const struct gd_job_order *order, struct gd_messages *faults, struct gd_err *err)
 {
     static const struct {
@@ -34,18 +35,24 @@ static int read_restraints(struct gd_job_spec *spec, const struct gd_job_order *
         enum gd_restraints_kind kind;
     } files[] = {{GD_JOB_POSRESSPEC, GD_RESTRAINTS_POSRESSPEC}, {GD_JOB_REFPOS, GD_RESTRAINTS_REFPOS},   {GD_JOB_DISTREST, GD_RESTRAINTS_DISTREST},
                  {GD_JOB_ANGREST, GD_RESTRAINTS_ANGREST},       {GD_JOB_DIHREST, GD_RESTRAINTS_DIHREST}, {GD_JOB_JVAL, GD_RESTRAINTS_JVAL}};
+    int first = 0;
     for (size_t k = 0; k < sizeof files / sizeof files[0]; k++) {
+        struct gd_err own = {0};
         enum gd_job_text text = files[k].text;
         if (order->text[text].data == NULL)
             continue;
-        int code = spec->restraints == NULL ? gd_restraints_create(&spec->restraints, err) : 0;
+        int code = spec->restraints == NULL ? gd_restraints_create(&spec->restraints, &own) : 0;
         if (code == 0)
             code = gd_io_read_restraints_memory(text_names[text], order->text[text].data, order->text[text].bytes, files[k].kind, spec->restraints,
-                                                faults, err);
-        if (code != 0)
-            return code;
+                                                faults, &own);
+        if (code != 0 && first == 0) {
+            first = code;
+            *err = own;
+        }
+        if (spec->restraints == NULL)
+            break;
     }
-    return 0;
+    return first;
 }
 
 static int read_topology(struct gd_job_spec *spec, const struct gd_job_order *order, const struct gd_topology *topology, size_t num_atoms,

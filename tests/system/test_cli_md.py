@@ -285,6 +285,14 @@ def test_restraints_without_their_file(run, files):
     assert "@posresspec" in run(*inputs(files), "@posresspec", files / "nowhere", status=2).err
 
 
+def test_faults_of_two_restraint_files_at_once(run, files):
+    (files / "a.disres").write_text("TITLE\nx\nEND\nDISTANCERESSPEC\nnonsense\nEND\n")
+    (files / "b.dihres").write_text("TITLE\nx\nEND\nDIHEDRALRESSPEC\nnonsense\nEND\n")
+    err = run(*inputs(files), "@distrest", files / "a.disres", "@dihrest", files / "b.dihres", status=2).err
+    assert re.search(r"gromos md: \S*a\.disres:\d+: block DISTANCERESSPEC", err)
+    assert re.search(r"gromos md: \S*b\.dihres:\d+: block DIHEDRALRESSPEC", err)
+
+
 def test_a_run_that_fails_is_no_input_error(run, files):
     """The start is fine, the time step is not."""
     (files / "run.imd").write_text((files / "run.imd").read_text().replace("6 0 0.002", "200 0 0.05"))

@@ -354,10 +354,15 @@ class _Run:
                 **(restraints | self.outputs),
             )
         except INPUT_ERRORS as error:
-            raise _Faults(_all(error)) from None
+            raise _Faults([self.named(fault) for fault in _all(error)]) from None
         job = Job(made.job, session)
         job._state = state
         return job
+
+    def named(self, fault: str) -> str:
+        """A fault the daemon found in bytes it got, with the name of the file they came from."""
+        name, colon, rest = fault.partition(":")
+        return f"{self.options.files[name]}:{rest}" if colon and name in self.options.files else fault
 
     def watch(self, job: Job) -> int:
         try:
