@@ -28,9 +28,10 @@ UNITS = pv.data.UnitData(
 )  # fmt: skip
 
 
-def liquid(options: Options) -> tuple[gromos.System, float]:
+def liquid(options: Options, room: float = 1.0) -> tuple[gromos.System, float]:
+    """At 300 K, and the cutoff; `room` under 1 leaves room for the box to shrink."""
     per_edge = options.edge(5)
-    cutoff = cutoff_of(per_edge, 0.7)
+    cutoff = round(room * cutoff_of(per_edge, 0.7), 2)
     system = spc.lattice(per_edge)
     spc.equilibrate(system, cutoff, 10.0, precision="float32")
     return system, cutoff
@@ -121,7 +122,7 @@ def nvt(options: Options) -> Iterator[Row]:
 
 def npt(options: Options) -> Iterator[Row]:
     """Volumes at two pressures: the ratio of their distributions is exp(-beta (P2 - P1) V + const)."""
-    system, cutoff = liquid(options)
+    system, cutoff = liquid(options, 0.85)
     ps, atoms = options.length(200.0), system.num_atoms()
     high = 60.0
     for barostat in ("stochastic-cell", "berendsen"):
