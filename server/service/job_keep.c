@@ -27,7 +27,7 @@ struct record {
     uint64_t checksum; /* of everything before */
 
     _Atomic uint32_t starts; /* since it last got further */
-    _Atomic uint32_t paused;
+    _Atomic uint32_t paused, cancelled;
     _Atomic int64_t done;
     struct gd_job_rates rates; /* a change while this is written is lost, no more */
 };
@@ -254,6 +254,11 @@ int gd_job_kept_is_paused(const struct gd_job_kept *kept)
     return atomic_load(&record_of(kept)->paused) != 0;
 }
 
+int gd_job_kept_is_cancelled(const struct gd_job_kept *kept)
+{
+    return atomic_load(&record_of(kept)->cancelled) != 0;
+}
+
 void gd_job_kept_facts(const struct gd_job_kept *kept, int64_t *steps, int64_t *done, int *threads)
 {
     const struct record *record = record_of(kept);
@@ -317,6 +322,12 @@ void gd_job_kept_paused(struct gd_job_kept *kept, int paused)
 {
     if (kept != NULL)
         atomic_store(&record_of(kept)->paused, (uint32_t)paused);
+}
+
+void gd_job_kept_cancelled(struct gd_job_kept *kept)
+{
+    if (kept != NULL)
+        atomic_store(&record_of(kept)->cancelled, 1);
 }
 
 void gd_job_kept_drop(struct gd_job_kept **pointer)

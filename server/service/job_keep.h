@@ -31,6 +31,7 @@ uint64_t gd_job_kept_number(const struct gd_job_kept *kept);
 int gd_job_kept_resumes(const struct gd_job_kept *kept);     /* it is to start again by itself */
 int gd_job_kept_keeps_dying(const struct gd_job_kept *kept); /* started twice without getting further */
 int gd_job_kept_is_paused(const struct gd_job_kept *kept);
+int gd_job_kept_is_cancelled(const struct gd_job_kept *kept);
 /* Steps, threads and how far it was, for reporting it. */
 void gd_job_kept_facts(const struct gd_job_kept *kept, int64_t *steps, int64_t *done, int *threads);
 /* The order as it was given, with its texts in kept memory, and the configuration it started from. */
@@ -40,6 +41,7 @@ void gd_job_kept_started(struct gd_job_kept *kept);
 /* What was saved is a commit of the State now: hands over what is new. done: steps. */
 void gd_job_kept_published(struct gd_job_kept *kept, int64_t done);
 void gd_job_kept_paused(struct gd_job_kept *kept, int paused);
+void gd_job_kept_cancelled(struct gd_job_kept *kept); /* somebody wants no more of it */
 /* The job has ended, or will not be taken up: the holder drops it. NULL-safe. */
 void gd_job_kept_drop(struct gd_job_kept **kept);
 /* This process ends in order; what the holder has stays as it is. NULL-safe. */

@@ -343,7 +343,7 @@ int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_sp
 /* ---- after the daemon died ---- */
 
 /* Nothing runs any more; that is told to whoever asks. */
-static void remember_failed(struct gd_jobs *jobs, const struct gd_state *state, struct gd_job_kept **kept, const char *why)
+static void remember(struct gd_jobs *jobs, const struct gd_state *state, struct gd_job_kept **kept, enum gd_job_status status, const char *why)
 {
     struct gd_err err = {0};
     struct gd_job *job = new_job(jobs, state != NULL ? count_energies(state) : 0, &err);
@@ -353,12 +353,12 @@ static void remember_failed(struct gd_jobs *jobs, const struct gd_state *state, 
         memcpy(job->uuid, gd_job_kept_uuid(*kept), sizeof job->uuid);
         if (state != NULL)
             memcpy(job->name, state->name, sizeof job->name);
-        job->status = GD_JOB_FAILED;
+        job->status = status;
         snprintf(job->message, sizeof job->message, "%s", why);
         job->next = jobs->first;
         jobs->first = job;
-        gd_log_warn("job", "job %llu on %s: failed after %lld steps: %s", (unsigned long long)job->number, job->name,
-                    (long long)job->progress.step, why);
+        gd_log_warn("job", "job %llu on %s: %s after %lld steps: %s", (unsigned long long)job->number, job->name,
+                    gd_job_status_name(status), (long long)job->progress.step, why);
     }
     gd_job_kept_drop(kept);
 }
@@ -392,14 +392,17 @@ void gd_jobs_adopt(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_k
     struct gd_err err = {0};
     if (gd_job_kept_number(kept) > jobs->next_number)
         jobs->next_number = gd_job_kept_number(kept);
-    if (state == NULL)
-        remember_failed(jobs, NULL, &kept, "the daemon died, and its State did not survive");
+    if (gd_job_kept_is_cancelled(kept))
+        remember(jobs, state, &kept, GD_JOB_CANCELLED, "cancelled just before the daemon died");
+    else if (state == NULL)
+        remember(jobs, NULL, &kept, GD_JOB_FAILED, "the daemon died, and its State did not survive");
     else if (!gd_job_kept_resumes(kept))
-        remember_failed(jobs, state, &kept, "the daemon died while it ran; the State is at its newest frame (a run with resume=True would go on)");
+        remember(jobs, state, &kept, GD_JOB_FAILED,
+                 "the daemon died while it ran; the State is at its newest frame (a run with resume=True would go on)");
     else if (gd_job_kept_keeps_dying(kept))
-        remember_failed(jobs, state, &kept, "the daemon died twice in a row while this job ran; it is not started again by itself");
+        remember(jobs, state, &kept, GD_JOB_FAILED, "the daemon died twice in a row while this job ran; it is not started again by itself");
     else if (take_up(jobs, state, &kept, &err) != 0)
-        remember_failed(jobs, state, &kept, err.text);
+        remember(jobs, state, &kept, GD_JOB_FAILED, err.text);
     schedule(jobs);
 }
 
@@ -464,6 +467,8 @@ int gd_job_resume(struct gd_job *job, struct gd_err *err)
 void gd_job_cancel(struct gd_job *job)
 {
     atomic_store(&job->cancelled, 1);
+    if (!job->jobs->stopping)
+        gd_job_kept_cancelled(job->kept);
     if (job->status == GD_JOB_QUEUED) {
         job->status = GD_JOB_CANCELLED;
         struct gd_state *state = job->state;

@@ -241,3 +241,17 @@ def test_a_checkpoint_restored_under_a_keeper_survives_with_its_run(kept, tmp_pa
         kill_worker(kept)
         gromos.Simulation(restored, p).run(30, wait=True)
         assert same(whole.state, restored.state)
+
+
+def test_a_cancelled_job_does_not_come_back(kept):
+    p = parameters(1000000)
+    with kept.connect() as session:
+        # A step that takes long, so that the daemon dies before the job has heard of the cancellation; either order is right.
+        s = water(session, n=343, name="cancelled")
+        job = gromos.Simulation(s, p).run(resume=True)
+        run_until(job, 1)
+        job.cancel()
+        kill_worker(kept)
+        assert [j.status for j in gromos.jobs(session)] in ([], ["cancelled"])
+        assert "it goes on" not in kept.log()
+        gromos.Simulation(s, p).run(5, wait=True)
