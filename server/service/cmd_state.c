@@ -423,6 +423,23 @@ static void fill_from(struct gd_request *request, struct gd_state *state, const 
     small->time = conf->time;
 }
 
+/* A State with what a file holds; the configuration becomes its origin, or is freed. */
+static int make_from(struct gd_request *request, struct gd_configuration *conf, const char *file, struct gd_state_spec spec, const char *name,
+                     struct gd_err *err)
+{
+    spec.num_atoms = conf->num_atoms;
+    int code = gd_box_check(&conf->box, err);
+    if (code == 0)
+        code = make_state(request, &spec, name, err);
+    if (code != 0) {
+        gd_configuration_destroy(&conf);
+        return gd_err_context(err, "%s", file), code;
+    }
+    fill_from(request, request->made, conf);
+    request->made->origin = conf; /* for its labels */
+    return 0;
+}
+
 int gd_cmd_state_load(struct gd_request *request, struct gd_err *err)
 {
     const char *path = gd_arg(request, GD_STATE_LOAD_PATH)->text.data;
@@ -433,21 +450,29 @@ int gd_cmd_state_load(struct gd_request *request, struct gd_err *err)
     if (code != 0)
         return code;
     struct gd_state_spec spec = {
-        .num_atoms = conf->num_atoms,
         .num_temperature_groups = (uint32_t)gd_arg(request, GD_STATE_LOAD_NUM_TEMPERATURE_GROUPS)->integer,
         .num_energy_groups = (uint32_t)gd_arg(request, GD_STATE_LOAD_NUM_ENERGY_GROUPS)->integer,
         .dtype = dtype_of(gd_arg(request, GD_STATE_LOAD_DTYPE)),
     };
-    code = gd_box_check(&conf->box, err);
-    if (code == 0)
-        code = make_state(request, &spec, text_or_null(gd_arg(request, GD_STATE_LOAD_NAME)), err);
-    if (code != 0) {
-        gd_configuration_destroy(&conf);
-        return gd_err_context(err, "%s", path), code;
-    }
-    fill_from(request, request->made, conf);
-    request->made->origin = conf; /* for its labels */
-    return 0;
+    return make_from(request, conf, path, spec, text_or_null(gd_arg(request, GD_STATE_LOAD_NAME)), err);
+}
+
+int gd_cmd_state_read(struct gd_request *request, struct gd_err *err)
+{
+    const struct gd_array_value *data = &gd_arg(request, GD_STATE_READ_DATA)->array;
+    const char *file = gd_arg(request, GD_STATE_READ_FILE)->text.data;
+    struct gd_configuration *conf = NULL;
+    if (data->element != GD_ELEMENT_U1)
+        return gd_err_set(err, GD_E_INVALID_DTYPE, "'data' holds the bytes of a file: its dtype must be u1");
+    int code = gd_io_read_configuration_memory(file, data->data, data->bytes, &conf, NULL, err);
+    if (code != 0)
+        return code;
+    struct gd_state_spec spec = {
+        .num_temperature_groups = (uint32_t)gd_arg(request, GD_STATE_READ_NUM_TEMPERATURE_GROUPS)->integer,
+        .num_energy_groups = (uint32_t)gd_arg(request, GD_STATE_READ_NUM_ENERGY_GROUPS)->integer,
+        .dtype = dtype_of(gd_arg(request, GD_STATE_READ_DTYPE)),
+    };
+    return make_from(request, conf, file, spec, text_or_null(gd_arg(request, GD_STATE_READ_NAME)), err);
 }
 
 /* The State's origin (or a configuration without labels) with the present numbers in it. Under the lease, so alone. */

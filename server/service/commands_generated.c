@@ -225,6 +225,15 @@ static const struct gd_field args_state_rdf[] = {
     {.name = "bins", .type = GD_FIELD_INT, .min = 1.0, .max = 1000000.0, .ranged = 1, .defaulted = 1, .default_number = 100.0},
 };
 
+static const struct gd_field args_state_read[] = {
+    {.name = "data", .type = GD_FIELD_ARRAY, .required = 1, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "file", .type = GD_FIELD_STR, .defaulted = 1, .default_str = "configuration"},
+    {.name = "name", .type = GD_FIELD_STR},
+    {.name = "dtype", .type = GD_FIELD_STR, .defaulted = 1, .default_str = "float32", .choices = {"float32", "float64"}},
+    {.name = "num_temperature_groups", .type = GD_FIELD_INT, .min = 1.0, .max = 1024.0, .ranged = 1, .defaulted = 1, .default_number = 1.0},
+    {.name = "num_energy_groups", .type = GD_FIELD_INT, .min = 1.0, .max = 64.0, .ranged = 1, .defaulted = 1, .default_number = 1.0},
+};
+
 static const struct gd_field args_state_release[] = {
     {.name = "state", .type = GD_FIELD_STATE, .required = 1},
     {.name = "fence", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
@@ -399,6 +408,7 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"state.open", gd_cmd_state_open, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_open, 1},
     {"state.radius_of_gyration", gd_cmd_state_radius_of_gyration, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_radius_of_gyration, 2},
     {"state.rdf", gd_cmd_state_rdf, GD_ROLE_READER, GD_RUN_WORKER, GD_LEASE_READ, 0, args_state_rdf, 5},
+    {"state.read", gd_cmd_state_read, GD_ROLE_WRITER, GD_RUN_WORKER, GD_LEASE_NONE, 0, args_state_read, 6},
     {"state.release", gd_cmd_state_release, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_release, 2},
     {"state.remove_com_motion", gd_cmd_state_remove_com_motion, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_WRITE, 0, args_state_remove_com_motion, 2},
     {"state.rename", gd_cmd_state_rename, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_rename, 2},

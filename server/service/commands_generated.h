@@ -4,7 +4,7 @@
 #define GD_SERVICE_COMMANDS_GENERATED_H
 
 #define GD_MAX_ARGS 20
-#define GD_NUM_COMMANDS 64
+#define GD_NUM_COMMANDS 65
 
 /* Positions of arguments in gd_request.args. */
 enum { GD_EVICT_SESSION };
@@ -43,6 +43,7 @@ enum { GD_STATE_NORMS_STATE, GD_STATE_NORMS_ARRAY, GD_STATE_NORMS_ATOMS };
 enum { GD_STATE_OPEN_STATE };
 enum { GD_STATE_RADIUS_OF_GYRATION_STATE, GD_STATE_RADIUS_OF_GYRATION_ATOMS };
 enum { GD_STATE_RDF_STATE, GD_STATE_RDF_ATOMS_A, GD_STATE_RDF_ATOMS_B, GD_STATE_RDF_R_MAX, GD_STATE_RDF_BINS };
+enum { GD_STATE_READ_DATA, GD_STATE_READ_FILE, GD_STATE_READ_NAME, GD_STATE_READ_DTYPE, GD_STATE_READ_NUM_TEMPERATURE_GROUPS, GD_STATE_READ_NUM_ENERGY_GROUPS };
 enum { GD_STATE_RELEASE_STATE, GD_STATE_RELEASE_FENCE };
 enum { GD_STATE_REMOVE_COM_MOTION_STATE, GD_STATE_REMOVE_COM_MOTION_PUBLISH };
 enum { GD_STATE_RENAME_STATE, GD_STATE_RENAME_NAME };
@@ -111,6 +112,7 @@ int gd_cmd_state_norms(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_open(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_radius_of_gyration(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_rdf(struct gd_request *request, struct gd_err *err);
+int gd_cmd_state_read(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_release(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_remove_com_motion(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_rename(struct gd_request *request, struct gd_err *err);

@@ -115,8 +115,14 @@ def test_a_remote_session_reads_other_formats_itself(state, remote, tmp_path):
         np.testing.assert_allclose(s.positions(), state.positions(), atol=6e-4)
         with pytest.raises(gromos.UnsupportedError, match="local session"):
             s.to_file(tmp_path / "r.cnf")
-    with pytest.raises(gromos.UnsupportedError, match="attach by"):
-        gromos.load(tmp_path / "r.cnf", session=remote)
+    state.to_file(tmp_path / "r.cnf.gz")
+    with gromos.load(tmp_path / "r.cnf.gz", session=remote, dtype="float64") as s, gromos.load(tmp_path / "r.cnf.gz", dtype="float64", session=state.session) as here:
+        # The bytes travel; the daemon reads them as it reads a file of its own.
+        assert (np.asarray(s.positions()) == here.positions()).all()
+        assert s.box == here.box
+    (tmp_path / "broken.cnf").write_text("POSITION\nnonsense\nEND\n")
+    with pytest.raises(gromos.FileFormatError, match=r"broken\.cnf"):
+        gromos.load(tmp_path / "broken.cnf", session=remote)
 
 
 def test_files_that_are_not_there(session, state, tmp_path):

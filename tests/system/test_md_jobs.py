@@ -483,6 +483,17 @@ def test_over_tcp(start, remote, tmp_path):
         assert attached == state
 
 
+def test_files_of_another_machine(remote, session):
+    """Topology, configuration and input are read where Python is and travel as bytes."""
+    params = gromos.InputParameters.from_file(DATA / "alanine.imd", session=remote)
+    ends = []
+    for where in (remote, session):
+        system = gromos.System.from_files(DATA / "alanine.top", DATA / "alanine.cnf", params, session=where)
+        gromos.Simulation(system, params).run(3, wait=True, progress=False)
+        ends.append(system.state)
+    assert same(*ends)
+
+
 def test_position_restraints_hold_atoms(session):
     params = gromos.InputParameters.from_file(DATA / "alanine.imd", session=session)
     system = gromos.System.from_files(DATA / "alanine.top", DATA / "alanine.cnf", params, session=session)

@@ -5,8 +5,10 @@ MDAnalysis counts in Angstrom, ps, Angstrom/ps and kJ/(mol Angstrom); everything
 
 from __future__ import annotations
 
+import gzip
 import os
 import warnings
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,7 +72,7 @@ def load(
     FileAccessError, FileFormatError
         The message names line and block.
     UnsupportedError
-        The format needs MDAnalysis, which is not installed; or it is a GROMOS file and the session is remote.
+        The format needs MDAnalysis, which is not installed.
     """
     from ._state import State
 
@@ -143,6 +145,26 @@ def _contents(universe: Any, frame: int, file: Path) -> dict[str, Any]:
     return contents
 
 
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A file's contents, uncompressed.
+
+    Raises
+    ------
+    FileAccessError, FileFormatError
+    """
+    name = os.fspath(path)
+    try:
+        data = Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise FileAccessError(f"{name} cannot be read: {error.strerror}") from None
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileFormatError(f"{name} is not a whole gzip file: {error}") from None
+
+
 def load_gromos(
     path: str | os.PathLike[str], *, name: str | None, dtype: Dtype, session: Session, num_temp_groups: int, num_energy_groups: int
 ) -> State:
@@ -150,16 +172,14 @@ def load_gromos(
     from ._state import State
 
     file = Path(path).expanduser().absolute()
-    if not session.local:
-        raise UnsupportedError(
-            f"{file} lies on this machine and the daemon on another: load it there (a local session, `gromos.load`) and attach by "
-            "name from here"
-        )
-    made = session.commands.state_load(
-        path=str(file), name=name, dtype=dtype, num_temperature_groups=num_temp_groups, num_energy_groups=num_energy_groups
-    )
+    groups = {"num_temperature_groups": num_temp_groups, "num_energy_groups": num_energy_groups}
     loaded = State.__new__(State)
-    loaded._open(session, made.state)
+    if session.local:
+        loaded._open(session, session.commands.state_load(path=str(file), name=name, dtype=dtype, **groups).state)
+    else:
+        # The daemon is on another machine: the file travels.
+        data = np.frombuffer(read_bytes(file), np.uint8)
+        loaded._open(session, session.commands.state_read(data=data, file=str(file), name=name, dtype=dtype, **groups).state)
     return loaded
 
 

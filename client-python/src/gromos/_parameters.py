@@ -15,8 +15,8 @@ from ._blocks import Bath, Block, DofSet
 from ._box import BoxKind
 from ._energy import BAR_PER_PRESSURE_UNIT
 from ._errors import FileAccessError, InvalidArgumentError
+from ._files import read_bytes
 from ._session import Session, default_session
-from ._topology import read_bytes
 
 if TYPE_CHECKING:
     from ._system import System

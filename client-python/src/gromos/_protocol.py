@@ -537,6 +537,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         ("state", "atoms_a", "atoms_b", "r_max", "bins"),
         ("state", "r_max"),
     ),
+    "state.read": CommandInfo(
+        "writer",
+        "worker",
+        "none",
+        False,
+        ("data", "file", "name", "dtype", "num_temperature_groups", "num_energy_groups"),
+        ("data",),
+    ),
     "state.release": CommandInfo(
         "writer",
         "inline",
@@ -1064,6 +1072,14 @@ class StateRdfResult:
     """float (bins,)"""
     counts: Array
     """ordered pairs per bin; int (bins,)"""
+
+
+@dataclass(frozen=True, slots=True)
+class StateReadResult:
+    """Result of `state.read`."""
+
+    state: StateDescribeResult
+    """as from state.describe"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -2367,6 +2383,51 @@ class Commands:
             r=result["r"],
             g=result["g"],
             counts=result["counts"],
+        )
+
+    def state_read(
+        self,
+        *,
+        data: npt.ArrayLike,
+        file: str = "configuration",
+        name: str | None = None,
+        dtype: str = "float32",
+        num_temperature_groups: int = 1,
+        num_energy_groups: int = 1,
+    ) -> StateReadResult:
+        """Make a State from the bytes of a GROMOS configuration file, wherever that is.
+
+        Parameters
+        ----------
+        data : array_like
+            the file's bytes (u1); any (k,)
+        file : str
+            its name, for messages
+        name : str, optional
+            of the State
+        dtype : str
+            one of 'float32', 'float64'
+        num_temperature_groups : int
+            1 to 1024
+        num_energy_groups : int
+            1 to 64
+
+        Raises
+        ------
+        GromosError of code file_format, invalid_dtype, name_taken, out_of_memory, quota_exceeded.
+        """
+        args: dict[str, Any] = {
+            "data": _wire.array("data", data, "any", "(k,)"),
+            "file": file,
+            "dtype": dtype,
+            "num_temperature_groups": _wire.integer("num_temperature_groups", num_temperature_groups),
+            "num_energy_groups": _wire.integer("num_energy_groups", num_energy_groups),
+        }
+        if name is not None:
+            args["name"] = name
+        result = self._call("state.read", args)
+        return StateReadResult(
+            state=_describe(result["state"]),
         )
 
     def state_release(self, state: StateName, *, fence: int) -> None:

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from ._energy import Energy
 from ._errors import ConflictError, FileAccessError, InvalidArgumentError, UnsupportedError
+from ._files import read_bytes
 from ._job import Job
 from ._parameter_blocks import EnergyMin
 from ._parameters import InputParameters
 from ._protocol import JobDescribeResult
 from ._system import System
-from ._topology import read_bytes
 
 if TYPE_CHECKING:
     from ._reporters import Reporter

@@ -6,7 +6,6 @@ import collections
 import gzip
 import os
 import weakref
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -15,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _select, _topology_text, _wire
-from ._errors import FileAccessError, FileFormatError, InvalidArgumentError, NotFoundError, ShapeError
+from ._errors import FileAccessError, InvalidArgumentError, NotFoundError, ShapeError
+from ._files import read_bytes
 from ._frames import checked_array
 from ._session import Session, default_session
 
 if TYPE_CHECKING:
     from ._state import State
 
-__all__ = ["Solvent", "Topology", "read_bytes"]
+__all__ = ["Solvent", "Topology"]
 
 IntArray = npt.NDArray[np.int32]
 RealArray = npt.NDArray[np.float64]
@@ -601,26 +601,6 @@ def _release(session: Session) -> None:
                 session.commands.topology_close(topology=number)
             except NotFoundError:
                 pass
-
-
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """A file's contents, uncompressed.
-
-    Raises
-    ------
-    FileAccessError, FileFormatError
-    """
-    name = os.fspath(path)
-    try:
-        data = Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise FileAccessError(f"{name} cannot be read: {error.strerror}") from None
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FileFormatError(f"{name} is not a whole gzip file: {error}") from None
 
 
 def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

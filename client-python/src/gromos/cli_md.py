@@ -32,13 +32,12 @@ from ._errors import (
     SimulationFailedError,
     UnsupportedError,
 )
-from ._files import load_gromos
+from ._files import load_gromos, read_bytes
 from ._job import Job
 from ._parameters import InputParameters
 from ._protocol import JobDescribeResult
 from ._session import Session
 from ._state import State
-from ._topology import read_bytes
 
 __all__ = ["main"]
 
