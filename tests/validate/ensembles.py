@@ -101,7 +101,8 @@ def distance(one: pv.data.SimulationData, two: pv.data.SimulationData) -> float:
 def judged(method: str, what: str, measured: str, right: bool) -> Iterator[Row]:
     expected = method != "berendsen"
     bound = SOURCE if expected else "expected to fail: weak coupling is not canonical"
-    yield Row(f"{method}: {what}", measured + " standard errors", f"{SIGMAS:g}" if expected else "-", bound, right if expected else None)
+    measured = "too few independent looks to compare" if measured == "inf" else measured + " standard errors"
+    yield Row(f"{method}: {what}", measured, f"{SIGMAS:g}" if expected else "-", bound, right if expected else None)
 
 
 def nvt(options: Options) -> Iterator[Row]:
