@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import gromos
 import md_reference
+import numpy as np
 import pytest
 from gromos import cli
 
@@ -23,6 +25,30 @@ def test_the_command_writes_what_the_original_wrote(case: Path, daemon, tmp_path
     comparison = md_reference.compare(case, written)
     assert comparison.compared > 100
     assert not comparison.wrong, f"{len(comparison.wrong)} of {comparison.compared} numbers differ:\n" + "\n".join(comparison.wrong[:20])
+
+
+ARRAYS = (
+    "masses", "charges", "types", "residues", "molecules", "charge_groups", "bonds", "bond_type", "bond_types", "angles", "angle_type",
+    "angle_types", "impropers", "improper_type", "improper_types", "dihedrals", "dihedral_type", "dihedral_types", "lj", "exclusions",
+    "one_fours",
+)  # fmt: skip
+
+
+@needs_reference
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_files_survive_python(case: Path, session):
+    """Input to InputParameters to text, topology to arrays to text: read again they are what they were."""
+    arguments = md_reference.case_arguments(case)
+    files = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    params = gromos.InputParameters.from_file(files["@input"], session=session)
+    assert gromos.InputParameters.from_text(params.to_text(), session=session) == params
+    read = gromos.Topology.from_file(files["@topo"], session=session)
+    names = (*ARRAYS, "names", "residue_names", "type_names", "solvent", "constants")
+    made = gromos.Topology(**{name: getattr(read, name) for name in names})
+    again = gromos.Topology.from_text(made.to_text(), session=session)
+    for name in ARRAYS:
+        assert np.array_equal(getattr(again, name), getattr(read, name)), name
+    assert again.names == read.names
 
 
 @needs_reference
