@@ -303,7 +303,7 @@ void gd_job_kept_started(struct gd_job_kept *kept)
         atomic_fetch_add(&record_of(kept)->starts, 1);
 }
 
-void gd_job_kept_published(struct gd_job_kept *kept, int64_t done)
+void gd_job_kept_published(struct gd_job_kept *kept, int64_t done, int rests)
 {
     if (kept == NULL)
         return;
@@ -314,7 +314,7 @@ void gd_job_kept_published(struct gd_job_kept *kept, int64_t done)
         kept->engine_handed = 1;
     }
     /* Being where it began is not getting further. */
-    if (kept->sequence == 0 || slot_at(&kept->engine, kept->sequence)->mark.step > kept->resumed_step)
+    if (rests || kept->sequence == 0 || slot_at(&kept->engine, kept->sequence)->mark.step > kept->resumed_step)
         atomic_store(&record->starts, 0);
 }
 

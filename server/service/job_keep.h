@@ -38,8 +38,8 @@ void gd_job_kept_facts(const struct gd_job_kept *kept, int64_t *steps, int64_t *
 int gd_job_kept_order(const struct gd_job_kept *kept, struct gd_job_order *order, struct gd_configuration **start, struct gd_err *err);
 
 void gd_job_kept_started(struct gd_job_kept *kept);
-/* What was saved is a commit of the State now: hands over what is new. done: steps. */
-void gd_job_kept_published(struct gd_job_kept *kept, int64_t done);
+/* What was saved is a commit of the State now: hands over what is new. done: steps. rests: it is paused, so a death is not its doing. */
+void gd_job_kept_published(struct gd_job_kept *kept, int64_t done, int rests);
 void gd_job_kept_paused(struct gd_job_kept *kept, int paused);
 void gd_job_kept_cancelled(struct gd_job_kept *kept); /* somebody wants no more of it */
 /* The job has ended, or will not be taken up: the holder drops it. NULL-safe. */

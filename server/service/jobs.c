@@ -96,7 +96,7 @@ static void published(struct gd_publish *publish)
     enum gd_job_ask what = job->ask;
     job->ask = GD_ASK_NOTHING;
     job->publish.state = NULL;
-    gd_job_kept_published(job->kept, job->progress.step);
+    gd_job_kept_published(job->kept, job->progress.step, what == GD_ASK_PARK);
     if (what == GD_ASK_PUBLISH) {
         answer(job);
         return;

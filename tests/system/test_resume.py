@@ -94,9 +94,10 @@ def test_a_paused_job_comes_back_paused(kept):
         job.pause()
         wait_until(lambda: job.status == "paused", what="the pause")
         step = job.describe().step
-        kill_worker(kept)
-        wait_until(lambda: job.status == "paused", what="the pause after the restart")
-        assert job.describe().step == step
+        for _ in range(4):  # a job that rests is not what the daemon dies of
+            kill_worker(kept)
+            wait_until(lambda: job.status == "paused", what="the pause after the restart")
+            assert job.describe().step == step
         job.resume()
         job.wait()
         assert same(whole.state, killed.state)
