@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import wait_until
+from gromos import _parameter_blocks as blocks
 from md_water import parameters, same, water
 from MDAnalysis.coordinates.H5MD import H5MDReader
 
@@ -127,6 +128,46 @@ def test_with_a_thermostat_and_charge_groups(session, tmp_path):
     halved.state.checkpoint(tmp_path / "c.h5")
     restored = gromos.System(halved.topology, session.restore(tmp_path / "c.h5"))
     gromos.Simulation(restored, p).run(13, wait=True)
+    assert same(whole.state, restored.state)
+
+
+def nose_hoover(steps, cutoffs):
+    return gromos.InputParameters.nvt(num_steps=steps, cutoffs=cutoffs, thermostat="nose-hoover-chains")
+
+
+def constant_pressure(steps, cutoffs):
+    return gromos.InputParameters.npt(num_steps=steps, cutoffs=cutoffs)
+
+
+def velocity_verlet(steps, cutoffs):
+    p = gromos.InputParameters.nvt(num_steps=steps, cutoffs=cutoffs)
+    p.integrator = "velocity-verlet"
+    return p
+
+
+def stochastic(steps, cutoffs):
+    p = gromos.InputParameters.nve(num_steps=steps, cutoffs=cutoffs)
+    p.stochdyn = blocks.StochDyn(ntsd=1, ntfr=1, cfric=10.0, tempsd=300.0)
+    p.initialise.ntisti = 1
+    return p
+
+
+def rare_pair_lists(steps, cutoffs):
+    p = gromos.InputParameters.nvt(num_steps=steps, cutoffs=cutoffs)
+    p.pairlist.nsnb = 7
+    return p
+
+
+@pytest.mark.parametrize("make", [nose_hoover, constant_pressure, velocity_verlet, stochastic, rare_pair_lists])
+def test_whatever_moves_it_goes_on_bit_for_bit(session, tmp_path, make):
+    p = make(60, 0.4)
+    p.initialise.ntivel, p.initialise.tempi, p.seed, p.initialise.ntishk = 1, 300.0, 4711, 3
+    whole, parted = water(session), water(session)
+    gromos.Simulation(whole, p).run(60, wait=True)
+    gromos.Simulation(parted, p).run(23, wait=True)
+    parted.state.checkpoint(tmp_path / "c.h5")
+    restored = gromos.System(parted.topology, session.restore(tmp_path / "c.h5", ""))
+    gromos.Simulation(restored, p).run(37, wait=True)
     assert same(whole.state, restored.state)
 
 
