@@ -3,7 +3,7 @@
 
     python tests/bench/run.py --build build [--quick] [names]        (make bench BENCH="--quick names")
 
-Names are memory, messages, vec3, kernels, compute, frames, wake, readers and restart; all of them if none is given. --quick takes about two
+Names are memory, messages, vec3, kernels, compute, frames, wake, readers, restart and md; all of them if none is given. --quick takes about two
 minutes, the whole under ten. Every line says where its processes ran: on the same core, on two cores, or free.
 """
 
@@ -35,6 +35,7 @@ PARTS = {
     "wake": ("bench_sharing", "waking", 5.0, 1.5),
     "readers": ("bench_sharing", "readers", 6.0, 2.0),
     "restart": ("bench_sharing", "restart", 10.0, 1.0),
+    "md": ("bench_md", "run", 6.0, 2.0),
 }
 
 
