@@ -798,8 +798,8 @@ class JobDescribeResult:
     message: str
     """why it failed, or how it ended"""
     threads: int
-    energies: Array
-    """of the last published step, proto/energies.toml; float (k,)"""
+    energies: list[Any]
+    """of the last published step: the numbers of the vector in proto/energies.toml"""
     phases: dict[str, Any]
     """seconds in each part of the step"""
 
