@@ -109,7 +109,7 @@ static int check_nonbonded(const struct gd_parameters *p, struct gd_err *err)
 
 static int check_constraints(const struct gd_parameters *p, struct gd_err *err)
 {
-    REQUIRE(p->constraint.ntc >= 0 && p->constraint.ntc <= 3, "CONSTRAINT: NTC %d is not available (0 to 3)",
+    REQUIRE(p->constraint.ntc >= 0 && p->constraint.ntc <= 4, "CONSTRAINT: NTC %d is not available (0 to 4)",
             p->constraint.ntc);
     REQUIRE(p->constraint.solute <= GD_CONSTRAINT_FLEXIBLE_SHAKE, "CONSTRAINT: NTCP cannot be %d for the solute",
             p->constraint.solute);
@@ -117,6 +117,10 @@ static int check_constraints(const struct gd_parameters *p, struct gd_err *err)
     REQUIRE(p->constraint.solvent_tolerance > 0.0, "CONSTRAINT: NTCS0 %g must be positive", p->constraint.solvent_tolerance);
     REQUIRE(p->constraint.solute_lincs_order > 0 && p->constraint.solvent_lincs_order > 0, "CONSTRAINT: LINCS order %d, %d",
             p->constraint.solute_lincs_order, p->constraint.solvent_lincs_order);
+    REQUIRE(p->constraint.flexible_start == 0 || p->constraint.flexible_start == 1, "CONSTRAINT: NTCP0(2) %d of flexshake (0 or 1)",
+            p->constraint.flexible_start);
+    REQUIRE(p->constraint.flexible_mode == 0 || p->constraint.flexible_mode == 1,
+            "CONSTRAINT: NTCP0(3) %d of flexshake is not available (0 or 1)", p->constraint.flexible_mode);
     return 0;
 }
 

@@ -137,11 +137,13 @@ struct gd_parameters {
     } write;
 
     struct { /* CONSTRAINT */
-        int32_t ntc; /* 0,1 solvent only; 2 bonds with hydrogen; 3 all; 4 those of a CONSTRAINT list */
+        int32_t ntc; /* 0,1 solvent only; 2 bonds with hydrogen; 3 all; 4 only those of the topology's CONSTRAINT block */
         enum gd_constraint_algorithm solute, solvent;
         double solute_tolerance, solvent_tolerance; /* NTCP0, NTCS0 of SHAKE, relative */
         int32_t solute_lincs_order, solvent_lincs_order;
         int32_t max_iterations; /* SHAKE; 1000 */
+        int32_t flexible_start; /* NTCP0(2) of flexshake: 1 lengths go on changing as the start's velocities say, 0 from rest */
+        int32_t flexible_mode;  /* NTCP0(3): 0 with the kinetic part, 1 forces only */
     } constraint;
 
     struct { /* FORCE */

@@ -47,6 +47,7 @@ static const struct column columns[] = {
     COLUMN(GD_TOP_DIHEDRALS, dihedrals, ROWS),
     COLUMN(GD_TOP_CROSS_DIHEDRALS, cross_dihedrals, ROWS),
     COLUMN(GD_TOP_LJ_EXCEPTIONS, lj_exceptions, ROWS),
+    COLUMN(GD_TOP_CONSTRAINTS, constraints, ROWS),
     COLUMN(GD_TOP_MOLECULES, molecule_start, ROWS_AND_ONE),
     COLUMN(GD_TOP_TEMPERATURE_GROUPS, temperature_group_start, ROWS_AND_ONE),
     COLUMN(GD_TOP_PRESSURE_GROUPS, pressure_group_start, ROWS_AND_ONE),
@@ -74,6 +75,7 @@ static const size_t count_offset[GD_TOP_TABLES] = {
     [GD_TOP_DIHEDRALS] = offsetof(struct gd_topology, num_dihedrals),
     [GD_TOP_CROSS_DIHEDRALS] = offsetof(struct gd_topology, num_cross_dihedrals),
     [GD_TOP_LJ_EXCEPTIONS] = offsetof(struct gd_topology, num_lj_exceptions),
+    [GD_TOP_CONSTRAINTS] = offsetof(struct gd_topology, num_constraints),
     [GD_TOP_MOLECULES] = offsetof(struct gd_topology, num_molecules),
     [GD_TOP_TEMPERATURE_GROUPS] = offsetof(struct gd_topology, num_temperature_groups),
     [GD_TOP_PRESSURE_GROUPS] = offsetof(struct gd_topology, num_pressure_groups),
@@ -226,7 +228,7 @@ static int drop_solute(struct gd_topology *top, struct gd_err *err)
 {
     static const enum gd_topology_table solute[] = {
         GD_TOP_ATOMS, GD_TOP_EXCLUSIONS, GD_TOP_ONE_FOURS, GD_TOP_BONDS, GD_TOP_ANGLES, GD_TOP_IMPROPERS, GD_TOP_DIHEDRALS,
-        GD_TOP_CROSS_DIHEDRALS, GD_TOP_LJ_EXCEPTIONS, GD_TOP_MOLECULES, GD_TOP_TEMPERATURE_GROUPS,
+        GD_TOP_CROSS_DIHEDRALS, GD_TOP_LJ_EXCEPTIONS, GD_TOP_CONSTRAINTS, GD_TOP_MOLECULES, GD_TOP_TEMPERATURE_GROUPS,
         GD_TOP_PRESSURE_GROUPS,
     };
     for (size_t t = 0; t < sizeof solute / sizeof solute[0]; t++) {

@@ -100,6 +100,7 @@ enum gd_topology_table {
     GD_TOP_DIHEDRALS,
     GD_TOP_CROSS_DIHEDRALS,
     GD_TOP_LJ_EXCEPTIONS,
+    GD_TOP_CONSTRAINTS,
     GD_TOP_MOLECULES,          /* n molecules: molecule_start[n + 1] */
     GD_TOP_TEMPERATURE_GROUPS, /* temperature_group_start[n + 1] */
     GD_TOP_PRESSURE_GROUPS,    /* pressure_group_start[n + 1] */
@@ -167,6 +168,8 @@ struct gd_topology {
     struct gd_dihedral *dihedrals;
     size_t num_cross_dihedrals;
     struct gd_cross_dihedral *cross_dihedrals;
+    size_t num_constraints; /* CONSTRAINT: distances that are rigid besides the bonds NTC names; hydrogen is 0 */
+    struct gd_bond *constraints;
     size_t num_lj_exceptions;
     struct gd_lj_exception *lj_exceptions;
 

@@ -27,6 +27,8 @@ static int check_terms(const struct gd_topology *t, struct gd_err *err)
     int rc = 0;
     for (size_t k = 0; k < t->num_bonds && rc == 0; k++)
         rc = check_term("BOND", k, t->bonds[k].atom, 2, t->bonds[k].type, t->num_bond_types, n, err);
+    for (size_t k = 0; k < t->num_constraints && rc == 0; k++)
+        rc = check_term("CONSTRAINT", k, t->constraints[k].atom, 2, t->constraints[k].type, t->num_bond_types, n, err);
     for (size_t k = 0; k < t->num_angles && rc == 0; k++)
         rc = check_term("BONDANGLE", k, t->angles[k].atom, 3, t->angles[k].type, t->num_angle_types, n, err);
     for (size_t k = 0; k < t->num_impropers && rc == 0; k++)

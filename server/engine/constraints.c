@@ -8,7 +8,7 @@ int gd_constraints_is_constrained(const struct gd_md *md, const struct gd_bond *
 {
     if (md->par.constraint.ntc < 2 || md->par.constraint.solute == GD_CONSTRAINT_OFF)
         return 0;
-    return md->par.constraint.ntc == 3 || bond->hydrogen;
+    return md->par.constraint.ntc == 3 || (md->par.constraint.ntc == 2 && bond->hydrogen);
 }
 
 /* Both ends of a bond held in place by position constraints: nothing to constrain. */
@@ -17,13 +17,24 @@ static int both_fixed(const struct gd_md *md, const struct gd_bond *bond)
     return md->inverse_mass[bond->atom[0]] == 0.0 && md->inverse_mass[bond->atom[1]] == 0.0;
 }
 
+static void add_distance(struct gd_md *md, const struct gd_bond *b)
+{
+    struct gd_constraints *c = md->constraints;
+    c->solute_constrained[b->atom[0]] = c->solute_constrained[b->atom[1]] = 1;
+    if (both_fixed(md, b))
+        return;
+    double length = md->top->bond_types[b->type].length;
+    c->distances[c->num_distances] = (struct gd_distance){{b->atom[0], b->atom[1]}, length * length};
+    c->bonds[c->num_distances++] = *b;
+}
+
 static int create_lists(struct gd_md *md, struct gd_err *err)
 {
     struct gd_constraints *c = md->constraints;
     const struct gd_topology *top = md->top;
-    int rc = gd_md_allocate((void **)&c->distances, top->num_bonds, sizeof *c->distances, err);
+    int rc = gd_md_allocate((void **)&c->distances, top->num_bonds + top->num_constraints, sizeof *c->distances, err);
     if (rc == 0)
-        rc = gd_md_allocate((void **)&c->bonds, top->num_bonds, sizeof *c->bonds, err);
+        rc = gd_md_allocate((void **)&c->bonds, top->num_bonds + top->num_constraints, sizeof *c->bonds, err);
     if (rc == 0)
         rc = gd_md_allocate((void **)&c->solvent_distances, top->num_solvent_constraints, sizeof *c->solvent_distances, err);
     if (rc == 0)
@@ -34,17 +45,12 @@ static int create_lists(struct gd_md *md, struct gd_err *err)
         rc = gd_md_allocate((void **)&c->skip_next, top->num_solute_atoms, 1, err);
     if (rc != 0)
         return rc;
-    for (size_t k = 0; k < top->num_bonds; k++) {
-        const struct gd_bond *b = &top->bonds[k];
-        if (!gd_constraints_is_constrained(md, b))
-            continue;
-        c->solute_constrained[b->atom[0]] = c->solute_constrained[b->atom[1]] = 1;
-        if (both_fixed(md, b))
-            continue;
-        double length = top->bond_types[b->type].length;
-        c->distances[c->num_distances] = (struct gd_distance){{b->atom[0], b->atom[1]}, length * length};
-        c->bonds[c->num_distances++] = *b;
-    }
+    for (size_t k = 0; k < top->num_bonds; k++)
+        if (gd_constraints_is_constrained(md, &top->bonds[k]))
+            add_distance(md, &top->bonds[k]);
+    if (md->par.constraint.ntc > 1 && md->par.constraint.solute != GD_CONSTRAINT_OFF)
+        for (size_t k = 0; k < top->num_constraints; k++)
+            add_distance(md, &top->constraints[k]);
     for (size_t k = 0; k < top->num_solvent_constraints; k++) {
         const struct gd_solvent_constraint *s = &top->solvent_constraints[k];
         c->solvent_distances[k] = (struct gd_distance){{s->atom[0], s->atom[1]}, s->length * s->length};
@@ -69,8 +75,6 @@ static void mark_special(struct gd_md *md)
 static int check_solute(const struct gd_md *md, struct gd_err *err)
 {
     const struct gd_constraints *c = md->constraints;
-    if (c->solute == GD_CONSTRAINT_FLEXIBLE_SHAKE)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "CONSTRAINT: NTCP flexshake is not available; use shake or lincs");
     if ((c->angles || c->dihedrals) && c->solute != GD_CONSTRAINT_SHAKE)
         return gd_err_set(err, GD_E_UNSUPPORTED, "CONSTRAINT: angle and dihedral constraints (NTALR, NTDLR 3) need NTCP shake");
     return 0;
@@ -82,6 +86,8 @@ static int create_algorithms(struct gd_md *md, struct gd_err *err)
     int rc = 0;
     if (c->solute == GD_CONSTRAINT_LINCS)
         rc = gd_lincs_create(&c->lincs_solute, c->distances, c->num_distances, md->mass, err);
+    if (c->solute == GD_CONSTRAINT_FLEXIBLE_SHAKE)
+        rc = gd_flexible_create(md, err);
     if (rc == 0 && c->solvent == GD_CONSTRAINT_LINCS)
         rc = gd_lincs_create(&c->lincs_solvent, c->solvent_distances, c->num_solvent, md->top->solvent_mass, err);
     if (rc == 0 && c->solvent == GD_CONSTRAINT_SETTLE)
@@ -139,6 +145,7 @@ void gd_constraints_destroy(struct gd_constraints **constraints)
     free(c->thread_virial);
     free(c->thread_failed);
     free(c->lincs_scratch);
+    free(c->flexible_velocity);
     gd_lincs_destroy(&c->lincs_solute);
     gd_lincs_destroy(&c->lincs_solvent);
     free(c);
@@ -216,7 +223,9 @@ int gd_constraints_apply(struct gd_md *md, int correct_velocity, struct gd_err *
     size_t solute = md->top->num_solute_atoms;
     int rc = 0;
     memset(md->constraint_force, 0, md->n * sizeof *md->constraint_force);
-    if (c->solute == GD_CONSTRAINT_SHAKE)
+    if (c->solute == GD_CONSTRAINT_FLEXIBLE_SHAKE)
+        rc = gd_flexible_lengths(md, err);
+    if (rc == 0 && (c->solute == GD_CONSTRAINT_SHAKE || c->solute == GD_CONSTRAINT_FLEXIBLE_SHAKE))
         rc = gd_shake_solute(md, err);
     else if (c->solute == GD_CONSTRAINT_LINCS)
         gd_lincs_apply(md, c->lincs_solute, 0, md->par.constraint.solute_lincs_order, c->lincs_scratch);
@@ -238,34 +247,45 @@ static int is_constrained_atom(const struct gd_md *md, size_t i)
     const struct gd_constraints *c = md->constraints;
     if (i < md->top->num_solute_atoms)
         return c->solute != GD_CONSTRAINT_OFF && c->solute_constrained[i];
-    return c->solvent != GD_CONSTRAINT_OFF && c->solvent != GD_CONSTRAINT_SETTLE;
+    return c->solvent != GD_CONSTRAINT_OFF;
+}
+
+static void turn_velocities(struct gd_md *md)
+{
+    for (size_t i = 0; i < md->n; i++)
+        if (is_constrained_atom(md, i))
+            for (int d = 0; d < 3; d++)
+                md->vel[i][d] = -md->vel[i][d];
 }
 
 /* NTISHK: 1 positions, 2 velocities, 3 both. Velocities are constrained by a step backwards from constrained positions. */
 int gd_constraints_start(struct gd_md *md, struct gd_err *err)
 {
     int ntishk = md->par.initialise.ntishk;
-    if (ntishk == 0)
+    if (ntishk == 0) {
+        if (md->par.constraint.flexible_start != 0)
+            gd_flexible_from_velocities(md);
         return 0;
+    }
     memcpy(md->old_pos, md->pos, md->n * sizeof *md->pos);
     memcpy(md->old_vel, md->vel, md->n * sizeof *md->vel);
     int rc = 0;
     if (ntishk == 1 || ntishk == 3) {
         rc = gd_constraints_apply(md, 0, err);
         memcpy(md->old_pos, md->pos, md->n * sizeof *md->pos);
+        gd_flexible_reset(md, 0.0);
     }
     if (rc != 0 || ntishk == 1)
         return rc;
+    turn_velocities(md);
     for (size_t i = 0; i < md->n; i++)
         if (is_constrained_atom(md, i))
-            gd_vec3_add_scaled(md->pos[i], -md->par.step.dt, md->vel[i]);
+            gd_vec3_add_scaled(md->pos[i], md->par.step.dt, md->vel[i]);
     rc = gd_constraints_apply(md, 1, err);
     if (rc != 0)
         return rc;
-    for (size_t i = 0; i < md->n; i++)
-        if (is_constrained_atom(md, i))
-            for (int d = 0; d < 3; d++)
-                md->vel[i][d] = -md->vel[i][d];
+    turn_velocities(md);
     memcpy(md->pos, md->old_pos, md->n * sizeof *md->pos);
+    gd_flexible_reset(md, -1.0);
     return 0;
 }

@@ -28,9 +28,15 @@ struct gd_constraints {
     uint8_t *skip_now, *skip_next; /* [solute atoms] scratch of SHAKE */
     struct gd_lincs *lincs_solute, *lincs_solvent;
     double *lincs_scratch;
+    double *flexible_velocity; /* [num_distances] nm/ps, change of the flexible lengths in the last step */
     gd_mat3 *thread_virial;        /* [threads] */
     int *thread_failed;            /* [threads] first molecule that failed + 1, or 0 */
 };
+
+/* Flexible lengths of this step into `distances`, their energies, and how fast they change. */
+int gd_flexible_create(struct gd_md *md, struct gd_err *err);
+int gd_flexible_lengths(struct gd_md *md, struct gd_err *err);
+void gd_flexible_reset(struct gd_md *md, double factor); /* multiplies how fast they change */
 
 int gd_shake_solute(struct gd_md *md, struct gd_err *err);
 /* Molecules [begin, end); the number of the first one that failed, or -1. */

@@ -164,6 +164,8 @@ int gd_md_set_state(struct gd_md *md, const double (*positions)[3], const double
         memcpy(md->old_vel, velocities, md->n * sizeof *md->vel);
         gd_temperature_compute(md); /* what coupling looks at in the next step */
     }
+    if (positions != NULL || velocities != NULL)
+        gd_flexible_from_velocities(md);
     gd_nonbonded_invalidate(md);
     if (positions != NULL || box != NULL)
         gd_velocity_verlet_invalidate(md);

@@ -161,6 +161,10 @@ int gd_constraints_apply(struct gd_md *md, int correct_velocity, struct gd_err *
 size_t gd_constraints_num_solute(const struct gd_md *md);
 const struct gd_bond *gd_constraints_solute(const struct gd_md *md); /* type: of bond_types */
 int gd_constraints_is_constrained(const struct gd_md *md, const struct gd_bond *bond);
+/* flexible.c: nothing without flexible constraints */
+void gd_flexible_from_velocities(struct gd_md *md); /* how fast lengths change, from pos and vel */
+void gd_flexible_take_kinetic(struct gd_md *md);    /* that motion is not for the baths to see */
+void gd_flexible_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 
 /* leapfrog.c */
 int gd_leapfrog_step(struct gd_md *md, struct gd_err *err);

@@ -20,10 +20,6 @@ int gd_settle_check(const struct gd_md *md, struct gd_err *err)
     if (!shape || top->solvent_mass[1] != top->solvent_mass[2])
         return gd_err_set(err, GD_E_UNSUPPORTED, "CONSTRAINT: NTCS settle needs a solvent of three atoms, 1-2 and 1-3 equally "
                                                  "long, 2 and 3 of the same mass; use shake or m_shake");
-    if (md->par.initialise.ntishk != 0)
-        return gd_err_set(err, GD_E_UNSUPPORTED,
-                          "INITIALISE: NTISHK %d is not possible with NTCS settle; use shake for the start",
-                          md->par.initialise.ntishk);
     return 0;
 }
 

@@ -48,6 +48,7 @@ void gd_temperature_compute(struct gd_md *md)
             e->bath_internal[range->internal_bath] += k.all - k.com;
         }
     }
+    gd_flexible_take_kinetic(md);
     for (size_t b = 0; b < md->num_baths; b++)
         e->bath_kinetic[b] = e->bath_com[b] + e->bath_internal[b];
 }

@@ -115,17 +115,15 @@ static bool read_order(struct gd_faults *f, struct gd_cursor *c, const char *nam
     return read_values(f, c, &field, 1, out);
 }
 
-/* Flexible constraints: whether velocities along them are read, and how often lengths are iterated. Only the plain form. */
-static bool read_flexible(struct gd_faults *f, struct gd_cursor *c, const char *name, double *tolerance)
+/* Flexible constraints: whether their lengths go on changing as the start says, and what they answer to. */
+static bool read_flexible(struct gd_faults *f, struct gd_cursor *c, struct gd_parameters *p)
 {
-    int32_t value = 0;
-    const struct gd_field rest[2] = {
-        {.name = "the second parameter of flexshake", .type = GD_FIELD_INT32, .low = 0, .high = 0,
-         .missing = "reading of flexible constraints"},
-        {.name = "the third parameter of flexshake", .type = GD_FIELD_INT32, .low = 0, .high = 0,
-         .missing = "a mode of flexible constraints"},
+    static const struct gd_field rest[] = {
+        GD_I32("NTCP0(2)", constraint.flexible_start, 0, 1),
+        {.name = "NTCP0(3)", .type = GD_FIELD_INT32, .offset = offsetof(struct gd_parameters, constraint.flexible_mode), .low = 0,
+         .high = 1, .missing = "the exact form of flexible constraints"},
     };
-    return read_positive(f, c, name, tolerance) && read_values(f, c, &rest[0], 1, &value) && read_values(f, c, &rest[1], 1, &value);
+    return read_positive(f, c, "NTCP0(1)", &p->constraint.solute_tolerance) && read_values(f, c, rest, 2, p);
 }
 
 static bool read_algorithm(struct gd_faults *f, struct gd_cursor *c, enum gd_constraint_algorithm algorithm,
@@ -135,7 +133,7 @@ static bool read_algorithm(struct gd_faults *f, struct gd_cursor *c, enum gd_con
     case GD_CONSTRAINT_SHAKE:
     case GD_CONSTRAINT_M_SHAKE: return read_positive(f, c, parameter, tolerance);
     case GD_CONSTRAINT_LINCS: return read_order(f, c, parameter, order);
-    case GD_CONSTRAINT_FLEXIBLE_SHAKE: return read_flexible(f, c, parameter, tolerance);
+    case GD_CONSTRAINT_FLEXIBLE_SHAKE: /* only the solute's, which reads more than this */
     case GD_CONSTRAINT_OFF:
     case GD_CONSTRAINT_SETTLE: return true;
     }
@@ -144,7 +142,7 @@ static bool read_algorithm(struct gd_faults *f, struct gd_cursor *c, enum gd_con
 
 void gd_parameters_read_constraint(struct gd_faults *f, struct gd_cursor *c, struct gd_parameters *p)
 {
-    static const struct gd_field_word which[] = {{"off", 0}, {"solvent", 1}, {"hydrogen", 2}, {"all", 3}, {NULL, 0}};
+    static const struct gd_field_word which[] = {{"off", 0}, {"solvent", 1}, {"hydrogen", 2}, {"all", 3}, {"specified", 4}, {NULL, 0}};
     static const struct gd_field_word solute[] = {{"off", 0}, {"shake", 1}, {"lincs", 2}, {"flexshake", 3}, {NULL, 0}};
     static const struct gd_field_word solvent[] = {{"off", 0}, {"shake", 1}, {"lincs", 2}, {"settle", 4}, {"m_shake", 5}, {NULL, 0}};
     static const struct gd_field ntc = {
@@ -152,7 +150,8 @@ void gd_parameters_read_constraint(struct gd_faults *f, struct gd_cursor *c, str
     static const struct gd_field ntcp = GD_WORD("NTCP", constraint.solute, solute);
     static const struct gd_field ntcs = GD_WORD("NTCS", constraint.solvent, solvent);
     if (!read_values(f, c, &ntc, 1, p) || !read_choice(f, c, &ntcp, p) ||
-        !read_algorithm(f, c, p->constraint.solute, "NTCP0", &p->constraint.solute_tolerance, &p->constraint.solute_lincs_order))
+        !read_algorithm(f, c, p->constraint.solute, "NTCP0", &p->constraint.solute_tolerance, &p->constraint.solute_lincs_order) ||
+        (p->constraint.solute == GD_CONSTRAINT_FLEXIBLE_SHAKE && !read_flexible(f, c, p)))
         return;
     if (!read_choice(f, c, &ntcs, p) ||
         !read_algorithm(f, c, p->constraint.solvent, "NTCS0", &p->constraint.solvent_tolerance, &p->constraint.solvent_lincs_order))

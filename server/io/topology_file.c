@@ -347,6 +347,15 @@ static int read_terms_of(struct reader *r, const struct term *term, struct gd_cu
     return rc;
 }
 
+/* Distances that are rigid besides the bonds: their types are those of bonds. */
+static int read_constraints(struct reader *r, struct gd_cursor *c, struct gd_err *err)
+{
+    static const struct term distance = {{NULL, NULL}, GD_TOP_CONSTRAINTS, 2, offsetof(struct gd_topology, constraints),
+                                         offsetof(struct gd_topology, num_bond_types), false};
+    size_t rows = 0;
+    return read_terms_of(r, &distance, c, 0, &rows, err);
+}
+
 static void read_all_terms(struct reader *r)
 {
     for (size_t t = 0; t < sizeof terms / sizeof terms[0]; t++) {
@@ -539,6 +548,7 @@ static const struct {
     {"RESNAME", read_residues, true},
     {"SOLUTEATOM", read_solute_atoms, true},
     {"BONDSTRETCHTYPE", read_bond_types, true},
+    {"CONSTRAINT", read_constraints, false},
     {"BONDANGLEBENDTYPE", read_angle_types, true},
     {"IMPDIHEDRALTYPE", read_improper_types, true},
     {"TORSDIHEDRALTYPE", read_dihedral_types, true},

@@ -58,6 +58,8 @@ static const struct row rows[] = {
     {"CONSTRAINT", "solvent_tolerance", FIELD_REAL, offsetof(struct gd_parameters, constraint.solvent_tolerance)},
     {"CONSTRAINT", "solute_lincs_order", FIELD_I32, offsetof(struct gd_parameters, constraint.solute_lincs_order)},
     {"CONSTRAINT", "solvent_lincs_order", FIELD_I32, offsetof(struct gd_parameters, constraint.solvent_lincs_order)},
+    {"CONSTRAINT", "flexible_start", FIELD_I32, offsetof(struct gd_parameters, constraint.flexible_start)},
+    {"CONSTRAINT", "flexible_mode", FIELD_I32, offsetof(struct gd_parameters, constraint.flexible_mode)},
     {"CONSTRAINT", "max_iterations", FIELD_I32, offsetof(struct gd_parameters, constraint.max_iterations)},
     {"FORCE", "bond", FIELD_I32, offsetof(struct gd_parameters, force.bond)},
     {"FORCE", "angle", FIELD_I32, offsetof(struct gd_parameters, force.angle)},

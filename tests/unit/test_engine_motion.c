@@ -421,9 +421,6 @@ Test(engine_motion, refuses_what_does_not_fit)
     s.par.pairlist.rcutl = 0.6;
     expect_refused(&s, GD_E_INVALID_ARGUMENT, "RCUTL");
     s.par.pairlist.rcutl = s.par.pairlist.rcutp;
-    s.par.initialise.ntishk = 1;
-    expect_refused(&s, GD_E_UNSUPPORTED, "NTISHK");
-    s.par.initialise.ntishk = 0;
     s.par.boundary.ntb = GD_BOUND_VACUUM;
     s.par.boundary.ntb = GD_BOUND_TRICLINIC;
     expect_refused(&s, GD_E_INVALID_ARGUMENT, "NTB");

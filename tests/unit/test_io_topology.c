@@ -262,6 +262,13 @@ Test(io_parameters, words_and_numbers_mean_the_same)
     cr_assert_eq(b.constraint.solute, GD_CONSTRAINT_SHAKE);
     cr_assert_eq(b.constraint.solvent_tolerance, 1e-5);
     gd_messages_clear(&none);
+    none = read_changed_input("  3\n  lincs 4\n  settle", "  specified flexshake 1e-5 1 1 settle", 0, &b);
+    cr_assert_eq(b.constraint.ntc, 4);
+    cr_assert_eq(b.constraint.solute, GD_CONSTRAINT_FLEXIBLE_SHAKE);
+    cr_assert_eq(b.constraint.solute_tolerance, 1e-5);
+    cr_assert_eq(b.constraint.flexible_start, 1);
+    cr_assert_eq(b.constraint.flexible_mode, 1);
+    gd_messages_clear(&none);
     none = read_changed_input("grid_cell 5 0.8 1.2 0.4 atomic", "0 5 0.8 1.2 auto 0", 0, &b);
     cr_assert_eq(b.pairlist.algorithm, GD_PAIRLIST_STANDARD);
     cr_assert_eq(b.pairlist.size, 0.0);
@@ -275,6 +282,8 @@ Test(io_parameters, what_is_not_done_is_a_fault)
                  "block WRITETRAJ: NTWB is 1: a trajectory of block averages is not available");
     REFUSE_INPUT("PERTURBATION\n  0", "PERTURBATION\n  1", "block PERTURBATION: 1 asks for a method that is not available");
     REFUSE_INPUT("COVALENTFORM", "COVALENTFROM", "block COVALENTFROM: not supported in a input file");
+    REFUSE_INPUT("  3\n  lincs 4\n  settle", "  3 flexshake 1e-5 0 2 settle",
+                 "block CONSTRAINT: NTCP0(3) is 2: the exact form of flexible constraints is not available; possible are 0 to 1");
     REFUSE_INPUT("nose-hoover-chains 3", "langevin 3", "block MULTIBATH: ALGORITHM is 'langevin'; expected one of weak-coupling (0)");
 }
 

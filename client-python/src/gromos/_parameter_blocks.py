@@ -124,9 +124,17 @@ class Constraint(Block):
     """CONSTRAINT: which distances are rigid, and how."""
 
     keyword = "CONSTRAINT"
-    ntc = Word("NTC", "all", {"off": 0, "solvent": 1, "hydrogen": 2, "all": 3}, "rigid: solvent, also bonds with hydrogen, all bonds", numbers=True)
+    ntc = Word(
+        "NTC",
+        "all",
+        {"off": 0, "solvent": 1, "hydrogen": 2, "all": 3, "specified": 4},
+        "rigid: solvent, also bonds with hydrogen, all bonds; or what the topology's CONSTRAINT block lists (which 2 and 3 add, too)",
+        numbers=True,
+    )
     ntcp = Word("NTCP", "shake", {"off": 0, "shake": 1, "lincs": 2, "flexshake": 3}, "algorithm of the solute")
     ntcp0 = Real("NTCP0", 1e-4, "its relative tolerance; of lincs the order", low=1e-15, high=1e3)
+    flexible_start = Whole("NTCP0(2)", 0, "flexshake: 1 lengths go on changing as the start's velocities say", high=1)
+    flexible_mode = Whole("NTCP0(3)", 0, "flexshake: 0 lengths answer to kinetic and potential energy, 1 to forces only", high=1)
     ntcs = Word("NTCS", "shake", {"off": 0, "shake": 1, "lincs": 2, "settle": 4, "m_shake": 5}, "algorithm of the solvent")
     ntcs0 = Real("NTCS0", 1e-4, "its relative tolerance; of lincs the order", low=1e-15, high=1e3)
 
@@ -134,7 +142,8 @@ class Constraint(Block):
         yield "# NTC"
         yield f"  {Constraint.ntc.number(self.ntc)}"
         yield "# NTCP NTCP0"
-        yield f"  {_algorithm(self.ntcp, self.ntcp0)}"
+        flexible = f" {self.flexible_start} {self.flexible_mode}" if self.ntcp == "flexshake" else ""
+        yield f"  {_algorithm(self.ntcp, self.ntcp0)}{flexible}"
         yield "# NTCS NTCS0"
         yield f"  {_algorithm(self.ntcs, self.ntcs0)}"
 
@@ -145,8 +154,6 @@ def _algorithm(name: str, value: float) -> str:
             return name
         case "lincs":
             return f"{name} {int(value) if value >= 1 else 4}"
-        case "flexshake":
-            return f"{name} {value!r} 0 0"
     return f"{name} {value!r}"
 
 

@@ -29,7 +29,7 @@ THERMOSTATS: Final = {
     "nose-hoover-chains": "nose-hoover-chains",
     "bussi": "bussi",
 }
-CONSTRAINTS: Final = {"none": "off", "solvent": "solvent", "hydrogen": "hydrogen", "all": "all"}
+CONSTRAINTS: Final = {"none": "off", "solvent": "solvent", "hydrogen": "hydrogen", "all": "all", "specified": "specified"}
 SCALINGS: Final = ("iso", "aniso", "full", "semianiso")
 KINDS: Final = {
     BoxKind.VACUUM: "vacuum",
@@ -421,7 +421,7 @@ class InputParameters:
 
     @property
     def constraint_algorithm(self) -> str:
-        """Of the solute: shake or lincs (CONSTRAINT NTCP)."""
+        """Of the solute: shake, lincs or flexshake (CONSTRAINT NTCP)."""
         return self.constraint.ntcp
 
     @constraint_algorithm.setter
