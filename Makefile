@@ -138,7 +138,7 @@ replay-binaries: $(foreach n,$(FUZZ_NAMES),$(B)/replay_$(n))
 -include tests/race/race.mk tests/spin/spin.mk tests/bench/bench.mk
 
 .PHONY: test check bench validate crash soak lint
-test: ## set everything up and run the tests
+test: ## set everything up and run every test
 	@sh deploy/install-dependencies.sh test
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory check

@@ -261,7 +261,8 @@ int gd_cmd_state_get(struct gd_request *request, struct gd_err *err)
     int code = wanted_arrays(&gd_arg(request, GD_STATE_GET_ARRAYS)->list, &mask, err);
     if (code != 0)
         return code;
-    uint64_t version = gd_state_version(state);
+    /* A client's commit may come between the choice of the frame and this line. */
+    uint64_t version = request->has_frame ? request->frame.header->version : gd_state_version(state);
     if ((int64_t)version <= gd_arg(request, GD_STATE_GET_NEWER_THAN)->integer)
         mask = 0;
     struct gd_result_array arrays[GD_ARRAY_COUNT];

@@ -57,6 +57,8 @@ static void finish(struct gd_publish *publish)
     if (publish->sequence != 0) {
         gd_ring_end(state->ring, &publish->ticket);
         gd_keep_sync(publish->service->keep, state); /* the first publish made a ring */
+    } else {
+        atomic_store(&gd_state_header(state)->version, publish->version); /* before the masks: no frame tells a successor what this commit is */
     }
     state->publishing = 0;
     state->version = publish->version;
@@ -126,12 +128,13 @@ void gd_edit_commit(struct gd_service *service, struct gd_state *state, int fram
 }
 
 /* Copies the present commit into a frame while `holder` of the lease, a client, has changed nothing yet. A client keeps the old
- * content and sets its bits before it writes; so if word, masks, version and small are afterwards what they were before, the copy met no write. */
+ * content and sets its bits before it writes; so if word, masks, version, small and the instant of the grant are afterwards what they were
+ * before, the copy met no write. */
 static int publish_beside(struct gd_state *state, struct gd_err *err)
 {
     struct gd_live_header *live = gd_state_header(state);
     uint32_t word = atomic_load(&live->lease), undo = atomic_load(&live->undo_mask);
-    uint64_t version = atomic_load(&live->version);
+    uint64_t version = atomic_load(&live->version), since = atomic_load(&live->lease_since);
     struct gd_frame_source source = gd_state_frame_source(state);
     struct gd_ring_ticket ticket;
     int clean = atomic_load(&live->dirty_mask) == 0 && !state->lease.managed; /* what the daemon writes sets no bits */
@@ -144,7 +147,7 @@ static int publish_beside(struct gd_state *state, struct gd_err *err)
         struct gd_small after;
         gd_state_small(state, &after);
         if (atomic_load(&live->dirty_mask) == 0 && atomic_load(&live->undo_mask) == undo && atomic_load(&live->lease) == word &&
-            atomic_load(&live->version) == version && memcmp(&after, &source.small, sizeof after) == 0) {
+            atomic_load(&live->version) == version && atomic_load(&live->lease_since) == since && memcmp(&after, &source.small, sizeof after) == 0) {
             gd_ring_end(state->ring, &ticket);
             return 0;
         }
@@ -182,11 +185,11 @@ void gd_edit_rollback(struct gd_service *service, struct gd_state *state, const 
     gd_state_rollback(state, NULL, &report);
     if (report.outcome == GD_ROLLBACK_NOTHING)
         return;
-    if (report.outcome == GD_ROLLBACK_OLDER)
-        state->version = gd_state_version(state) + 1; /* the contents changed: readers must be able to tell */
-    gd_log_info("lease", "%s: edit rolled back (%s): %s", label(state, text), gd_rollback_outcome_name(report.outcome), why);
-    if (report.outcome != GD_ROLLBACK_DONE)
+    if (report.outcome != GD_ROLLBACK_DONE) { /* the contents are not those of the present version: readers must be able to tell */
+        state->version = gd_state_version(state) + 1;
         atomic_store(&gd_state_header(state)->version, state->version);
+    }
+    gd_log_info("lease", "%s: edit rolled back (%s): %s", label(state, text), gd_rollback_outcome_name(report.outcome), why);
     gd_live_wake(gd_state_header(state));
 }
 

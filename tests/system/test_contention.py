@@ -220,3 +220,21 @@ def test_nothing_is_left_over(own_daemon: Daemon) -> None:
     assert now[0] <= here[0] and now[1] <= here[1]  # less, when sockets of earlier tests were closed meanwhile
     assert (own_daemon.descriptors(), session.stats().states) == (there, states)
     assert states == 0
+
+
+def test_a_remote_edit_reads_one_commit(make_daemon: Callable[..., Daemon]) -> None:
+    """A remote holder whose lease was passed on sees no mixture of two commits: what it reads next, it is told, is not its edit's."""
+    d = make_daemon("--lease-limit", "0.2", tcp=True)
+    s = gromos.State(num_atoms=10, name="passed on", session=d.connect())
+    s.set_positions(np.ones((10, 3)))
+    t = gromos.attach("passed on", session=d.connect_tcp())
+    with pytest.raises(gromos.LeaseLostError, match="the edit began at"):
+        with t.edit() as e:
+            step = e.step
+            assert (e.positions() == 1).all()
+            with s.edit(timeout=10) as other:  # waits until the remote one has held for too long
+                other.step = 5
+                other.velocities()[:] = 2
+            assert e.step == step and (e.positions() == 1).all()
+            e.velocities()
+    assert s.step == 5 and (s.velocities() == 2).all() and s.generation == 1

@@ -248,10 +248,12 @@ int gd_lease_acquire(struct gd_mapping *mapping, int64_t timeout)
     }
     struct gd_live_header *live = mapping->write;
     uint32_t flags = atomic_load(&live->flags);
-    if (flags != 0) {
+    /* Once more, now that the word is ours: a daemon that died before may have a successor by now, which found the word free and takes
+     * this session for nobody; one that dies later leaves the word to its successor as ours. */
+    if (flags != 0 || !gd_door_usable(mapping->door)) {
         refuse(mapping);
         pass_on(mapping);
-        return gd_raise_ended(mapping, flags);
+        return flags != 0 ? gd_raise_ended(mapping, flags) : gd_door_require(mapping->door);
     }
     atomic_store_explicit(&live->lease_since, (uint64_t)gd_now_ns(), memory_order_relaxed);
     live->small_undo = live->small;

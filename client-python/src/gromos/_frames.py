@@ -20,6 +20,7 @@ from ._errors import (
     ConflictError,
     GromosError,
     InvalidArgumentError,
+    LeaseLostError,
     NoDaemonError,
     NotAuthorizedError,
     NotFoundError,
@@ -210,7 +211,8 @@ class RemoteEdit:
     """An edit of a State at another machine: buffered here, sent as one commit when the block ends.
 
     The lease is taken when the block is entered and carries a fencing number: if it was lost in between, the commit is refused with
-    `LeaseLostError` and nothing has changed.
+    `LeaseLostError` and nothing has changed. What is read belongs to one commit, the one the lease was granted on: a read after the
+    lease was lost and somebody else has committed ends in `LeaseLostError` too.
     """
 
     def __init__(self, state: State, timeout: float | None, publish: bool) -> None:
@@ -236,6 +238,7 @@ class RemoteEdit:
         lock.edit = self
         self._fence = lease.fence
         self._version = lease.version
+        self._base = {}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> Literal[False]:
@@ -310,14 +313,14 @@ class RemoteEdit:
         self._require()
         name = NAMES[which]
         if name not in self._arrays:
-            self._arrays[name] = self._state._remote.fetch(name).copy()
+            self._arrays[name] = self._state._remote.fetch(name, self._version).copy()
         return self._arrays[name]
 
     def peek(self, which: int) -> npt.NDArray[Any]:
         """What the array holds in this edit, to look at only."""
         array = self._arrays.get(NAMES[which])
         if array is None:
-            return self._state._remote.fetch(NAMES[which])
+            return self._state._remote.fetch(NAMES[which], self._version)
         return _read_only(array.view())
 
     def positions(self) -> FloatArray:
@@ -352,7 +355,12 @@ class RemoteEdit:
         self.set_array(_ext.MASSES, masses)
 
     def _value(self, name: str) -> Any:
-        return self._small[name] if name in self._small else self._state._remote.value(name)
+        if name in self._small:
+            return self._small[name]
+        if not self._base:
+            got = self._state._remote.get([], at=self._version)
+            self._base = {"step": got.step, "time": got.time, "box": got.box}
+        return self._base[name]
 
     @property
     def step(self) -> int:
@@ -398,10 +406,17 @@ class Remote:
         self._cache: dict[str, tuple[int, npt.NDArray[Any]]] = {}
         self.lock = state.session._write_lock(about.uuid.bytes)
 
-    def fetch(self, name: str) -> npt.NDArray[Any]:
-        """The newest commit's array, read-only; over the wire only if the version moved."""
+    def get(self, names: list[str], newer_than: int = -1, at: int | None = None) -> Any:
+        """Arrays and small values of the newest commit, which must be version `at` when that is given."""
+        got = self._state._commands.state_get(self._state._uuid, arrays=names, newer_than=newer_than)
+        if at is not None and got.version != at:
+            raise LeaseLostError(f"the write lease ended before the edit did: the State is at version {got.version}, the edit began at {at}")
+        return got
+
+    def fetch(self, name: str, at: int | None = None) -> npt.NDArray[Any]:
+        """The newest commit's array, read-only; over the wire only if the version moved. `at`: as in `get`."""
         version, array = self._cache.get(name, (-1, None))
-        got = self._state._commands.state_get(self._state._uuid, arrays=[name], newer_than=version)
+        got = self.get([name], version, at)
         fresh = got.arrays.get(name)
         if fresh is not None:
             array = _read_only(fresh)
@@ -411,7 +426,7 @@ class Remote:
 
     def frame(self) -> RemoteFrame:
         # What a ring carries: the daemon can then answer from it while somebody writes.
-        got = self._state._commands.state_get(self._state._uuid, arrays=["positions", "velocities", "energies"])
+        got = self.get(["positions", "velocities", "energies"])
         box = Box._from_wire(got.box["kind"], got.box["vectors"])
         return RemoteFrame(
             got.arrays, sequence=0, version=got.version, step=got.step, time=got.time, box=box, groups=self.groups
