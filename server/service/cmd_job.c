@@ -188,6 +188,16 @@ int gd_cmd_job_energies(struct gd_request *request, struct gd_err *err)
                                  (size_t)gd_arg(request, GD_JOB_ENERGIES_LIMIT)->integer, err);
 }
 
+int gd_cmd_job_log(struct gd_request *request, struct gd_err *err)
+{
+    struct gd_job *job = find(request, GD_JOB_LOG_JOB, err);
+    if (job == NULL)
+        return GD_E_NOT_FOUND;
+    gd_job_reply_log(job, request, (uint64_t)gd_arg(request, GD_JOB_LOG_AFTER)->integer,
+                     (size_t)gd_arg(request, GD_JOB_LOG_LIMIT)->integer);
+    return 0;
+}
+
 int gd_cmd_job_wait(struct gd_request *request, struct gd_err *err)
 {
     struct gd_job *job = find(request, GD_JOB_WAIT_JOB, err);

@@ -46,6 +46,12 @@ static const struct gd_field args_job_energies[] = {
     {.name = "limit", .type = GD_FIELD_INT, .min = 1.0, .max = 65536.0, .ranged = 1, .defaulted = 1, .default_number = 2048.0},
 };
 
+static const struct gd_field args_job_log[] = {
+    {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+    {.name = "after", .type = GD_FIELD_INT, .min = 0.0, .max = INFINITY, .ranged = 1, .defaulted = 1, .default_number = 0.0},
+    {.name = "limit", .type = GD_FIELD_INT, .min = 1.0, .max = 256.0, .ranged = 1, .defaulted = 1, .default_number = 256.0},
+};
+
 static const struct gd_field args_job_pause[] = {
     {.name = "job", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
 };
@@ -376,6 +382,7 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"job.describe", gd_cmd_job_describe, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_describe, 1},
     {"job.energies", gd_cmd_job_energies, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_energies, 3},
     {"job.list", gd_cmd_job_list, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
+    {"job.log", gd_cmd_job_log, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_log, 3},
     {"job.pause", gd_cmd_job_pause, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_pause, 1},
     {"job.resume", gd_cmd_job_resume, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_resume, 1},
     {"job.start", gd_cmd_job_start, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_start, 20},

@@ -4,7 +4,7 @@
 #define GD_SERVICE_COMMANDS_GENERATED_H
 
 #define GD_MAX_ARGS 20
-#define GD_NUM_COMMANDS 65
+#define GD_NUM_COMMANDS 66
 
 /* Positions of arguments in gd_request.args. */
 enum { GD_EVICT_SESSION };
@@ -14,6 +14,7 @@ enum { GD_JOB_CANCEL_JOB };
 enum { GD_JOB_CHANGE_JOB, GD_JOB_CHANGE_BATH, GD_JOB_CHANGE_TEMPERATURE, GD_JOB_CHANGE_TAU, GD_JOB_CHANGE_PRESSURE, GD_JOB_CHANGE_PUBLISH_EVERY, GD_JOB_CHANGE_ENERGIES_EVERY, GD_JOB_CHANGE_POSITIONS_EVERY };
 enum { GD_JOB_DESCRIBE_JOB };
 enum { GD_JOB_ENERGIES_JOB, GD_JOB_ENERGIES_AFTER, GD_JOB_ENERGIES_LIMIT };
+enum { GD_JOB_LOG_JOB, GD_JOB_LOG_AFTER, GD_JOB_LOG_LIMIT };
 enum { GD_JOB_PAUSE_JOB };
 enum { GD_JOB_RESUME_JOB };
 enum { GD_JOB_START_STATE, GD_JOB_START_TOPOLOGY, GD_JOB_START_INPUT, GD_JOB_START_POSRESSPEC, GD_JOB_START_REFPOS, GD_JOB_START_DISTREST, GD_JOB_START_ANGREST, GD_JOB_START_DIHREST, GD_JOB_START_JVAL, GD_JOB_START_STEPS, GD_JOB_START_PUBLISH_EVERY, GD_JOB_START_THREADS, GD_JOB_START_TRC, GD_JOB_START_TRV, GD_JOB_START_TRF, GD_JOB_START_TRE, GD_JOB_START_TRS, GD_JOB_START_FIN, GD_JOB_START_CONTINUE_RUN, GD_JOB_START_RESUME };
@@ -80,6 +81,7 @@ int gd_cmd_job_change(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_describe(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_energies(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_list(struct gd_request *request, struct gd_err *err);
+int gd_cmd_job_log(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_pause(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_resume(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_start(struct gd_request *request, struct gd_err *err);

@@ -1,11 +1,12 @@
-/* A job from the inside: shared by jobs.c (the loop thread's side), job_thread.c (the job's own thread) and job_report.c. Nobody
- * else includes this. */
+/* A job from the inside: shared by jobs.c (the loop thread's side), job_thread.c (the job's own thread), job_report.c and
+ * job_summary.c. Nobody else includes this. */
 #ifndef GD_SERVICE_JOB_INTERNAL_H
 #define GD_SERVICE_JOB_INTERNAL_H
 
 #include "core/state.h"
 #include "service/edit.h"
 #include "service/job_keep.h"
+#include "service/job_log.h"
 #include "service/job_record.h"
 #include "service/jobs.h"
 
@@ -14,6 +15,7 @@
 #include <uv.h>
 
 #define GD_JOB_MAGIC 0x10bu
+#define GD_JOB_CHANGES 32 /* that can wait: a paused job takes them when it goes on */
 
 enum gd_job_status { GD_JOB_QUEUED, GD_JOB_RUNNING, GD_JOB_PAUSED, GD_JOB_DONE, GD_JOB_FAILED, GD_JOB_CANCELLED };
 const char *gd_job_status_name(enum gd_job_status status);
@@ -63,12 +65,13 @@ struct gd_job {
     enum gd_job_ask ask;
     int lease_lost; /* the State is gone */
     struct gd_job_progress progress;
-    int has_change;
-    struct gd_job_change change;
+    struct gd_job_change changes[GD_JOB_CHANGES]; /* for the next step boundary, in their order */
+    size_t num_changes;
     char message[GD_ERR_TEXT];
     double *energies;
     size_t num_energies;
     struct gd_job_record record;
+    struct gd_job_log log;
 };
 
 struct gd_jobs {
@@ -78,6 +81,13 @@ struct gd_jobs {
     uv_async_t async;
     int stopping;
 };
+
+/* One or more lines for the log. Any thread, without the mutex. */
+void gd_job_say(struct gd_job *job, enum gd_job_line_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The input in words, before the first step; how it goes; how it ended (loop thread). */
+void gd_job_say_start(struct gd_job *job, int continues);
+void gd_job_say_rate(struct gd_job *job);
+void gd_job_say_end(struct gd_job *job);
 
 /* What the job's thread runs: uv_thread_create's function and argument (a gd_job). */
 void gd_job_thread(void *argument);

@@ -2,6 +2,7 @@
 
 #include "core/configuration_pack.h"
 #include "core/log.h"
+#include "service/codec.h"
 #include "service/keep.h"
 #include "service/md_run.h"
 
@@ -11,7 +12,8 @@
 #include <string.h>
 
 #define RECORD_OFFSET 256u
-#define BLOB_OFFSET GD_PAGE
+#define LOG_OFFSET GD_PAGE
+#define BLOB_OFFSET (LOG_OFFSET + GD_JOB_LOG_LINES * sizeof(struct gd_job_line))
 #define NUM_SECTIONS (GD_JOB_TEXTS + GD_MD_FILES + 1) /* texts, paths with their zero, the packed start */
 #define SECTION_START (GD_JOB_TEXTS + GD_MD_FILES)
 #define ABSENT UINT64_MAX
@@ -293,6 +295,39 @@ int gd_job_kept_order(const struct gd_job_kept *kept, struct gd_job_order *order
     if (packed == NULL)
         return gd_err_set(err, GD_E_CORRUPT_DATA, "a kept job has no start");
     return gd_configuration_unpack(start, packed, (size_t)record->section[SECTION_START], err);
+}
+
+/* ---- the log ---- */
+
+static struct gd_job_line *line_at(const struct gd_job_kept *kept, uint64_t number)
+{
+    return (struct gd_job_line *)((char *)kept->job.base + LOG_OFFSET) + number % GD_JOB_LOG_LINES;
+}
+
+/* Sequence 0 while it is written: a daemon that dies meanwhile leaves no half line. */
+void gd_job_kept_put_line(struct gd_job_kept *kept, const struct gd_job_line *line)
+{
+    if (kept == NULL || line == NULL)
+        return;
+    struct gd_job_line *to = line_at(kept, line->sequence - 1), copy = *line;
+    copy.sequence = 0;
+    __atomic_store_n(&to->sequence, 0, __ATOMIC_SEQ_CST);
+    *to = copy;
+    __atomic_store_n(&to->sequence, line->sequence, __ATOMIC_SEQ_CST);
+}
+
+void gd_job_kept_lines(const struct gd_job_kept *kept, struct gd_job_log *log)
+{
+    uint64_t newest = 0;
+    for (uint64_t k = 0; k < GD_JOB_LOG_LINES; k++)
+        if (line_at(kept, k)->sequence > newest && (line_at(kept, k)->sequence - 1) % GD_JOB_LOG_LINES == k)
+            newest = line_at(kept, k)->sequence;
+    for (uint64_t s = newest > GD_JOB_LOG_LINES ? newest - GD_JOB_LOG_LINES + 1 : 1; s <= newest; s++) {
+        struct gd_job_line line = *line_at(kept, s - 1);
+        line.text[sizeof line.text - 1] = '\0';
+        if (line.sequence == s && gd_utf8_valid(line.text, strlen(line.text)))
+            gd_job_log_take(log, &line);
+    }
 }
 
 /* ---- while it runs: loop thread ---- */

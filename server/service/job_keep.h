@@ -1,4 +1,4 @@
-/* What survives the daemon of a job: its order (kept memory of role "job") and, if it is to resume by itself, the engine's complete
+/* What survives the daemon of a job: its order and its log (kept memory of role "job") and, if it is to resume by itself, the engine's complete
  * state (role "engine"), both handed to whoever holds descriptors for us (keep.h).
  *
  * The engine's state stands there twice, written in turn at every publish, so that a daemon that dies while it writes one leaves the
@@ -9,6 +9,7 @@
 
 #include "core/err.h"
 #include "core/segment.h"
+#include "service/job_log.h"
 #include "service/job_spec.h"
 
 #include <stdint.h>
@@ -36,6 +37,10 @@ int gd_job_kept_is_cancelled(const struct gd_job_kept *kept);
 void gd_job_kept_facts(const struct gd_job_kept *kept, int64_t *steps, int64_t *done, int *threads);
 /* The order as it was given, with its texts in kept memory, and the configuration it started from. */
 int gd_job_kept_order(const struct gd_job_kept *kept, struct gd_job_order *order, struct gd_configuration **start, struct gd_err *err);
+
+/* The log as it was, and a line more of it (any thread, under the job's mutex). NULL-safe. */
+void gd_job_kept_lines(const struct gd_job_kept *kept, struct gd_job_log *log);
+void gd_job_kept_put_line(struct gd_job_kept *kept, const struct gd_job_line *line);
 
 void gd_job_kept_started(struct gd_job_kept *kept);
 /* What was saved is a commit of the State now: hands over what is new. done: steps. rests: it is paused, so a death is not its doing. */

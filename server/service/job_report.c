@@ -101,6 +101,31 @@ int gd_job_reply_energies(struct gd_job *job, struct gd_request *request, uint64
     return 0;
 }
 
+static void pack_line(msgpack_packer *p, const struct gd_job_line *line)
+{
+    msgpack_pack_map(p, 3);
+    gd_pack_str(p, "time");
+    msgpack_pack_double(p, line->time);
+    gd_pack_str(p, "level");
+    gd_pack_str(p, gd_job_line_level_name(line->level));
+    gd_pack_str(p, "text");
+    gd_pack_str(p, line->text);
+}
+
+void gd_job_reply_log(struct gd_job *job, struct gd_request *request, uint64_t after, size_t limit)
+{
+    pthread_mutex_lock(&job->mutex);
+    uint64_t first = gd_job_log_first(&job->log, after), last = first;
+    while (last < job->log.count && last - first < limit && gd_job_log_line(&job->log, last) != NULL)
+        last++;
+    gd_reply_int(&request->reply, "first", (int64_t)first);
+    gd_reply_int(&request->reply, "count", (int64_t)job->log.count);
+    gd_reply_list(&request->reply, "lines", (size_t)(last - first));
+    for (uint64_t n = first; n < last; n++)
+        pack_line(&request->reply.packer, gd_job_log_line(&job->log, n));
+    pthread_mutex_unlock(&job->mutex);
+}
+
 void gd_jobs_pack_all(struct gd_jobs *jobs, struct gd_request *request)
 {
     size_t count = 0;

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define RATE_NS 2000000000ull
+#define SAY_OFTEN_NS 1000000000ull
+#define SAY_SELDOM_NS 60000000000ull
 
 /* Asks the loop thread and sleeps until it has answered. Returns 0, or -1 when the State is gone. */
 static int ask(struct gd_job *job, enum gd_job_ask what)
@@ -78,6 +80,9 @@ static int take_edit(struct gd_job *job)
         code = gd_md_set_state(gd_md_run_engine(job->run), (const double(*)[3])x, (const double(*)[3])v, &small.box, &job->err);
         if (code != 0)
             gd_err_context(&job->err, "an edit of the running State cannot be taken over");
+        else
+            gd_job_say(job, GD_JOB_LINE_INFO, "step %lld: an edit of the State was taken over",
+                       (long long)(job->step_base + gd_md_step_number(gd_md_run_engine(job->run))));
     }
     free(x);
     free(v);
@@ -106,38 +111,77 @@ static int set_pressure(struct gd_md *md, double pressure, struct gd_err *err)
     return gd_md_set_pressure(md, reference, gd_md_parameters(md)->pressure.tau, err);
 }
 
-static void take_change(struct gd_job *job)
+static void say_change(struct gd_job *job, const struct gd_job_change *change, int code, const struct gd_err *err)
 {
-    pthread_mutex_lock(&job->mutex);
-    int has = job->has_change;
-    struct gd_job_change change = job->change;
-    job->has_change = 0;
-    pthread_mutex_unlock(&job->mutex);
-    if (!has)
-        return;
+    const struct gd_md *md = gd_md_run_engine(job->run);
+    long long step = (long long)(job->step_base + gd_md_step_number(md));
+    if (code != 0)
+        gd_job_say(job, GD_JOB_LINE_WARNING, "step %lld: a change was refused: %s", step, err->text);
+    if (code == 0 && (!isnan(change->temperature) || !isnan(change->tau)))
+        gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: bath %zu has %g K, tau %g ps", step, change->bath + 1,
+                   gd_md_bath(md, change->bath)->reference, gd_md_bath(md, change->bath)->tau);
+    if (code == 0 && !isnan(change->pressure))
+        gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: the reference pressure is %g kJ mol^-1 nm^-3", step, change->pressure);
+    if (change->publish_every > 0)
+        gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: a frame every %lld steps", step, (long long)change->publish_every);
+    if (change->positions_every >= 0)
+        gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: positions are written every %lld steps", step, (long long)change->positions_every);
+    if (change->energies_every >= 0)
+        gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: energies are written every %lld steps", step, (long long)change->energies_every);
+}
+
+static void take_change(struct gd_job *job, const struct gd_job_change *change)
+{
     struct gd_md *md = gd_md_run_engine(job->run);
     struct gd_err err = {0};
     int code = 0;
-    if (!isnan(change.temperature) || !isnan(change.tau)) {
-        const struct gd_md_bath *bath = gd_md_bath(md, change.bath);
-        code = gd_md_set_bath(md, change.bath, isnan(change.temperature) ? bath->reference : change.temperature,
-                              isnan(change.tau) ? bath->tau : change.tau, &err);
+    if (!isnan(change->temperature) || !isnan(change->tau)) {
+        const struct gd_md_bath *bath = gd_md_bath(md, change->bath);
+        code = gd_md_set_bath(md, change->bath, isnan(change->temperature) ? bath->reference : change->temperature,
+                              isnan(change->tau) ? bath->tau : change->tau, &err);
     }
-    if (code == 0 && !isnan(change.pressure))
-        code = set_pressure(md, change.pressure, &err);
-    if (change.publish_every > 0)
-        job->spec.publish_every = change.publish_every;
-    gd_md_run_rates(job->run, change.positions_every, change.energies_every);
-    keep_rates(job, &change, code == 0);
+    if (code == 0 && !isnan(change->pressure))
+        code = set_pressure(md, change->pressure, &err);
+    if (change->publish_every > 0)
+        job->spec.publish_every = change->publish_every;
+    gd_md_run_rates(job->run, change->positions_every, change->energies_every);
+    keep_rates(job, change, code == 0);
     if (code != 0)
         gd_log_warn("job", "job %llu: a change was refused: %s", (unsigned long long)job->number, err.text);
+    say_change(job, change, code, &err);
+}
+
+static void take_changes(struct gd_job *job)
+{
+    struct gd_job_change changes[GD_JOB_CHANGES];
+    pthread_mutex_lock(&job->mutex);
+    size_t count = job->num_changes;
+    memcpy(changes, job->changes, count * sizeof *changes);
+    job->num_changes = 0;
+    pthread_mutex_unlock(&job->mutex);
+    for (size_t k = 0; k < count; k++)
+        take_change(job, &changes[k]);
 }
 
 /* For progress: steps per second over the last two seconds. */
 struct meter {
     uint64_t since_ns, steps;
     double per_second, busy;
+    uint64_t said_ns; /* of the last line about it */
+    int64_t said_step;
 };
+
+/* A line at each tenth of the run, but not more often than each second, and at least every minute. */
+static void say_progress(struct gd_job *job, struct meter *meter)
+{
+    uint64_t now = gd_now_ns(), since = now - meter->said_ns;
+    int64_t step = job->progress.step, tenth = job->spec.steps / 10 + 1;
+    if (since < SAY_SELDOM_NS && (since < SAY_OFTEN_NS || step / tenth == meter->said_step / tenth))
+        return;
+    meter->said_ns = now;
+    meter->said_step = step;
+    gd_job_say_rate(job);
+}
 
 static void measure(struct gd_job *job, struct meter *meter, uint64_t step_ns)
 {
@@ -189,7 +233,7 @@ static int boundary(struct gd_job *job, int64_t done)
 {
     if (atomic_load(&job->cancelled))
         return 1;
-    take_change(job);
+    take_changes(job);
     int publish = done > 0 && done % job->spec.publish_every == 0;
     int yield = atomic_exchange(&job->nudged, 0);
     int park = atomic_load(&job->paused);
@@ -211,7 +255,7 @@ static int boundary(struct gd_job *job, int64_t done)
     return code != 0 || atomic_load(&job->cancelled);
 }
 
-static int load_last_end(struct gd_job *job)
+static int load_last_end(struct gd_job *job, int *continues)
 {
     struct gd_state *state = job->state;
     const struct gd_run_state *last = &state->run_state;
@@ -220,6 +264,7 @@ static int load_last_end(struct gd_job *job)
     struct gd_md *md = gd_md_run_engine(job->run);
     if (last->bytes != gd_md_state_size(md) || last->fingerprint != gd_md_run_fingerprint(job->run))
         return 0;
+    *continues = 1;
     return gd_md_load_state(md, last->data, last->bytes, &job->err);
 }
 
@@ -251,8 +296,8 @@ static int load_kept(struct gd_job *job, const struct gd_job_mark *mark, const v
 
 static int run_steps(struct gd_job *job)
 {
-    struct meter meter = {.since_ns = gd_now_ns()};
     struct gd_md *md = gd_md_run_engine(job->run);
+    struct meter meter = {.since_ns = gd_now_ns(), .said_ns = gd_now_ns(), .said_step = gd_md_step_number(md) - job->first_step};
     for (int64_t done = gd_md_step_number(md) - job->first_step; done < job->spec.steps && !gd_md_converged(md); done++) {
         if (boundary(job, done))
             return job->err.code;
@@ -261,6 +306,7 @@ static int run_steps(struct gd_job *job)
         if (code != 0)
             return code;
         measure(job, &meter, gd_now_ns() - begin);
+        say_progress(job, &meter);
     }
     return 0;
 }
@@ -273,7 +319,7 @@ static int work(struct gd_job *job)
     struct gd_job_mark mark;
     const void *data;
     size_t bytes;
-    int resumes = gd_job_kept_last(job->kept, &mark, &data, &bytes);
+    int resumes = gd_job_kept_last(job->kept, &mark, &data, &bytes), continues = 0;
     int code = gd_md_run_create(&job->run, job->spec.topology, job->spec.parameters, job->spec.start, job->spec.restraints,
                                 job->spec.threads, path, resumes ? mark.step : -1, &job->err);
     if (code != 0)
@@ -281,12 +327,16 @@ static int work(struct gd_job *job)
     if (resumes) {
         code = load_kept(job, &mark, data, bytes);
     } else {
-        code = load_last_end(job);
+        code = load_last_end(job, &continues);
         job->first_step = gd_md_step_number(gd_md_run_engine(job->run));
         job->step_base = job->spec.start->step - job->first_step;
     }
     if (code != 0)
         return code;
+    if (resumes)
+        gd_job_say(job, GD_JOB_LINE_INFO, "goes on from step %lld, which was kept", (long long)(job->step_base + mark.step));
+    else
+        gd_job_say_start(job, continues);
     if (job->spec.steps == 0)
         code = gd_md_single_point(gd_md_run_engine(job->run), &job->err);
     else

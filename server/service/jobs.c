@@ -105,6 +105,7 @@ static void published(struct gd_publish *publish)
     if (what == GD_ASK_PARK && atomic_load(&job->paused)) {
         job->parked = 1;
         job->status = GD_JOB_PAUSED;
+        gd_job_say(job, GD_JOB_LINE_INFO, "paused after %lld steps", (long long)job->progress.step);
     } else {
         want_lease(job); /* behind those who wait already */
     }
@@ -136,6 +137,7 @@ static void end(struct gd_job *job)
     gd_log(job->status == GD_JOB_FAILED ? GD_LOG_WARN : GD_LOG_INFO, "job", "job %llu on %s: %s after %lld steps%s%s",
            (unsigned long long)job->number, job->name, gd_job_status_name(job->status), (long long)job->progress.step,
            job->message[0] ? ": " : "", job->message);
+    gd_job_say_end(job);
     gd_job_spec_clear(&job->spec);
     if (!job->jobs->stopping || job->status != GD_JOB_CANCELLED)
         gd_job_kept_drop(&job->kept);
@@ -226,6 +228,7 @@ static void schedule(struct gd_jobs *jobs)
             job->thread_runs = 0;
             job->status = GD_JOB_FAILED;
             snprintf(job->message, sizeof job->message, "no thread could be started");
+            gd_job_say_end(job);
             answer_waits(job);
         }
     }
@@ -239,6 +242,7 @@ static void free_job(struct gd_job *job)
     pthread_mutex_destroy(&job->mutex);
     free(job->energies);
     gd_job_record_clear(&job->record);
+    gd_job_log_clear(&job->log);
     job->magic = 0;
     free(job);
 }
@@ -335,6 +339,7 @@ int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_sp
     enter_job(job, state, spec, *number);
     gd_log_info("job", "job %llu on %s: %lld steps, %d threads", (unsigned long long)job->number, job->name, (long long)job->spec.steps,
                 job->spec.threads);
+    gd_job_say(job, GD_JOB_LINE_INFO, "job %llu on %s", (unsigned long long)job->number, job->name[0] ? job->name : "a State without name");
     forget_old(jobs);
     schedule(jobs);
     return 0;
@@ -355,6 +360,8 @@ static void remember(struct gd_jobs *jobs, const struct gd_state *state, struct 
             memcpy(job->name, state->name, sizeof job->name);
         job->status = status;
         snprintf(job->message, sizeof job->message, "%s", why);
+        gd_job_kept_lines(*kept, &job->log);
+        gd_job_say_end(job);
         job->next = jobs->first;
         jobs->first = job;
         gd_log_warn("job", "job %llu on %s: %s after %lld steps: %s", (unsigned long long)job->number, job->name,
@@ -380,10 +387,12 @@ static int take_up(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_k
     job->kept = *kept;
     *kept = NULL;
     job->adopted = 1;
+    gd_job_kept_lines(job->kept, &job->log);
     atomic_store(&job->paused, gd_job_kept_is_paused(job->kept));
     gd_job_kept_facts(job->kept, &(int64_t){0}, &job->progress.step, &(int){0});
     enter_job(job, state, &spec, gd_job_kept_number(job->kept));
     gd_log_info("job", "job %llu on %s: the daemon died while it ran; it goes on", (unsigned long long)job->number, job->name);
+    gd_job_say(job, GD_JOB_LINE_WARNING, "the daemon died; this job goes on under another");
     return 0;
 }
 
@@ -453,6 +462,8 @@ static void unpark(struct gd_job *job)
     if (!job->parked)
         return;
     job->parked = 0;
+    if (!atomic_load(&job->cancelled))
+        gd_job_say(job, GD_JOB_LINE_INFO, "resumed");
     want_lease(job);
 }
 
@@ -471,6 +482,7 @@ void gd_job_cancel(struct gd_job *job)
         gd_job_kept_cancelled(job->kept);
     if (job->status == GD_JOB_QUEUED) {
         job->status = GD_JOB_CANCELLED;
+        gd_job_say_end(job);
         struct gd_state *state = job->state;
         job->state = NULL;
         if (!job->jobs->stopping)
@@ -496,10 +508,13 @@ int gd_job_change(struct gd_job *job, const struct gd_job_change *change, struct
     if (!isnan(change->pressure) && job->spec.parameters->pressure.couple != GD_PRESSURE_SCALE)
         return gd_err_set(err, GD_E_CONFLICT, "the run does not couple its pressure (PRESSURESCALE)");
     pthread_mutex_lock(&job->mutex);
-    job->change = *change;
-    job->has_change = 1;
+    int full = job->num_changes == GD_JOB_CHANGES;
+    if (!full)
+        job->changes[job->num_changes++] = *change;
     pthread_mutex_unlock(&job->mutex);
-    return 0;
+    return full ? gd_err_set(err, GD_E_CONFLICT, "%d changes wait for job %llu to go on already", GD_JOB_CHANGES,
+                             (unsigned long long)job->number)
+                : 0;
 }
 
 void gd_jobs_nudge(struct gd_jobs *jobs, struct gd_state *state)

@@ -72,6 +72,8 @@ void gd_job_reply(struct gd_job *job, struct gd_request *request);
 void gd_job_pack(struct gd_job *job, msgpack_packer *packer);
 /* job.energies: the rows at and after `after`, at most `limit`. */
 int gd_job_reply_energies(struct gd_job *job, struct gd_request *request, uint64_t after, size_t limit, struct gd_err *err);
+/* job.log: lines at and after `after`, at most `limit`. */
+void gd_job_reply_log(struct gd_job *job, struct gd_request *request, uint64_t after, size_t limit);
 void gd_jobs_pack_all(struct gd_jobs *jobs, struct gd_request *request);
 
 #endif

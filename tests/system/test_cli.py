@@ -4,11 +4,14 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import gromos
 import numpy as np
 import pytest
 from gromos import cli
+
+from conftest import wait_until
 
 
 @pytest.fixture
@@ -54,6 +57,25 @@ def test_top_shows_states_and_sessions(run, state, session):
     assert out.count("for the table") == 2
     assert "frames published" in out
     assert "tests" in out  # the session's own name
+
+
+def test_jobs_and_their_logs(run, session):
+    data = Path(gromos.__file__).parent / "data"
+    params = gromos.InputParameters.from_file(data / "alanine.imd", session=session)
+    system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", params, name="for the jobs", session=session)
+    job = gromos.Simulation(system, params).run(10**7)
+    number = str(job.number)
+    wait_until(lambda: "begins at step" in run("log", number).out, what="the first lines")
+    run("pause", number)
+    wait_until(lambda: job.status == "paused", what="the pause")
+    line = next(line for line in run("jobs").out.splitlines() if "for the jobs" in line)
+    assert number in line and "paused" in line and "10000000" in line
+    run("resume", number)
+    run("cancel", number)
+    out = run("log", "--follow", number).out
+    assert "paused after" in out and out.splitlines()[-1].endswith("of 10000000 steps") and "warning: cancelled" in out
+    assert "no job" in run("log", "999999", status=1).err
+    system.state.delete()
 
 
 def test_evict(run, daemon):

@@ -15,7 +15,7 @@ PUBLIC = {
     "Bounds", "Box", "BoxDimensions", "BoxKind", "Configuration", "Edit", "Energy", "Frame", "Frames", "Mat3", "RemoteEdit",
     "RemoteFrame", "Session", "State", "StateDescribeResult", "Superposition", "System", "Topology", "Vec3", "__version__", "attach",
     "connect", "default_session", "load", "progress",
-    "CSVReporter", "CallbackReporter", "EnergyReporter", "InputParameters", "Job", "JobDescribeResult", "Reporter", "Restraints",
+    "CSVReporter", "CallbackReporter", "EnergyReporter", "InputParameters", "Job", "JobDescribeResult", "LogLine", "Reporter", "Restraints",
     "Simulation", "SinglePoint", "Solvent", "StateCheckpointResult", "jobs", "restore", "select",
 }  # fmt: skip
 

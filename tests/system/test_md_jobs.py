@@ -315,6 +315,109 @@ def test_temperature_can_be_changed_while_it_runs(start):
         job.pause()
 
 
+def test_changes_do_not_push_each_other_out(start):
+    """All of them hold, also when none was taken before the next came."""
+    system = clone(start)
+    params = settled(nve(10**7))
+    params.thermostat, params.temperature = "berendsen", 300.0
+    job = gromos.Simulation(system, params, publish_every=10**6).run()
+    wait_until(lambda: job.status == "running", what="the start")
+    job.pause()
+    wait_until(lambda: job.status == "paused", what="the pause")
+    for k in range(10):
+        job.change(temperature=310.0 + k)
+    job.change(tau=0.25)
+    job.change(publish_every=3)
+    job.resume()
+    wait_until(lambda: any("every 3 steps" in line.text for line in job.log()), what="the changes")
+    said = [line.text for line in job.log() if line.text.startswith("from step")]
+    assert len(said) == 12 and len({text.split(":")[0] for text in said}) == 1
+    assert "319 K, tau 0.25 ps" in said[10]
+    job.cancel()
+
+
+# --- what it said ----------------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_a_run(start, tmp_path):
+    system = clone(start)
+    params = settled(nve(20))
+    params.title = "Water, cold\nand wet"
+    before = time.time()
+    job = gromos.Simulation(system, params, publish_every=5).run(trc=tmp_path / "x.trc")
+    job.wait(timeout=50, progress=False)
+    lines = job.log()
+    texts = [line.text for line in lines]
+    assert [line.number for line in lines] == list(range(len(lines)))
+    assert all(before - 1 <= line.time.timestamp() <= time.time() + 1 for line in lines)
+    assert texts[0].startswith(f"job {job.number} on ")
+    assert {"Water, cold", "and wet"} < set(texts)
+    assert any(t.startswith("192 atoms, 0 of solute and 64 solvent molecules of 3, in a rectangular box") for t in texts)
+    assert any(t.startswith("20 steps of 0.002 ps by leap-frog") for t in texts)
+    assert any("bath 1: not coupled" in t for t in texts)
+    assert f"positions go to {tmp_path / 'x.trc'}" in texts
+    assert "a frame every 5 steps" in texts
+    assert texts[-1] == "done after 20 of 20 steps"
+    assert {line.level for line in lines} == {"info"}
+    assert job.log(after=len(lines)) == []
+    assert job.log(after=len(lines) - 1) == lines[-1:]
+    assert str(lines[-1]).endswith("  done after 20 of 20 steps")
+
+
+def test_the_log_while_it_runs(start):
+    system = clone(start)
+    job = long_run(system)
+    wait_until(lambda: job.describe().step > 3, what="some steps")
+    assert any("begins at step" in line.text for line in job.log())
+    job.pause()
+    wait_until(lambda: job.status == "paused", what="the pause")
+    with system.state.edit() as e:
+        e.velocities()[:] = 0.0
+    job.change(publish_every=17)
+    job.resume()
+    wait_until(lambda: any("17" in line.text for line in job.log()), what="the change")
+    job.cancel()
+    with pytest.raises(gromos.CancelledError):
+        job.wait(timeout=30)
+    texts = [line.text for line in job.log()]
+    order = [next(i for i, t in enumerate(texts) if word in t) for word in ("paused after", "resumed", "an edit of the State was taken", "a frame every 17", "cancelled")]
+    assert order == sorted(order)
+    assert job.log()[-1].level == "warning"
+
+
+def test_the_log_has_an_end_and_keeps_the_newest(start):
+    system = clone(start)
+    job = long_run(system)
+    for k in range(60):  # five lines each
+        wait_until(lambda: _changed(job, k), what="room for a change")
+    wait_until(lambda: any("bath 1 has 359 K" in line.text for line in job.log()), what="the last change")
+    lines = job.log()
+    assert len(lines) == 256
+    assert lines[0].number > 0 and lines[-1].number == lines[0].number + 255
+    job.cancel()
+
+
+def _changed(job, k):
+    try:
+        job.change(temperature=300.0 + k, publish_every=10, energies_every=k, positions_every=k)
+        job.change(publish_every=10)
+    except gromos.ConflictError:
+        return False
+    return True
+
+
+def test_the_log_of_a_failure_and_over_tcp(start, remote):
+    state = gromos.State(192, dtype="float64", session=remote)
+    x = np.array(start.state.positions())
+    x[3:6] = x[0:3] + 0.01
+    state.set(positions=x, velocities=start.state.velocities(), box=start.state.box)
+    job = gromos.Simulation(gromos.System(start.topology, state), settled(nve(500, dt=0.01))).run()
+    with pytest.raises(gromos.SimulationFailedError) as caught:
+        job.wait(timeout=50)
+    last = job.log()[-1]
+    assert (last.level, last.text) == ("error", f"failed: {caught.value.message}"[:231])
+
+
 def interrupt_when_running(state):
     """Ctrl-C as soon as a job runs on the State."""
 

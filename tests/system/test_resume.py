@@ -151,6 +151,23 @@ def test_changes_while_it_ran_hold_after_the_resume(kept, tmp_path):
         assert frames < (at + 400) / 5 + 21
 
 
+def test_the_log_is_kept(kept):
+    p = parameters(20000)
+    with kept.connect() as session:
+        job = gromos.Simulation(water(session, name="logged"), p).run(resume=True)
+        run_until(job, 100)
+        before = job.log()
+        kill_worker(kept)
+        job.wait()
+        after = job.log()
+        assert after[: len(before)] == before
+        texts = [line.text for line in after]
+        died = texts.index("the daemon died; this job goes on under another")
+        assert after[died].level == "warning" and died >= len(before)
+        assert texts[died + 1].startswith("goes on from step ")
+        assert texts[-1] == "done after 20000 of 20000 steps"
+
+
 def test_without_resume_it_is_reported(kept):
     p = parameters(1000000)
     with kept.connect() as session:
@@ -161,6 +178,7 @@ def test_without_resume_it_is_reported(kept):
         about = job.describe()
         assert about.status == "failed" and "daemon died" in about.message
         assert about.state == s.state.uuid and about.steps == 1000000
+        assert any("begins at step" in line.text for line in job.log()) and job.log()[-1].text.startswith("failed: the daemon died")
         with pytest.raises(gromos.SimulationFailedError, match="daemon died"):
             job.wait()
         # The State is at a whole step and free.

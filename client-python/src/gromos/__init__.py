@@ -19,7 +19,7 @@ from ._errors import from_number
 from ._ext import Mat3, Vec3
 from ._files import load
 from ._frames import Edit, Frame, Frames, RemoteEdit, RemoteFrame
-from ._job import Job, jobs
+from ._job import Job, LogLine, jobs
 from ._parameters import InputParameters
 from ._progress import progress
 from ._protocol import JobDescribeResult, StateCheckpointResult, StateDescribeResult
@@ -50,6 +50,7 @@ __all__ = [
     "Frames",
     "InputParameters",
     "Job",
+    "LogLine",
     "JobDescribeResult",
     "Mat3",
     "RemoteEdit",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,12 +19,37 @@ from ._state import State
 if TYPE_CHECKING:
     from ._reporters import Reporter
 
-__all__ = ["Job", "jobs"]
+__all__ = ["Job", "LogLine", "jobs"]
 
 ENDED: Final = ("done", "failed", "cancelled")
 LOOK: Final = 0.5
 """Seconds between two looks while a bar is shown."""
 PATIENCE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of what a job said; as text, its time of day and the line.
+
+    Attributes
+    ----------
+    number : int
+        Counted from 0 as lines come.
+    time : datetime
+        By the daemon's clock, in the time zone of this process.
+    level : str
+        info, warning or error.
+    text : str
+    """
+
+    number: int
+    time: datetime
+    level: str
+    text: str
+
+    def __str__(self) -> str:
+        mark = "" if self.level == "info" else f"{self.level}: "
+        return f"{self.time:%Y-%m-%d %H:%M:%S}  {mark}{self.text}"
 
 
 class Job:
@@ -102,6 +129,33 @@ class Job:
         state = self.state
         return Energy.from_array(np.array(self.describe().energies, np.float64), state.num_temp_groups, state.num_energy_groups)
 
+    def log(self, after: int = 0) -> list[LogLine]:
+        """What the job said: its input in words, how it goes, changes and edits, warnings, and how it ended.
+
+        The daemon keeps the newest 256 lines, while the job runs and after, also under another daemon that took the job over.
+
+        Parameters
+        ----------
+        after : int
+            Lines that are there already: only those from this number on are fetched.
+
+        Raises
+        ------
+        NotFoundError
+            The daemon does not remember this job.
+
+        Examples
+        --------
+        >>> import gromos
+        >>> for job in gromos.jobs()[:1]:
+        ...     print(*job.log(), sep="\\n")  # doctest: +SKIP
+        """
+        found = self._session.commands.job_log(job=self._number, after=after)
+        return [
+            LogLine(found.first + k, datetime.fromtimestamp(line["time"]).astimezone(), line["level"], line["text"])
+            for k, line in enumerate(found.lines)
+        ]
+
     # --- steering --------------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
@@ -120,7 +174,7 @@ class Job:
         Raises
         ------
         ConflictError
-            The job has ended, or is not paused.
+            The job has ended.
         """
         self._session.commands.job_resume(job=self._number)
 

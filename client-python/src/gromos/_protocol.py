@@ -281,6 +281,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         (),
         (),
     ),
+    "job.log": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("job", "after", "limit"),
+        ("job",),
+    ),
     "job.pause": CommandInfo(
         "writer",
         "inline",
@@ -822,6 +830,18 @@ class JobListResult:
 
     jobs: list[Any]
     """maps as from job.describe"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobLogResult:
+    """Result of `job.log`."""
+
+    first: int
+    """number of the first line; above `after` when older ones are gone"""
+    count: int
+    """lines there have been so far"""
+    lines: list[Any]
+    """maps: time (s since 1970), level (info, warning, error), text"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1523,6 +1543,34 @@ class Commands:
         result = self._call("job.list", {})
         return JobListResult(
             jobs=result["jobs"],
+        )
+
+    def job_log(self, *, job: int, after: int = 0, limit: int = 256) -> JobLogResult:
+        """What a job said, the newest 256 lines: its input, how it goes, changes, warnings, how it ended.
+
+        Parameters
+        ----------
+        job : int
+            job number; at least 1
+        after : int
+            lines that are there already: lines are numbered from 0 as they come; at least 0
+        limit : int
+            at most so many lines; 1 to 256
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "job": _wire.integer("job", job),
+            "after": _wire.integer("after", after),
+            "limit": _wire.integer("limit", limit),
+        }
+        result = self._call("job.log", args)
+        return JobLogResult(
+            first=result["first"],
+            count=result["count"],
+            lines=result["lines"],
         )
 
     def job_pause(self, *, job: int) -> None:

@@ -1,6 +1,7 @@
 """The command `gromos`: look at a daemon and what it holds.
 
     gromos ping | info | ls | top | info NAME | evict SESSION | shutdown | keygen FILE
+    gromos jobs | log JOB | pause JOB | resume JOB | cancel JOB
     gromos md @topo FILE @conf FILE @input FILE ...   a run; see cli_md.py
 """
 
@@ -13,9 +14,11 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from . import _private, cli_md
 from ._errors import FileAccessError, GromosError, NoDaemonError
+from ._job import Job
 from ._session import Session
 from ._version import __version__
 
@@ -80,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     delete = add("rm", _rm, "Delete a State.")
     delete.add_argument("state", help="name or uuid")
     delete.add_argument("--force", action="store_true", help="even while somebody writes it")
+    add("jobs", _jobs, "List the jobs the daemon remembers.")
+    log = add("log", _log, "Show what a job said.")
+    log.add_argument("--follow", "-f", action="store_true", help="go on until it has ended")
+    pause = add("pause", _steer, "Stop a job at its next step.")
+    resume = add("resume", _steer, "Let a paused job go on.")
+    cancel = add("cancel", _steer, "End a job at its next step; its State keeps what was reached.")
+    for command, steer in ((log, None), (pause, Job.pause), (resume, Job.resume), (cancel, Job.cancel)):
+        command.add_argument("job", type=int, help="number, as `gromos jobs` shows it")
+        command.set_defaults(steer=steer)
     shutdown = add("shutdown", _shutdown, "Stop the daemon.")
     shutdown.add_argument("--force", action="store_true", help="even while there are named States")
     add("md", None, "Run molecular dynamics from GROMOS files; gromos md --help tells more.")
@@ -211,6 +223,39 @@ def _evict(options: argparse.Namespace) -> None:
 def _rm(options: argparse.Namespace) -> None:
     with _session(options) as session:
         session.commands.state_delete(options.state, force=options.force)
+
+
+def _jobs(options: argparse.Namespace) -> None:
+    from rich.table import Table
+
+    table = Table(title="Jobs", title_justify="left")
+    for column in ("job", "State", "status", "step", "of", "time/ps", "ns/day", "left/s", "message"):
+        table.add_column(column, justify="left" if column in ("State", "status", "message") else "right")
+    with _session(options) as session:
+        for j in session.commands.job_list().jobs:
+            table.add_row(
+                f"{j['job']}", j["state_name"] or str(UUID(bytes=j["state"])), j["status"], f"{j['step']}", f"{j['steps']}", f"{j['time']:g}",
+                f"{j['ns_per_day']:.3g}", f"{j['left']:.0f}" if j["left"] >= 0 else "", j["message"],
+            )  # fmt: skip
+        _print(table)
+
+
+def _log(options: argparse.Namespace) -> None:
+    with _session(options) as session:
+        job, seen = Job(options.job, session), 0
+        while True:
+            ended = job.ended  # asked first: what it said before its end is then in the lines
+            for line in job.log(after=seen):
+                print(line, flush=True)
+                seen = line.number + 1
+            if ended or not options.follow:
+                return
+            session.commands.job_wait(job=options.job, timeout=0.5)
+
+
+def _steer(options: argparse.Namespace) -> None:
+    with _session(options) as session:
+        options.steer(Job(options.job, session))
 
 
 def _shutdown(options: argparse.Namespace) -> None:
