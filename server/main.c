@@ -1,4 +1,5 @@
 /* gromosd: options, compose, run, tear down. */
+#include "core/descriptors.h"
 #include "core/log.h"
 #include "service/keeper.h"
 #include "service/service.h"
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
     int code = gd_settings_parse(&settings, argc, argv, &err);
     if (code == 0)
         code = set_up_log(&settings, &err);
+    if (code == 0)
+        code = gd_descriptors_prepare(&err);
     const char *kept_by = getenv(GD_KEEPER_ENVIRONMENT);
     if (kept_by != NULL) {
         settings.ready_fd = atoi(kept_by); /* the keeper moved it */

@@ -1,6 +1,7 @@
 #include "core/segment.h"
 
 #include "core/check.h"
+#include "core/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,6 +104,8 @@ int gd_segment_create(struct gd_segment *out, const char *name, size_t bytes, un
         gd_err_errno(err, code, "cannot create shared memory");
         goto fail;
     }
+    if (gd_descriptors_check(segment.fd, err) != 0)
+        goto fail;
     /* Readers could otherwise reopen their descriptor for writing, and other users theirs at all. */
     if (fchmod(segment.fd, MODE_PRIVATE) != 0 || ftruncate(segment.fd, (off_t)segment.bytes) != 0) {
         gd_err_errno(err, code, "cannot make shared memory of %zu bytes", segment.bytes);

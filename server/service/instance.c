@@ -83,12 +83,16 @@ static int take_lock(struct gd_instance *instance, struct gd_err *err)
     return 0;
 }
 
-static int remove_stale(const char *path)
+/* Removes the socket of a daemon that is gone, and counts it; what is something else is not ours to remove. */
+static int remove_stale(const char *path, int *removed, struct gd_err *err)
 {
     struct stat st;
-    if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
+    if (lstat(path, &st) != 0)
         return 0;
-    return unlink(path) == 0;
+    if (!S_ISSOCK(st.st_mode))
+        return gd_err_set(err, GD_E_FILE_ACCESS, "%s is no socket but stands where one must be: remove it", path);
+    *removed += unlink(path) == 0;
+    return 0;
 }
 
 int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings, int lock_fd, struct gd_err *err)
@@ -124,8 +128,15 @@ int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings
     code = lock_fd >= 0 ? 0 : take_lock(&instance, err);
     if (code != 0)
         return code;
-    int stale = remove_stale(instance.door_path);
-    if (remove_stale(instance.zmq_path) || stale)
+    int removed = 0;
+    code = remove_stale(instance.door_path, &removed, err);
+    if (code == 0)
+        code = remove_stale(instance.zmq_path, &removed, err);
+    if (code != 0) {
+        close(instance.lock_fd);
+        return code;
+    }
+    if (removed > 0)
         gd_log_info("instance", "removed sockets a daemon that is gone had left in %s", instance.directory);
     *out = instance;
     return 0;

@@ -198,6 +198,51 @@ def test_too_few_descriptors(runtime_dir, monkeypatch):
         gromos.Session()
 
 
+def limited_daemon(tmp_path, descriptors):
+    """A program that runs the daemon with so many descriptors, which it cannot raise."""
+    program = tmp_path / "gromosd"
+    program.write_text(f'#!/bin/sh\nulimit -n {descriptors}\nexec {BINARY} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize("keep", [(), ("--keep",)])
+def test_a_daemon_with_too_few_descriptors_says_so(make_daemon, tmp_path, keep):
+    with pytest.raises(RuntimeError, match="may open 64 descriptors.*at least 256.*ulimit -n"):
+        make_daemon(*keep, binary=limited_daemon(tmp_path, 64))
+
+
+@pytest.mark.parametrize("keep", [(), ("--keep",)])
+def test_a_daemon_that_runs_out_of_descriptors_goes_on(make_daemon, tmp_path, keep):
+    """Without the check in server/core/segment.c libzmq ends the daemon here."""
+    daemon = make_daemon(*keep, binary=limited_daemon(tmp_path, 300))
+    with daemon.connect() as s:
+        pid = s.info().pid
+        states = []
+        with pytest.raises(gromos.OutOfMemoryError, match="descriptors open.*ulimit -n"):
+            for i in range(100):
+                states.append(gromos.State(10, name=f"state-{i}", session=s))
+                states[-1].set_positions([[0, 0, i]] * 10)
+        assert len(states) > 5
+        for _ in range(40):
+            with pytest.raises(gromos.OutOfMemoryError, match="descriptors open"):
+                daemon.connect()
+        assert s.ping() < 10
+        for state in states:
+            state.delete()
+            state.close()
+        with daemon.connect() as other, gromos.State(10, session=other) as state:
+            state.set_positions([[1, 2, 3]] * 10)
+        assert s.info().pid == pid
+
+
+def test_something_else_in_the_place_of_the_door(runtime_dir):
+    (runtime_dir / "default").mkdir(mode=0o700)
+    (runtime_dir / "default" / "door").write_text("")
+    with pytest.raises(gromos.NoDaemonError, match="default/door is no socket.*remove it"):
+        gromos.Session()
+
+
 # --- a daemon of another version -----------------------------------------------------------------------------------
 
 
