@@ -30,7 +30,7 @@ static int check_protocol(struct gd_request *request, struct gd_err *err)
 /* Who a new remote session belongs to: what the key file says, or anybody on an address without keys. */
 static int remote_identity(struct gd_request *request, char user[64], enum gd_role *role, struct gd_err *err)
 {
-    if (request->router->local)
+    if (request->from.router->local)
         return gd_err_set(err, GD_E_NOT_AUTHORIZED, "a local session brings the token the door gave it");
     const char *known = zmq_msg_gets(&request->map, "User-Id");
     if (request->service->settings.plain_loopback) {
@@ -52,7 +52,7 @@ static int find_or_make(struct gd_request *request, struct gd_session **out, str
     const struct gd_value *token = gd_arg(request, GD_HELLO_TOKEN);
     if (token->present) {
         struct gd_session *session = gd_session_by_token(service, token->text.data, token->text.bytes);
-        if (session == NULL || session->local != request->router->local)
+        if (session == NULL || session->local != request->from.router->local)
             return gd_err_set(err, GD_E_NOT_AUTHORIZED, "no session has this token; it ended, or the daemon was restarted");
         *out = session;
         return 0;
@@ -74,9 +74,9 @@ int gd_cmd_hello(struct gd_request *request, struct gd_err *err)
     if (code != 0)
         return code;
     unsigned char key[GD_ROUTING_BYTES + 1];
-    key[0] = (unsigned char)request->router->index;
-    memcpy(key + 1, request->routing, request->routing_bytes);
-    code = gd_session_join(service, session, key, request->routing_bytes + 1, err);
+    key[0] = (unsigned char)request->from.router->index;
+    memcpy(key + 1, request->from.routing, request->from.bytes);
+    code = gd_session_join(service, session, key, request->from.bytes + 1, err);
     if (code != 0)
         return code;
     const struct gd_value *client = gd_arg(request, GD_HELLO_CLIENT);

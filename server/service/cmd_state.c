@@ -6,6 +6,7 @@
 #include "core/uuid.h"
 #include "io/configuration.h"
 #include "kernels/compute.h"
+#include "service/events.h"
 #include "service/jobs.h"
 #include "service/keep.h"
 #include "service/registering.h"
@@ -116,7 +117,7 @@ int gd_cmd_state_rename(struct gd_request *request, struct gd_err *err)
     int code = gd_registry_rename(&request->service->registry, state, gd_arg(request, GD_STATE_RENAME_NAME)->text.data, err);
     if (code == 0) {
         gd_keep_update(request->service->keep, state);
-        gd_subscriptions_event(request->service, state, "renamed");
+        gd_events_tell(request->service, state, &(struct gd_state_event){"renamed", request->session->number, "it has another name"});
     }
     if (code == 0 && state->name[0] == '\0' && state->num_handles == 0)
         gd_unregister_state(request->service, state, "it has neither a name nor a handle");

@@ -5,6 +5,14 @@
 
 #include <math.h>
 
+static const struct gd_field args_events_subscribe[] = {
+    {.name = "state", .type = GD_FIELD_STATE},
+};
+
+static const struct gd_field args_events_unsubscribe[] = {
+    {.name = "subscription", .type = GD_FIELD_INT, .required = 1},
+};
+
 static const struct gd_field args_evict[] = {
     {.name = "session", .type = GD_FIELD_INT, .required = 1, .min = 2.0, .max = INFINITY, .ranged = 1},
 };
@@ -371,6 +379,8 @@ static const struct gd_field args_topology_get[] = {
 };
 
 const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
+    {"events.subscribe", gd_cmd_events_subscribe, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_events_subscribe, 1},
+    {"events.unsubscribe", gd_cmd_events_unsubscribe, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_events_unsubscribe, 1},
     {"evict", gd_cmd_evict, GD_ROLE_ADMIN, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_evict, 1},
     {"goodbye", gd_cmd_goodbye, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
     {"heartbeat", gd_cmd_heartbeat, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},

@@ -4,9 +4,11 @@
 #define GD_SERVICE_COMMANDS_GENERATED_H
 
 #define GD_MAX_ARGS 20
-#define GD_NUM_COMMANDS 66
+#define GD_NUM_COMMANDS 68
 
 /* Positions of arguments in gd_request.args. */
+enum { GD_EVENTS_SUBSCRIBE_STATE };
+enum { GD_EVENTS_UNSUBSCRIBE_SUBSCRIPTION };
 enum { GD_EVICT_SESSION };
 enum { GD_HELLO_PROTOCOL, GD_HELLO_VERSION, GD_HELLO_TOKEN, GD_HELLO_CLIENT };
 enum { GD_INPUT_PARSE_DATA, GD_INPUT_PARSE_NAME };
@@ -70,6 +72,8 @@ struct gd_request;
 struct gd_err;
 
 /* Handlers: one per command, in cmd_<noun>.c. */
+int gd_cmd_events_subscribe(struct gd_request *request, struct gd_err *err);
+int gd_cmd_events_unsubscribe(struct gd_request *request, struct gd_err *err);
 int gd_cmd_evict(struct gd_request *request, struct gd_err *err);
 int gd_cmd_goodbye(struct gd_request *request, struct gd_err *err);
 int gd_cmd_heartbeat(struct gd_request *request, struct gd_err *err);

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/uuid.h"
+#include "service/events.h"
 #include "service/keep.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -179,7 +180,6 @@ int gd_edit_first_frame(struct gd_service *service, struct gd_state *state, stru
 
 void gd_edit_rollback(struct gd_service *service, struct gd_state *state, const char *why)
 {
-    (void)service;
     struct gd_rollback_report report;
     char text[GD_DOOR_NAME];
     gd_state_rollback(state, NULL, &report);
@@ -190,6 +190,7 @@ void gd_edit_rollback(struct gd_service *service, struct gd_state *state, const 
         atomic_store(&gd_state_header(state)->version, state->version);
     }
     gd_log_info("lease", "%s: edit rolled back (%s): %s", label(state, text), gd_rollback_outcome_name(report.outcome), why);
+    gd_events_tell(service, state, &(struct gd_state_event){"undone", gd_lease_holder(&state->lease, gd_state_header(state)), why});
     gd_live_wake(gd_state_header(state));
 }
 
@@ -221,7 +222,7 @@ int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t s
     if (code != 0)
         return code;
     gd_keep_sync(service->keep, state);
-    gd_subscriptions_event(service, state, "generation");
+    gd_events_tell(service, state, &(struct gd_state_event){"generation", session, why});
     gd_log_warn("lease", "%s: session %u lost its lease (%s); rollback %s, now generation %llu", label(state, text), session, why,
                 gd_rollback_outcome_name(report.outcome), (unsigned long long)state->generation);
     return 0;
@@ -238,6 +239,7 @@ static void check_state(struct gd_service *service, struct gd_state *state, uint
             gd_log_error("lease", "cannot evict session %u: %s", session, err.text);
     } else if (verdict == GD_LEASE_EVICT_HERE && !state->publishing) {
         gd_log_warn("lease", "remote session %u lost its lease: held too long while others waited", session);
+        gd_events_tell(service, state, &(struct gd_state_event){"lease_lost", session, "held too long while others waited"});
         gd_edit_release(service, state, session);
     }
 }

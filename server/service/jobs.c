@@ -5,6 +5,7 @@
 #include "core/state.h"
 #include "proto/gd_energies.h"
 #include "service/edit.h"
+#include "service/events.h"
 #include "service/job_internal.h"
 #include "service/keep.h"
 #include "service/registering.h"
@@ -123,6 +124,13 @@ static void answer_waits(struct gd_job *job)
     }
 }
 
+static void tell(const struct gd_job *job, const char *happened)
+{
+    char text[GD_ERR_TEXT + 64];
+    snprintf(text, sizeof text, "job %llu %s%s%s", (unsigned long long)job->number, happened, job->message[0] ? ": " : "", job->message);
+    gd_events_tell(job->jobs->service, job->state, &(struct gd_state_event){"run", 0, text});
+}
+
 static void end(struct gd_job *job)
 {
     uv_thread_join(&job->thread);
@@ -138,6 +146,7 @@ static void end(struct gd_job *job)
            (unsigned long long)job->number, job->name, gd_job_status_name(job->status), (long long)job->progress.step,
            job->message[0] ? ": " : "", job->message);
     gd_job_say_end(job);
+    tell(job, gd_job_status_name(job->status));
     gd_job_spec_clear(&job->spec);
     if (!job->jobs->stopping || job->status != GD_JOB_CANCELLED)
         gd_job_kept_drop(&job->kept);
@@ -223,6 +232,7 @@ static void schedule(struct gd_jobs *jobs)
             return;
         job->status = GD_JOB_RUNNING;
         job->thread_runs = 1;
+        tell(job, "started");
         gd_job_kept_started(job->kept);
         if (uv_thread_create(&job->thread, gd_job_thread, job) != 0) {
             job->thread_runs = 0;

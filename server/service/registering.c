@@ -1,3 +1,4 @@
+#include "service/events.h"
 #include "service/registering.h"
 
 #include "core/log.h"
@@ -76,6 +77,7 @@ int gd_register_state(struct gd_request *request, struct gd_err *err)
     gd_uuid_format(state->uuid, uuid);
     gd_log_info("state", "created %s%s%s: %zu atoms, float%d, by session %u", uuid, state->name[0] ? " " : "", state->name,
                 state->spec.num_atoms, 8 * (int)state->spec.dtype, session->number);
+    gd_events_tell(service, state, &(struct gd_state_event){"created", session->number, "a new State"});
     gd_pack_str(&request->reply.packer, "state");
     request->reply.fields++;
     gd_pack_state(&request->reply.packer, state, gd_now_ns());
@@ -99,6 +101,7 @@ void gd_unregister_state(struct gd_service *service, struct gd_state *state, con
     gd_jobs_state_gone(service->jobs, state);
     gd_lease_close(&state->lease, gd_state_header(state));
     gd_waits_deleted(service, state);
+    gd_events_tell(service, state, &(struct gd_state_event){"deleted", 0, why});
     gd_subscriptions_deleted(service, state);
     gd_keep_forget(service->keep, state);
     gd_registry_remove(&service->registry, state);

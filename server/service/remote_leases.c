@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/state.h"
 #include "service/edit.h"
+#include "service/events.h"
 #include "service/jobs.h"
 #include "service/keep.h"
 #include "service/request.h"
@@ -62,6 +63,7 @@ void gd_remote_leases_tick(struct gd_service *service, uint64_t now_ns)
         gd_remote_lease_done(service, lease->uuid);
         if (held) {
             gd_log_warn("lease", "the lease of remote session %u expired", session);
+            gd_events_tell(service, state, &(struct gd_state_event){"lease_lost", session, "it expired"});
             gd_edit_release(service, state, session);
         }
     }

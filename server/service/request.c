@@ -135,11 +135,11 @@ void gd_request_answer(struct gd_request *request)
     msgpack_sbuffer_init(&map);
     if (request->code == 0) {
         gd_codec_finish(&map, request->id, &request->reply);
-        gd_router_send(request->router, request->routing, request->routing_bytes, &map, &request->reply);
+        gd_router_send(&request->from, &map, &request->reply);
     } else {
         gd_log_debug("request", "%s: %s", request->command != NULL ? request->command->name : "?", request->err.text);
         gd_codec_error(&map, request->id, &request->err, &request->faults);
-        gd_router_send(request->router, request->routing, request->routing_bytes, &map, NULL);
+        gd_router_send(&request->from, &map, NULL);
     }
     msgpack_sbuffer_destroy(&map);
     give_back(request);
@@ -412,9 +412,9 @@ static int decode(struct gd_request *request)
 static void bind_session(struct gd_request *request)
 {
     unsigned char key[GD_ROUTING_BYTES + 1];
-    key[0] = (unsigned char)request->router->index;
-    memcpy(key + 1, request->routing, request->routing_bytes);
-    struct gd_session *session = gd_session_by_connection(request->service, key, request->routing_bytes + 1);
+    key[0] = (unsigned char)request->from.router->index;
+    memcpy(key + 1, request->from.routing, request->from.bytes);
+    struct gd_session *session = gd_session_by_connection(request->service, key, request->from.bytes + 1);
     if (session == NULL)
         return;
     gd_session_ref(session);

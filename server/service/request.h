@@ -18,6 +18,7 @@
 #include "service/codec.h"
 #include "service/dispatch.h"
 #include "service/edit.h"
+#include "service/router.h"
 
 #include <msgpack.h>
 #include <stdint.h>
@@ -27,10 +28,8 @@
 struct gd_service;
 struct gd_session;
 struct gd_state;
-struct gd_router;
 
 #define GD_REQUEST_MAGIC 0x7265713au
-#define GD_ROUTING_BYTES 256
 
 struct gd_request {
     uint32_t magic;
@@ -38,9 +37,7 @@ struct gd_request {
     struct gd_request *next; /* in a list: free requests, a State's waiters, a session's waits */
 
     /* where it came from */
-    struct gd_router *router;
-    size_t routing_bytes;
-    unsigned char routing[GD_ROUTING_BYTES];
+    struct gd_address from;
     struct gd_session *session; /* holds a reference; NULL before hello */
 
     /* what it says */

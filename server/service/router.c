@@ -63,9 +63,9 @@ static int take_message(struct gd_router *router)
         router->service->dropped_replies++;
         return 0;
     }
-    request->router = router;
-    request->routing_bytes = (size_t)n;
-    memcpy(request->routing, zmq_msg_data(&routing), (size_t)n);
+    request->from.router = router;
+    request->from.bytes = (size_t)n;
+    memcpy(request->from.routing, zmq_msg_data(&routing), (size_t)n);
     if (take_parts(request, router->socket, &routing) != 0) {
         drop_rest(router->socket);
         request->code = gd_err_set(&request->err, GD_E_INVALID_MESSAGE, "a request has 1 to %d parts", GD_PROTOCOL_MAX_PARTS);
@@ -184,11 +184,11 @@ static int message_from_buffer(zmq_msg_t *message, msgpack_sbuffer *map)
     return 0;
 }
 
-int gd_router_send(struct gd_router *router, const unsigned char *routing, size_t routing_bytes, msgpack_sbuffer *map,
-                   struct gd_reply *reply)
+int gd_router_send(const struct gd_address *to, msgpack_sbuffer *map, struct gd_reply *reply)
 {
+    struct gd_router *router = to->router;
     unsigned parts = reply == NULL ? 0 : reply->num_parts;
-    if (zmq_send(router->socket, routing, routing_bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+    if (zmq_send(router->socket, to->routing, to->bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         int why = errno;
         router->service->dropped_replies++;
         gd_log_debug("router", "a reply was dropped: %s", zmq_strerror(why));
@@ -210,4 +210,20 @@ int gd_router_send(struct gd_router *router, const unsigned char *routing, size_
             zmq_msg_close(&message);
     }
     return 0;
+}
+
+int gd_router_send_event(const struct gd_address *to, struct gd_reply *event)
+{
+    msgpack_sbuffer map;
+    msgpack_sbuffer_init(&map);
+    msgpack_packer packer;
+    msgpack_packer_init(&packer, &map, msgpack_sbuffer_write);
+    msgpack_pack_map(&packer, event->fields);
+    msgpack_sbuffer_write(&map, event->map.data, event->map.size);
+    errno = 0;
+    int code = event->failed ? -1 : gd_router_send(to, &map, event);
+    int why = errno;
+    msgpack_sbuffer_destroy(&map);
+    errno = why;
+    return code;
 }

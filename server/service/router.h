@@ -9,6 +9,15 @@
 #include "service/service.h"
 #include "service/zmq_watcher.h"
 
+#define GD_ROUTING_BYTES 256
+
+/* Where a message came from, and where answers and events for it go. */
+struct gd_address {
+    struct gd_router *router;
+    size_t bytes;
+    unsigned char routing[GD_ROUTING_BYTES]; /* ZeroMQ's name of the connection */
+};
+
 struct gd_router {
     uint32_t magic;
     struct gd_service *service;
@@ -27,8 +36,11 @@ int gd_router_create(struct gd_router **out, struct gd_service *service, unsigne
 void gd_router_stop(struct gd_router *router);
 void gd_router_free(struct gd_router **router);
 
-/* Sends a map and the parts of a reply (which are taken over, sent or not). 0, or -1 when the peer is gone or full. */
-int gd_router_send(struct gd_router *router, const unsigned char *routing, size_t routing_bytes, msgpack_sbuffer *map,
-                   struct gd_reply *reply);
+/* Sends a map and the parts of a reply (which are taken over, sent or not). 0, or -1 when the peer is gone (errno EHOSTUNREACH) or
+ * full. */
+int gd_router_send(const struct gd_address *to, msgpack_sbuffer *map, struct gd_reply *reply);
+
+/* The same for an event, whose whole map was built as a reply's fields. */
+int gd_router_send_event(const struct gd_address *to, struct gd_reply *event);
 
 #endif

@@ -1,3 +1,4 @@
+#include "service/events.h"
 #include "service/service.h"
 
 #include "core/check.h"
@@ -208,7 +209,7 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     service->next_session = GD_LEASE_DAEMON + 1;
     gd_uuid_make(service->instance_id);
     struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens,
-                                 &service->results, &service->subscriptions, &service->remote_leases, &service->topologies};
+                                 &service->results, &service->subscriptions, &service->listeners, &service->remote_leases, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_init(tables[i]);
     gd_registry_init(&service->registry);
@@ -279,6 +280,7 @@ void gd_service_destroy(struct gd_service **pointer)
     gd_topologies_forget(service, NULL);
     gd_jobs_free(&service->jobs);
     gd_subscriptions_forget(service, NULL);
+    gd_events_forget(service, NULL);
     gd_remote_leases_free(service);
     gd_registry_free(&service->registry);
     gd_checkpoints_free(&service->checkpoints);
@@ -291,7 +293,7 @@ void gd_service_destroy(struct gd_service **pointer)
     if (service->zmq != NULL)
         zmq_ctx_term(service->zmq);
     gd_instance_close(&service->instance);
-    struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens, &service->results, &service->subscriptions, &service->topologies};
+    struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens, &service->results, &service->subscriptions, &service->listeners, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_free(tables[i]);
     gd_log_info("service", "stopped");

@@ -62,6 +62,7 @@ struct gd_service {
     struct gd_table results; /* number (8 bytes) -> gd_result */
     uint64_t next_result;
     struct gd_table subscriptions; /* number (8 bytes) -> gd_subscription */
+    struct gd_table listeners;     /* number (8 bytes) -> listener of events.c */
     uint64_t next_subscription;
     uint64_t next_fence;
     struct gd_table remote_leases; /* uuid -> gd_remote_lease */

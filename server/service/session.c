@@ -6,6 +6,7 @@
 #include "core/state.h"
 #include "service/door.h"
 #include "service/edit.h"
+#include "service/events.h"
 #include "service/jobs.h"
 #include "service/keep.h"
 #include "service/registering.h"
@@ -97,6 +98,7 @@ void gd_session_end(struct gd_service *service, struct gd_session *session, cons
     gd_door_forget(session);
     gd_waits_forget(service, session);
     gd_subscriptions_forget(service, session);
+    gd_events_forget(service, session);
     gd_results_forget(service, session);
     gd_jobs_forget_session(service->jobs, session);
     gd_topologies_forget(service, session);

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/frames.h"
 #include "core/state.h"
+#include "service/events.h"
 #include "service/request.h"
 #include "service/router.h"
 #include "service/service.h"
@@ -114,9 +115,7 @@ struct gd_subscription {
     uint64_t number;
     struct gd_session *session; /* borrowed: forgotten before it ends */
     struct gd_state *state;     /* holds a reference */
-    struct gd_router *router;
-    size_t routing_bytes;
-    unsigned char routing[GD_ROUTING_BYTES];
+    struct gd_address address;
     uint64_t every, seen, missed, credit;
     uint64_t noticed; /* newest sequence that was sent or left out */
     uint64_t sent;    /* newest sequence that was sent */
@@ -188,31 +187,13 @@ static void pack_event(const struct gd_subscription *subscription, const struct 
     pack_energies(subscription, frame, event);
 }
 
-/* Sends an event that was built as a reply's fields. 0, or -1 when the peer does not take it, with errno EHOSTUNREACH when it is
- * gone. */
-static int send_packed(const struct gd_subscription *subscription, struct gd_reply *event)
-{
-    msgpack_sbuffer map;
-    msgpack_sbuffer_init(&map);
-    msgpack_packer packer;
-    msgpack_packer_init(&packer, &map, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, event->fields);
-    msgpack_sbuffer_write(&map, event->map.data, event->map.size);
-    errno = 0;
-    int code = event->failed ? -1 : gd_router_send(subscription->router, subscription->routing, subscription->routing_bytes, &map, event);
-    int why = errno;
-    msgpack_sbuffer_destroy(&map);
-    errno = why;
-    return code;
-}
-
 /* The newest frame cannot change while the loop thread looks at it: only the loop thread publishes. */
 static void send_frame(struct gd_subscription *subscription, const struct gd_frame_view *frame)
 {
     struct gd_reply event;
     gd_reply_init(&event);
     pack_event(subscription, frame, &event);
-    if (send_packed(subscription, &event) == 0) {
+    if (gd_router_send_event(&subscription->address, &event) == 0) {
         subscription->credit--;
         subscription->missed = 0;
         subscription->sent = frame->sequence;
@@ -257,29 +238,18 @@ void gd_subscriptions_forget(struct gd_service *service, const struct gd_session
     }
 }
 
-/* A `state` event to everybody who subscribes to this State's frames. */
-static void send_event(const struct gd_subscription *subscription, const char *what)
-{
-    const struct gd_state *state = subscription->state;
-    struct gd_reply event;
-    gd_reply_init(&event);
-    gd_reply_int(&event, "v", GD_PROTOCOL_VERSION);
-    gd_reply_str(&event, "event", "state");
-    gd_reply_bin(&event, "uuid", state->uuid, sizeof state->uuid);
-    gd_reply_str(&event, "what", what);
-    gd_reply_int(&event, "version", (int64_t)gd_state_version(state));
-    gd_reply_int(&event, "generation", (int64_t)state->generation);
-    send_packed(subscription, &event);
-    gd_reply_free(&event);
-}
-
-void gd_subscriptions_event(struct gd_service *service, const struct gd_state *state, const char *what)
+void gd_subscriptions_event(struct gd_service *service, const struct gd_state *state, const struct gd_state_event *what)
 {
     size_t cursor = 0;
     const struct gd_subscription *subscription;
     while ((subscription = gd_table_next(&service->subscriptions, &cursor)) != NULL) {
-        if (subscription->state == state)
-            send_event(subscription, what);
+        if (subscription->state != state)
+            continue;
+        struct gd_reply event;
+        gd_reply_init(&event);
+        gd_events_pack(&event, subscription->number, state, what, 0);
+        gd_router_send_event(&subscription->address, &event);
+        gd_reply_free(&event);
     }
 }
 
@@ -287,7 +257,6 @@ void gd_subscriptions_deleted(struct gd_service *service, const struct gd_state 
 {
     size_t cursor = 0;
     struct gd_subscription *subscription;
-    gd_subscriptions_event(service, state, "deleted");
     while ((subscription = gd_table_next(&service->subscriptions, &cursor)) != NULL) {
         if (subscription->state == state)
             drop(service, subscription);
@@ -339,9 +308,7 @@ int gd_cmd_state_subscribe(struct gd_request *request, struct gd_err *err)
     session->num_subscriptions++;
     subscription->state = request->state;
     gd_state_ref(request->state);
-    subscription->router = request->router;
-    subscription->routing_bytes = request->routing_bytes;
-    memcpy(subscription->routing, request->routing, request->routing_bytes);
+    subscription->address = request->from;
     subscription->every = (uint64_t)gd_arg(request, GD_STATE_SUBSCRIBE_EVERY)->integer;
     subscription->credit = (uint64_t)gd_arg(request, GD_STATE_SUBSCRIBE_CREDIT)->integer;
     subscription->velocities = gd_arg(request, GD_STATE_SUBSCRIBE_VELOCITIES)->truth;

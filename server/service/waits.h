@@ -9,6 +9,7 @@ struct gd_request;
 struct gd_service;
 struct gd_session;
 struct gd_state;
+struct gd_state_event;
 
 /* Keeps a state.wait request until the State's version is above `after`, it is deleted, or the deadline has passed. */
 void gd_waits_add(struct gd_request *request, int64_t after);
@@ -19,8 +20,8 @@ void gd_waits_forget(struct gd_service *service, const struct gd_session *sessio
 
 /* A new frame stands in the ring: it is sent to the subscribers that have credit. */
 void gd_subscriptions_frame(struct gd_service *service, struct gd_state *state);
-/* Tells the subscribers of this State what happened: renamed, generation, deleted. */
-void gd_subscriptions_event(struct gd_service *service, const struct gd_state *state, const char *what);
+/* Tells the subscribers of this State what happened to it; events.h is what others call. */
+void gd_subscriptions_event(struct gd_service *service, const struct gd_state *state, const struct gd_state_event *what);
 void gd_subscriptions_forget(struct gd_service *service, const struct gd_session *session);
 void gd_subscriptions_deleted(struct gd_service *service, const struct gd_state *state);
 

@@ -18,6 +18,7 @@ from ._errors import __all__ as _error_names
 from ._errors import from_number
 from ._ext import Mat3, Vec3
 from ._files import load
+from ._events import Events, StateEvent
 from ._frames import Edit, Frame, Frames, RemoteEdit, RemoteFrame
 from ._job import Job, LogLine, jobs
 from ._parameters import InputParameters
@@ -45,6 +46,7 @@ __all__ = [
     "Configuration",
     "Edit",
     "Energy",
+    "Events",
     "EnergyReporter",
     "Frame",
     "Frames",
@@ -62,6 +64,7 @@ __all__ = [
     "SinglePoint",
     "Solvent",
     "State",
+    "StateEvent",
     "StateCheckpointResult",
     "StateDescribeResult",
     "Superposition",

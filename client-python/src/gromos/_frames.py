@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +20,6 @@ from ._errors import (
     InvalidArgumentError,
     LeaseLostError,
     NoDaemonError,
-    NotAuthorizedError,
     NotFoundError,
     NotFiniteError,
     ShapeError,
@@ -30,9 +27,9 @@ from ._errors import (
     StateDeletedError,
     UnsupportedError,
 )
-from ._transport import Channel, ConnectionLost
 from ._box import Box
 from ._energy import Energy
+from ._subscription import Subscription
 
 if TYPE_CHECKING:
     from ._state import State
@@ -574,7 +571,7 @@ class RemoteFrames(Frames):
     ) -> None:
         super().__init__(timeout)
         self._state = state
-        self._args: dict[str, Any] = {
+        args: dict[str, Any] = {
             "state": state._uuid.bytes,
             "every": every,
             "policy": policy,
@@ -582,82 +579,26 @@ class RemoteFrames(Frames):
             "credit": self.CREDIT,
         }
         if atoms is not None:
-            self._args["atoms"] = atoms
-        self._pending: collections.deque[tuple[dict[str, Any], Any]] = collections.deque()
-        self._lock = threading.RLock()  # the channel is one thread's at a time, and close() may come from another
-        self._number = 0
-        self._channel: Channel | None = None
-        self._subscribe()
-
-    def _subscribe(self) -> None:
-        session = self._state.session
-        link = session._link or session._connect(None)
-        try:
-            self._channel = link.transport.dedicated()
-            self._subscription = self._ask("state.subscribe", self._args)["subscription"]
-        except (ConnectionLost, NoDaemonError, NotAuthorizedError):
-            link = session._connect(link)
-            self._channel = link.transport.dedicated()
-            self._subscription = self._ask("state.subscribe", self._args)["subscription"]
-
-    def _ask(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
-        """A command on the subscription's own connection; events that come before the answer are kept."""
-        from ._transport import _error
-
-        assert self._channel is not None
-        self._number += 1
-        self._channel.send(self._number, _wire.encode(command, args))
-        while True:
-            message = self._channel.receive(30.0)
-            if message is None:
-                raise ConnectionLost(True)
-            parts = self._channel.parts()
-            if "event" in message:
-                self._pending.append((message, parts))
-            elif message.get("id") == self._number:
-                if not message["ok"]:
-                    raise _error(message, command)
-                return dict(message["result"])
+            args["atoms"] = atoms
+        self._subscription = Subscription(state.session, "state", args)
 
     def _next(self, timeout: float | None) -> AnyFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._closed:
             left = SLICE if deadline is None else min(SLICE, max(0.0, deadline - time.monotonic()))
-            with self._lock:
-                frame = self._look(left)
-            if frame is not None:
-                return frame
+            got = self._subscription.receive(left)
+            if got is not None:
+                message, parts = got
+                if message["event"] == "frame":
+                    self._subscription.give_credit(1)
+                    return self._frame(message, parts)
+                self._on_state(message)
             if deadline is not None and time.monotonic() >= deadline:
                 return None
         return None
 
-    def _look(self, timeout: float) -> AnyFrame | None:
-        """One message, if one comes in time and is a frame of this subscription."""
-        if self._channel is None:
-            return None
-        try:
-            if self._pending:
-                message, parts = self._pending.popleft()
-            else:
-                received = self._channel.receive(timeout)
-                if received is None:
-                    return None
-                message, parts = received, self._channel.parts()
-            if message.get("event") == "state":
-                self._on_state(message)
-            if message.get("event") != "frame" or message.get("subscription") != self._subscription:
-                return None
-            # Nobody waits for the answer: it is passed over when it comes.
-            self._number += 1
-            self._channel.send(self._number, _wire.encode("state.credit", {"subscription": self._subscription, "credit": 1}))
-        except ConnectionLost:
-            self._channel.close()
-            self._subscribe()
-            return None
-        return self._frame(message, parts)
-
     def _on_state(self, message: dict[str, Any]) -> None:
-        if message.get("what") == "deleted" and message.get("uuid") == self._state.uuid.bytes:
+        if message["what"] == "deleted":
             raise StateDeletedError(f"the State {self._state._label()} was deleted")
 
     def _frame(self, message: dict[str, Any], parts: Any) -> RemoteFrame:
@@ -680,12 +621,4 @@ class RemoteFrames(Frames):
     def close(self) -> None:
         """Ends the subscription with its connection."""
         super().close()
-        with self._lock:
-            if self._channel is None:
-                return
-            try:
-                self._ask("state.unsubscribe", {"subscription": self._subscription})
-            except (ConnectionLost, GromosError):
-                pass  # it ends with the connection
-            self._channel.close()
-            self._channel = None
+        self._subscription.close()

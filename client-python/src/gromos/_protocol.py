@@ -193,6 +193,22 @@ class CommandInfo(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, CommandInfo]] = {
+    "events.subscribe": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("state",),
+        (),
+    ),
+    "events.unsubscribe": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("subscription",),
+        ("subscription",),
+    ),
     "evict": CommandInfo(
         "admin",
         "inline",
@@ -725,8 +741,15 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
 
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "frame": ("subscription", "sequence", "version", "step", "time", "box", "missed", "positions", "velocities", "energies"),
-    "state": ("uuid", "what", "version", "generation"),
+    "state": ("subscription", "uuid", "name", "what", "version", "generation", "session", "text", "missed"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSubscribeResult:
+    """Result of `events.subscribe`."""
+
+    subscription: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1295,6 +1318,43 @@ class Commands:
 
     def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
         self._call = call
+
+    def events_subscribe(self, *, state: StateName | None = None) -> EventsSubscribeResult:
+        """Send what happens to States as `state` events.
+
+        Parameters
+        ----------
+        state : state, optional
+            this one alone
+
+        Raises
+        ------
+        GromosError of code not_found, quota_exceeded.
+        """
+        args: dict[str, Any] = {
+        }
+        if state is not None:
+            args["state"] = _wire.state("state", state)
+        result = self._call("events.subscribe", args)
+        return EventsSubscribeResult(
+            subscription=result["subscription"],
+        )
+
+    def events_unsubscribe(self, *, subscription: int) -> None:
+        """End that.
+
+        Parameters
+        ----------
+        subscription : int
+
+        Raises
+        ------
+        GromosError of code not_found.
+        """
+        args: dict[str, Any] = {
+            "subscription": _wire.integer("subscription", subscription),
+        }
+        self._call("events.unsubscribe", args)
 
     def evict(self, *, session: int) -> None:
         """End a session by force: its leases are rolled back, its pins dropped.

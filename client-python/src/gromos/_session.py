@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import zmq
 
 from . import _ext, _private, _progress, _protocol, _wire
+from ._events import Events
 from ._errors import (
     FileAccessError,
     GromosError,
@@ -222,6 +223,18 @@ class Session:
     def states(self) -> list[StateDescribeResult]:
         """What States there are that this session may see."""
         return self._commands.state_list().states
+
+    def events(self, state: State | None = None, timeout: float | None = None) -> Events:
+        """What happens to States from now on: made, renamed, deleted, leases lost, edits undone, runs.
+
+        Parameters
+        ----------
+        state : State, optional
+            Only what happens to this one.
+        timeout : float, optional
+            The iteration ends when nothing happened for so many seconds.
+        """
+        return Events(self, None if state is None else state.uuid, timeout)
 
     def create(self, num_atoms: int, **options: Any) -> State:
         """Make a State here; `gromos.State` with ``session=`` this one, same arguments."""

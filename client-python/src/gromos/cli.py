@@ -1,6 +1,6 @@
 """The command `gromos`: look at a daemon and what it holds.
 
-    gromos ping | info | ls | top | info NAME | evict SESSION | shutdown | keygen FILE
+    gromos ping | info | ls | top | info NAME | events | evict SESSION | shutdown | keygen FILE
     gromos jobs | log JOB | pause JOB | resume JOB | cancel JOB
     gromos md @topo FILE @conf FILE @input FILE ...   a run; see cli_md.py
 """
@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     top = add("top", _top, "States and sessions, live.")
     top.add_argument("--interval", "-i", type=float, default=1.0, metavar="S", help="seconds between looks (default 1)")
     top.add_argument("--count", "-n", type=int, default=0, help="end after so many looks (default: never)")
+    events = add("events", _events, "Tell what happens to the States, a line each, until Ctrl-C.")
+    events.add_argument("--count", "-n", type=int, default=0, help="end after so many (default: never)")
     evict = add("evict", _evict, "End a session by force; what it was editing is rolled back.")
     evict.add_argument("session", type=int, help="number, as `gromos top` shows it")
     delete = add("rm", _rm, "Delete a State.")
@@ -212,6 +214,17 @@ def _top(options: argparse.Namespace) -> None:
                 time.sleep(options.interval)
                 live.update(look(), refresh=True)
                 number += 1
+
+
+def _events(options: argparse.Namespace) -> None:
+    with _session(options) as session, session.events() as events:
+        for number, event in enumerate(events, 1):
+            who = f" (session {event.session})" if event.session else ""
+            print(f"{time.strftime('%H:%M:%S')}  {event.what:10s} {event.name or event.state}: {event.text}{who}", flush=True)
+            if event.missed:
+                print(f"{'':10s}{event.missed} earlier ones were left out")
+            if number == options.count:
+                break
 
 
 def _evict(options: argparse.Namespace) -> None:
