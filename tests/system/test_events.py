@@ -8,15 +8,14 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import zmq
 
 import gromos
-from gromos import _protocol, _wire
+from gromos._events import _event
 from conftest import Daemon, wait_until
 from md_water import parameters, water
 from test_contention import child
@@ -102,36 +101,23 @@ def test_a_remote_editor_that_holds_too_long(d: Daemon, listener: gromos.Session
 
 def test_a_slow_listener_is_told_what_it_missed(d: Daemon) -> None:
     """Events that nobody reads cost bounded memory: what does not fit is counted, and the next one that goes out says so."""
-    session = d.connect()
+    session, changes = d.connect(), 8000
     s = gromos.State(num_atoms=5, name="a", session=session)
-    with zmq.Context() as context, context.socket(zmq.DEALER) as slow:
-        slow.setsockopt(zmq.RCVHWM, 1)
-        slow.setsockopt(zmq.RCVBUF, 4096)
-        slow.linger = 0
-        slow.rcvtimeo = 5000
-        slow.connect(d.tcp)
-
-        def ask(command: str, args: dict[str, object]) -> dict[str, object]:
-            slow.send(_wire.encode(command, args).head(1))
-            return _wire.decode(slow.recv())
-
-        assert ask("hello", {"protocol": _protocol.PROTOCOL_VERSION, "version": gromos.__version__})["ok"]
-        assert ask("events.subscribe", {})["ok"]
-        before = d.resident()
-        for turn in range(30000):
+    before = d.resident()
+    with d.connect().events(timeout=1) as slow:
+        for turn in range(changes):
             session.commands.state_rename(s.uuid, name="ab"[turn % 2] * 100)
-        assert d.resident() - before < 32 << 20
-        missed = seen = 0
-        while seen + missed < 30000:
-            try:
-                event = _wire.decode(slow.recv())
-            except zmq.Again:  # all that was on the way was read; the next one tells
-                session.commands.state_rename(s.uuid, name="c")
-                seen -= 1
-                continue
-            seen += 1
-            missed += event["missed"]
-        assert missed > 0 and seen + missed == 30000
+        assert d.resident() - before < 16 << 20
+        seen = sum(1 + event.missed for event in slow_until_quiet(slow))
+        session.commands.state_rename(s.uuid, name="last")
+        last = next(slow)
+    assert last.name == "last" and last.missed > 0
+    assert seen + last.missed == changes
+
+
+def slow_until_quiet(events: gromos.Events) -> Iterator[gromos.StateEvent]:
+    while (got := events._subscription.receive(1.0)) is not None:
+        yield _event(got[0])
 
 
 def test_listening_ends(d: Daemon, listener: gromos.Session) -> None:
