@@ -150,12 +150,17 @@ int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
 {
     if (md->par.pressure.couple != GD_PRESSURE_SCALE || md->par.pressure.scale == GD_SCALE_OFF)
         return 0;
-    if (md->par.pressure.barostat == GD_BAROSTAT_STOCHASTIC_CELL) {
-        double mu[3];
+    double mu[3];
+    switch (md->par.pressure.barostat) {
+    case GD_BAROSTAT_BERENDSEN: scale_weakly(md); break;
+    case GD_BAROSTAT_STOCHASTIC_CELL:
         gd_barostat_stochastic(md, mu);
         scale_frame(md, mu);
-    } else {
-        scale_weakly(md);
+        break;
+    case GD_BAROSTAT_PARRINELLO_RAHMAN:
+        gd_barostat_parrinello(md, mu);
+        scale_frame(md, mu);
+        break;
     }
     gd_periodicity_set(&md->pbc, &md->box);
     if (gd_box_half_width(&md->box) < md->par.pairlist.rcutl)

@@ -55,7 +55,7 @@ static void factors(struct gd_md *md, const int32_t together[3], double mu[3])
 }
 
 /* Moves a pressure group as a whole; atoms may be images of the group's others, the shift between them scales too. */
-static void scale_group(struct gd_md *md, int32_t first, int32_t last, const double mu[3])
+static void scale_group(struct gd_md *md, int32_t first, int32_t last, const double mu[3], double dt)
 {
     double at[3], r[3], centre[3] = {0.0, 0.0, 0.0}, v[3] = {0.0, 0.0, 0.0}, mass = 0.0;
     gd_vec3_copy(at, md->pos[first]);
@@ -74,10 +74,24 @@ static void scale_group(struct gd_md *md, int32_t first, int32_t last, const dou
         for (int d = 0; d < 3; d++) {
             at[d] += r[d];
             double shift = at[d] - md->pos[i][d];
-            md->pos[i][d] += (mu[d] - 1.0) * (centre[d] / mass - shift);
+            md->pos[i][d] += (mu[d] - 1.0) * ((centre[d] - dt * v[d]) / mass - shift);
             md->vel[i][d] += (1.0 / mu[d] - 1.0) * v[d] / mass;
         }
     }
+}
+
+void gd_barostat_scale(struct gd_md *md, const double mu[3], double dt)
+{
+    if (md->par.pressure.virial == GD_VIRIAL_MOLECULAR) {
+        for (size_t g = 0; g < md->top->num_pressure_groups; g++)
+            scale_group(md, md->top->pressure_group_start[g], md->top->pressure_group_start[g + 1], mu, dt);
+        return;
+    }
+    for (size_t i = 0; i < md->n; i++)
+        for (int d = 0; d < 3; d++) {
+            md->pos[i][d] += (mu[d] - 1.0) * (md->pos[i][d] - dt * md->vel[i][d]);
+            md->vel[i][d] /= mu[d];
+        }
 }
 
 void gd_barostat_stochastic(struct gd_md *md, double mu[3])
@@ -90,14 +104,5 @@ void gd_barostat_stochastic(struct gd_md *md, double mu[3])
     } else {
         factors(md, scale == GD_SCALE_ANISO ? each : md->par.pressure.semi, mu);
     }
-    if (md->par.pressure.virial == GD_VIRIAL_MOLECULAR) {
-        for (size_t g = 0; g < md->top->num_pressure_groups; g++)
-            scale_group(md, md->top->pressure_group_start[g], md->top->pressure_group_start[g + 1], mu);
-        return;
-    }
-    for (size_t i = 0; i < md->n; i++)
-        for (int d = 0; d < 3; d++) {
-            md->pos[i][d] *= mu[d];
-            md->vel[i][d] /= mu[d];
-        }
+    gd_barostat_scale(md, mu, 0.0);
 }

@@ -107,8 +107,6 @@ static int load_configuration(struct gd_md *md, const struct gd_configuration *c
 static int check_available(const struct gd_md *md, struct gd_err *err)
 {
     const struct gd_parameters *p = &md->par;
-    if (p->pressure.barostat == GD_BAROSTAT_PARRINELLO_RAHMAN)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: barostat parrinello-rahman is not available; use stochastic-cell");
     if (p->coarse.ntcgran == 1 && !md->top->has_cg_lj)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "CGRAIN: NTCGRAN 1 needs CGPARAMETERS in the topology");
     return 0;
@@ -159,6 +157,8 @@ static int create_parts(struct gd_md *md, const struct gd_configuration *conf, s
         rc = gd_md_create_energies(md, err);
     if (rc == 0)
         rc = gd_barostat_stochastic_check(md, err);
+    if (rc == 0)
+        rc = gd_barostat_parrinello_create(md, err);
     if (rc == 0)
         rc = gd_bonded_create(md, err);
     if (rc == 0)

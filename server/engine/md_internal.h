@@ -81,6 +81,11 @@ struct gd_md {
     gd_vec3 *reference_position; /* [n] of position restraints and constraints, or NULL */
     double *bfactor;             /* [n] or NULL */
 
+    /* A moving box: how fast its relative sizes change (ps^-1, at the first axis of each set), and what they are relative to. */
+    struct {
+        double velocity[3], start[3], start_volume;
+    } cell;
+
     double phase_seconds[GD_MD_PHASES];
 };
 
@@ -147,6 +152,14 @@ int gd_barostat_apply(struct gd_md *md, struct gd_err *err);
 /* barostat_stochastic.c: positions and velocities; the factors it chose for the box */
 void gd_barostat_stochastic(struct gd_md *md, double mu[3]);
 int gd_barostat_stochastic_check(const struct gd_md *md, struct gd_err *err);
+/* Positions by mu and velocities by 1 / mu, of centres of pressure groups or of atoms as VIRIAL says; positions count as they were
+ * dt before. */
+void gd_barostat_scale(struct gd_md *md, const double mu[3], double dt);
+/* barostat_parrinello.c: the same as the stochastic one; energy: of the moving box, P0 V included, kJ/mol */
+int gd_barostat_parrinello_create(struct gd_md *md, struct gd_err *err);
+void gd_barostat_parrinello(struct gd_md *md, double mu[3]);
+double gd_barostat_parrinello_energy(const struct gd_md *md);
+void gd_barostat_parrinello_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 
 /* com_motion.c; rotation != 0 removes that too (vacuum) */
 void gd_com_motion_remove(struct gd_md *md, int translation, int rotation);

@@ -60,6 +60,7 @@ static void visit_fields(struct gd_md *md, gd_state_visitor *visit, void *contex
     gd_rottrans_visit(md, visit, context);
     gd_special_visit(md, visit, context);
     gd_flexible_visit(md, visit, context);
+    gd_barostat_parrinello_visit(md, visit, context);
 }
 
 static void count_bytes(void *context, void *data, size_t size)

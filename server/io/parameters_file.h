@@ -10,7 +10,7 @@
  *     buffer 0.1               # nm, of the verlet scheme; negative: chosen
  *     integrator velocity-verlet  # or leap-frog
  *     precision float32        # or float64
- *     barostat stochastic-cell # or berendsen, parrinello-rahman
+ *     barostat stochastic-cell # or berendsen, parrinello-rahman (TAUP: the period of its oscillation)
  *     END
  *
  * The thermostat of MULTIBATH may also be `bussi`. A block or value that asks for something not done here is a fault that

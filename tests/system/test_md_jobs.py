@@ -218,6 +218,19 @@ def test_two_halves_are_the_whole(start, thermostat):
     assert not same(halves.state, start.state)
 
 
+def test_the_parrinello_rahman_barostat_moves_the_box_and_goes_on(session):
+    system = water(session)
+    params = gromos.InputParameters.npt(cutoffs=0.55, temperature=300.0, tau_pressure=2.0, barostat="parrinello-rahman")
+    params.initialise.ntivel, params.initialise.tempi, params.seed, params.initialise.ntishk = 1, 300.0, 4711, 3
+    gromos.Simulation(system, params).run(10, wait=True, progress=False)
+    halves, whole = clone(system), clone(system)
+    for _ in range(2):
+        gromos.Simulation(halves, settled(params)).run(20, wait=True, progress=False)
+    gromos.Simulation(whole, settled(params)).run(40, wait=True, progress=False)
+    assert same(halves.state, whole.state)
+    assert 1e-6 < abs(whole.state.box.volume() / system.state.box.volume() - 1.0) < 0.05
+
+
 def test_a_pause_changes_nothing(start):
     params = settled(nve(10**6))
     paused, whole = clone(start), clone(start)

@@ -231,8 +231,9 @@ class InputParameters:
         compressibility : float
             (kJ mol^-1 nm^-3)^-1; the default is water's.
         thermostat : {"bussi", "berendsen", "nose-hoover", "nose-hoover-chains"}
-        barostat : {"stochastic-cell", "berendsen"}
-            The Berendsen barostat gives no isobaric ensemble.
+        barostat : {"stochastic-cell", "parrinello-rahman", "berendsen"}
+            The Berendsen barostat gives no isobaric ensemble. That of Parrinello and Rahman oscillates with `tau_pressure` as its period:
+            take some ps, and a box that is near its density already.
         **options
             As for `nve`.
         """
@@ -376,7 +377,7 @@ class InputParameters:
 
     @property
     def barostat(self) -> str | None:
-        """berendsen or stochastic-cell; None for none. (parrinello-rahman has a word in input files, but is not computed.)"""
+        """berendsen, stochastic-cell or parrinello-rahman; None for none."""
         return None if self.pressurescale is None or self.pressurescale.couple != "scale" else self.gromosd.barostat
 
     @barostat.setter
