@@ -1,24 +1,35 @@
 """Ensembles, with the package physical_validation: M. R. Shirts, J. Chem. Theory Comput. 9 (2013) 909; P. T. Merz, M. R. Shirts, PLoS ONE
-13 (2018) e0202764. What it gives are distances from what statistical mechanics says, in standard errors."""
+13 (2018) e0202764. What it gives are distances from what statistical mechanics says, in standard errors.
+
+Looks that are correlated in time are thinned by the package until they are not (its `trajectory.prepare`, with pymbar's statistical
+inefficiency), and all errors are of what is left.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import boxes
 import gromos
 import numpy as np
 
 logging.getLogger("pymbar").setLevel(logging.ERROR)  # which greets on import
 import physical_validation as pv  # noqa: E402
 import spc  # noqa: E402
-from motion import cutoff_of  # noqa: E402
+from boxes import Box  # noqa: E402
 from run import Options, Row  # noqa: E402
 
 SIGMAS = 3.5
 """A right distribution is farther off in one of 2,000 tests."""
 SOURCE = f"{SIGMAS:g} standard errors, physical_validation"
+EXPECTED = "expected to fail: weak coupling is not canonical"
+TEMPERATURE = 300.0
 ATMOSPHERE = 0.06102  # kJ mol^-1 nm^-3
 BAR = 16.6053886  # in 1 kJ mol^-1 nm^-3
 UNITS = pv.data.UnitData(
@@ -26,112 +37,191 @@ UNITS = pv.data.UnitData(
     pressure_conversion=BAR, time_conversion=1,
     energy_str="kJ/mol", length_str="nm", volume_str="nm^3", temperature_str="K", pressure_str="kJ/(mol nm^3)", time_str="ps",
 )  # fmt: skip
+FIELDS = ["kinetic", "bath_kinetic", "potential", "total", "temperature", "pressure", "volume"]
+THERMOSTATS = ("bussi", "nose-hoover", "nose-hoover-chains", "berendsen")
+BAROSTATS = ("stochastic-cell", "berendsen")
 
 
-def liquid(options: Options, room: float = 1.0) -> tuple[gromos.System, float]:
-    """At 300 K, and the cutoff; `room` under 1 leaves room for the box to shrink."""
-    per_edge = options.edge(5)
-    cutoff = round(room * cutoff_of(per_edge, 0.7), 2)
-    system = spc.lattice(per_edge)
-    spc.equilibrate(system, cutoff, 10.0, precision="float32")
-    return system, cutoff
+@dataclass
+class Run:
+    """The energies of a run in time, and what it was to be."""
+
+    box: Box
+    series: dict[str, spc.Array]
+    ensemble: dict[str, Any]
+    dt: float
+
+    @property
+    def ps(self) -> float:
+        return float(self.series["time"][-1] - self.series["time"][0])
+
+    def data(self, column: str = "kinetic", atoms: int | None = None, constraints: int | None = None) -> pv.data.SimulationData:
+        """For the package. The three degrees of freedom of the whole's motion are taken from all in proportion."""
+        box, s = self.box, self.series
+        atoms, constraints = (box.atoms, box.constraints) if atoms is None else (atoms, constraints)
+        lost = 3.0 * (3 * atoms - constraints) / (3 * box.atoms - box.constraints)
+        return pv.data.SimulationData(
+            units=UNITS,
+            dt=self.dt,
+            system=pv.data.SystemData(natoms=atoms, nconstraints=constraints, ndof_reduction_tra=lost, ndof_reduction_rot=0),
+            ensemble=pv.data.EnsembleData(natoms=atoms, **self.ensemble),
+            observables=pv.data.ObservableData(
+                kinetic_energy=s[column], potential_energy=s["potential"], total_energy=s["total"], volume=s["volume"],
+                pressure=s["pressure"], temperature=s["temperature"], constant_of_motion=s["total"],
+            ),
+        )  # fmt: skip
 
 
-def data(run: gromos.EnergyReporter, atoms: int, dt: float, **ensemble: Any) -> pv.data.SimulationData:
-    volume = ensemble.pop("volume", None)
-    return pv.data.SimulationData(
-        units=UNITS,
-        dt=dt,
-        system=pv.data.SystemData(natoms=atoms, nconstraints=atoms, ndof_reduction_tra=3, ndof_reduction_rot=0),
-        ensemble=pv.data.EnsembleData(natoms=atoms, volume=volume, **ensemble),
-        observables=pv.data.ObservableData(
-            kinetic_energy=run["kinetic"], potential_energy=run["potential"], total_energy=run["total"], volume=run["volume"],
-            pressure=run["pressure"], temperature=run["temperature"], constant_of_motion=run["total"],
-        ),
-    )  # fmt: skip
+def record(options: Options, name: str, start: Any, p: gromos.InputParameters, ps: float, every: int) -> dict[str, spc.Array]:
+    """The run's energies; with --keep they are written to a file there, and taken from it when it is there."""
+    path = None if options.keep is None else options.keep / f"{name}.npz"
+    if path is not None and path.exists():
+        with np.load(path) as kept:
+            return dict(kept)
+    system = spc.clone(start())
+    gromos.Simulation(system, p, publish_every=1000).run(round(0.2 * ps / p.dt), wait=True, progress=False)
+    reporter = gromos.EnergyReporter(FIELDS)
+    job = gromos.Simulation(system, p, publish_every=every).run(round(ps / p.dt), reporters=[reporter])
+    while True:
+        try:
+            job.wait(timeout=30.0, progress=False)
+            break
+        except gromos.TimeoutExpired:
+            if path is not None and len(reporter):
+                np.savez(path.with_suffix(".part.npz"), **reporter.to_dict())
+    if path is not None:
+        np.savez(path, **reporter.to_dict())
+        path.with_suffix(".part.npz").unlink(missing_ok=True)
+    return reporter.to_dict()
 
 
-def heat(system: gromos.System, cutoff: float, kind: str, ps: float, every: int = 25, **how: Any) -> tuple[gromos.EnergyReporter, float]:
+def run(options: Options, box: Box, kind: str, ps: float, seed: int, every: int = 25, **how: Any) -> Run:
     """From the liquid at 300 K to the state asked for (a fifth of the length), then the run."""
-    p = spc.settled(spc.parameters(cutoff, kind=kind, precision="float32", **how))
-    own = spc.clone(system)
-    gromos.Simulation(own, p, publish_every=1000).run(round(0.2 * ps / p.dt), wait=True, progress=False)
-    return spc.record(own, p, ps, every), float(np.prod(np.diag(own.state.box.vectors)))
+    p = box.parameters(kind=kind, precision="float32", tau=0.1, **how)
+    p.seed = seed
+    words = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in how.values())
+    name = f"{box.name}-{box.atoms}-{kind}-{words}-{seed}"
+    series = record(options, name, box.start, p, ps, every)
+    ensemble = {"ensemble": kind.upper(), "temperature": how["temperature"]}
+    ensemble |= {"pressure": how["pressure"]} if kind == "npt" else {"volume": float(series["volume"][0])}
+    return Run(box, series, ensemble, p.dt)
 
 
 def convergence(options: Options) -> Iterator[Row]:
     """The total energy of leap-frog fluctuates with the square of the time step."""
-    system, cutoff = liquid(options)
-    runs = []
-    ps = options.length(5.0)
-    for dt in (0.002, 0.001, 0.0005):
-        p = spc.settled(spc.parameters(cutoff, dt=dt))
-        run = spc.record(spc.clone(system), p, ps, 1)
-        runs.append(data(run, system.num_atoms(), dt, ensemble="NVE", energy=run["total"].mean(), volume=run["volume"].mean()))
-    worst = pv.integrator.convergence(runs, verbose=False)
-    yield Row(
-        f"total energy at 2, 1 and 0.5 fs, {ps:g} ps each, verlet float64, {cutoff:g} nm", f"ratios off by at most {worst:.2f}", "0.3",
-        "fluctuations go with dt^2 (symplectic integrator)", worst < 0.3,
-    )  # fmt: skip
+    for box in (boxes.water(options.edge(5)), boxes.solute(options.molecules(216))):
+        runs = []
+        ps = options.length(5.0)
+        for dt in (0.002, 0.001, 0.0005):
+            p = box.parameters(dt=dt)
+            p.constraint.ntcp0 = p.constraint.ntcs0 = 1e-9
+            system = spc.clone(box.start())
+            series = spc.record(system, p, ps, 1).to_dict()
+            ensemble = {"ensemble": "NVE", "energy": series["total"].mean(), "volume": series["volume"].mean()}
+            runs.append(Run(box, series, ensemble, dt).data())
+        worst = pv.integrator.convergence(runs, verbose=False)
+        yield Row(
+            f"{box.about}: total energy at 2, 1 and 0.5 fs, {ps:g} ps each, verlet float64", f"ratios off by at most {worst:.2f}", "0.3",
+            "fluctuations go with dt^2 (symplectic integrator)", worst < 0.3,
+        )  # fmt: skip
 
 
-def kinetic(options: Options) -> Iterator[Row]:
-    """Mean and width of the kinetic energy at 300 K."""
-    system, cutoff = liquid(options)
-    ps = options.length(200.0)
-    for thermostat in ("bussi", "nose-hoover", "nose-hoover-chains", "berendsen"):
-        run, volume = heat(system, cutoff, "nvt", ps, temperature=300.0, tau=0.1, thermostat=thermostat)
-        found = data(run, system.num_atoms(), 0.002, ensemble="NVT", temperature=300.0, volume=volume)
-        mean, width = pv.kinetic_energy.distribution(found, strict=False, verbosity=0, bootstrap_seed=1)
-        right = mean < SIGMAS and width < SIGMAS
-        yield from judged(thermostat, f"{system.num_atoms() // 3} molecules, tau 0.1 ps, {ps:g} ps", f"mean {mean:.1f}, width {width:.1f}", right)
+def said(words: str, text: str) -> tuple[float, ...]:
+    """The numbers of the line behind what the package headed with `words`, or on its line."""
+    part = text[text.index(words) + len(words) :]
+    return tuple(float(v) for v in re.findall(r"-?\d+\.\d+(?:e[+-]\d+)?", part)[:2])
 
 
-def distance(one: pv.data.SimulationData, two: pv.data.SimulationData) -> float:
-    """From what the two distributions' ratio ought to be; infinitely far when too few independent looks overlap to compare them."""
-    try:
-        (off,) = pv.ensemble.check(one, two, verbosity=0, bootstrap_seed=1)
-    except pv.util.error.InputError as error:
-        if "overlap" not in str(error):
-            raise
-        return float("inf")
-    return abs(float(off))
-
-
-def judged(method: str, what: str, measured: str, right: bool) -> Iterator[Row]:
+def judged(method: str, what: str, measured: str, right: bool) -> Row:
     expected = method != "berendsen"
-    bound = SOURCE if expected else "expected to fail: weak coupling is not canonical"
-    measured = "too few independent looks to compare" if measured == "inf" else measured + " standard errors"
-    yield Row(f"{method}: {what}", measured, f"{SIGMAS:g}" if expected else "-", bound, right if expected else None)
+    return Row(f"{method}: {what}", measured, f"{SIGMAS:g}" if expected else "-", SOURCE if expected else EXPECTED, right if expected else None)
 
 
-def nvt(options: Options) -> Iterator[Row]:
-    """Potential energies at two temperatures: the ratio of their distributions is exp(-(beta2 - beta1) U + const)."""
-    system, cutoff = liquid(options)
-    ps, atoms = options.length(200.0), system.num_atoms()
-    hot = 300.0 + round(16 * np.sqrt(216 * 3 / atoms))
-    for thermostat in ("bussi", "nose-hoover", "berendsen"):
-        both = []
-        for temperature in (300.0, hot):
-            run, volume = heat(system, cutoff, "nvt", ps, temperature=temperature, tau=0.1, thermostat=thermostat)
-            both.append(data(run, atoms, 0.002, ensemble="NVT", temperature=temperature, volume=volume))
-        off = distance(*both)
-        yield from judged(
-            thermostat, f"potential energy, 300 and {hot:g} K, {atoms // 3} molecules, tau 0.1 ps, {ps:g} ps each", f"{off:.1f}", off < SIGMAS
+def kinetic(method: str, one: Run) -> Iterator[Row]:
+    """Mean, width and shape of the kinetic energies; the mean gives the temperature, the width another."""
+    for share in one.box.shares:
+        data = one.data(share.column, share.atoms, share.constraints)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            mean, width = pv.kinetic_energy.distribution(data, strict=False, verbosity=1, bootstrap_seed=1)
+        shape = pv.kinetic_energy.distribution(data, strict=True, verbosity=0)
+        of_mean, of_width = (said(f"T({word}) =", out.getvalue()) for word in ("mu", "sigma"))
+        measured = (
+            f"{mean:.1f} by the mean ({of_mean[0]:.1f} ± {of_mean[1]:.1f} K), {width:.1f} by the width "
+            f"({of_width[0]:.0f} ± {of_width[1]:.0f} K); Kolmogorov-Smirnov p = {shape:.2g}"
+        )
+        yield judged(
+            method, f"kinetic energy of the {share.name}, {state(one)}", measured, mean < SIGMAS and width < SIGMAS and shape > 5e-4
         )
 
 
+def state(*runs: Run) -> str:
+    """What the runs were, in words."""
+    one = runs[0]
+    words = " and ".join(f"{r.ensemble['temperature']:g} K" for r in runs) if len({r.ensemble["temperature"] for r in runs}) > 1 else (
+        f"{one.ensemble['temperature']:g} K"
+    )  # fmt: skip
+    if "pressure" in one.ensemble:
+        words += ", " + " and ".join(f"{r.ensemble['pressure'] * BAR:.0f} bar" for r in runs)
+    return f"{words} ({one.box.about}, {' and '.join(f'{r.ps:.0f}' for r in runs)} ps)"
+
+
+def ratio(method: str, quantity: str, one: Run, two: Run) -> Row:
+    """The ratio of two distributions against what the difference of temperature or pressure says."""
+    sign = "dP" if "pressure" in one.ensemble else "dT"
+    data = one.data(), two.data()
+    advised = pv.ensemble.estimate_interval(data[0], verbosity=0)[sign]
+    spaced = (two.ensemble["pressure"] - one.ensemble["pressure"]) if sign == "dP" else two.ensemble["temperature"] - one.ensemble["temperature"]
+    unit, factor = ("bar", BAR) if sign == "dP" else ("K", 1.0)
+    what = f"{quantity}, {state(one, two)}, apart {spaced * factor:.0f} {unit}, advised {advised * factor:.0f}"
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            (off,) = (abs(float(v)) for v in pv.ensemble.check(*data, verbosity=2, bootstrap_seed=1))
+    except pv.util.error.InputError as error:
+        if "overlap" not in str(error):
+            raise
+        return judged(method, what, "too few independent looks to compare", False)
+    text = out.getvalue()
+    text = text[text.index("Maximum Likelihood") :]
+    found, error = said(f"Estimated {sign}", text)
+    return judged(method, what, f"{off:.1f} ({abs(found) * factor:.1f} ± {error * factor:.1f} {unit} by the ratio)", off < SIGMAS)
+
+
+def methods(options: Options, known: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in known if options.method in (None, name))
+
+
+def canonical(options: Options, box: Box, ps: float) -> Iterator[Row]:
+    """Kinetic energies, and potential energies at two temperatures: the ratio of their distributions is exp(-(beta2 - beta1) U + const)."""
+    hot = TEMPERATURE + round(16 * np.sqrt(216 * 3 / box.atoms))
+    for thermostat in methods(options, THERMOSTATS):
+        both = [run(options, box, "nvt", ps, seed, temperature=t, thermostat=thermostat) for seed, t in ((1, TEMPERATURE), (2, float(hot)))]
+        for one in both:
+            yield from kinetic(thermostat, one)
+        yield ratio(thermostat, "potential energy", *both)
+
+
+def isobaric(options: Options, box: Box, ps: float) -> Iterator[Row]:
+    """Kinetic energies, and volumes at two pressures: the ratio of their distributions is exp(-beta (P2 - P1) V + const)."""
+    high = round(60 * np.sqrt(125 * 3 / box.atoms))
+    for barostat in methods(options, BAROSTATS):
+        how = dict(thermostat="bussi", barostat=barostat, tau_pressure=0.1)
+        both = [run(options, box, "npt", ps, seed, temperature=TEMPERATURE, pressure=p, **how) for seed, p in ((3, ATMOSPHERE), (4, float(high)))]
+        for one in both if barostat != "berendsen" else ():
+            yield from kinetic(barostat, one)
+        yield ratio(barostat, "volume", *both)
+
+
+def nvt(options: Options) -> Iterator[Row]:
+    yield from canonical(options, boxes.water(options.edge(5)), options.length(400.0))
+
+
 def npt(options: Options) -> Iterator[Row]:
-    """Volumes at two pressures: the ratio of their distributions is exp(-beta (P2 - P1) V + const)."""
-    system, cutoff = liquid(options, 0.85)
-    ps, atoms = options.length(200.0), system.num_atoms()
-    high = 60.0
-    for barostat in ("stochastic-cell", "berendsen"):
-        both = []
-        for pressure in (ATMOSPHERE, high):
-            how = dict(temperature=300.0, tau=0.1, tau_pressure=0.1, pressure=pressure, thermostat="bussi", barostat=barostat)
-            run, _ = heat(system, cutoff, "npt", ps, **how)
-            both.append(data(run, atoms, 0.002, ensemble="NPT", temperature=300.0, pressure=pressure))
-        off = distance(*both)
-        what = f"volume, 1 atm and {high * BAR:.0f} bar, {atoms // 3} molecules, taup 0.1 ps, {ps:g} ps each"
-        yield from judged(barostat, what, f"{off:.1f}", off < SIGMAS)
+    yield from isobaric(options, boxes.water(options.edge(5), 0.85), options.length(500.0))
+
+
+def solute_nvt(options: Options) -> Iterator[Row]:
+    yield from canonical(options, boxes.solute(options.molecules(216)), options.length(200.0))
+
+
+def solute_npt(options: Options) -> Iterator[Row]:
+    yield from isobaric(options, boxes.solute(options.molecules(216), 0.85), options.length(300.0))

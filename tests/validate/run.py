@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Checks of the physics on SPC water and the example system, long form.
 
-    tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float64|float32] [part ...]
+    tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float64|float32]
+                          [--method NAME] [--keep DIR] [part ...]
 
-Parts: nve, reversal, convergence, kinetic, nvt, npt, water, openmm; all if none is named. Each prints its lines of the table: what was
+Parts: nve, reversal, convergence, nvt, npt, solute-nvt, solute-npt, water, openmm; all if none is named. Each prints its lines of the table: what was
 measured with its standard error, the bound, where the bound comes from. `--ps` is the length of the runs, `--per-edge` the number of
-molecules along an edge of the box; --quick is a tenth of the length with 125 molecules, too short to judge a drift by. Exit status 1
-when a bound is missed.
+molecules along an edge of the box; --quick is a tenth of the length with 125 molecules, too short to judge a drift by. `--method` takes
+one thermostat or barostat of the ensembles; with `--keep` what their runs gave stays in a folder, and is not run again. Exit status 1 when a
+bound is missed.
 
 The finite differences of every term are in tests/unit/test_engine_forces.c, the virial there and in tests/system/test_physics.py.
 """
@@ -45,6 +47,8 @@ class Options:
     ps: float | None
     quick: bool
     precision: str | None
+    method: str | None = None
+    keep: Path | None = None
 
     def length(self, usual: float) -> float:
         return self.ps if self.ps is not None else usual / 10 if self.quick else usual
@@ -52,10 +56,13 @@ class Options:
     def edge(self, usual: int) -> int:
         return self.per_edge if self.per_edge is not None else min(usual, 5) if self.quick else usual
 
+    def molecules(self, usual: int) -> int:
+        return self.per_edge**3 if self.per_edge is not None else min(usual, 125) if self.quick else usual
+
 
 PARTS = {
-    "nve": "motion", "reversal": "motion", "convergence": "ensembles", "kinetic": "ensembles", "nvt": "ensembles", "npt": "ensembles",
-    "water": "water", "openmm": "second_opinion",
+    "nve": "motion", "reversal": "motion", "convergence": "ensembles", "nvt": "ensembles", "npt": "ensembles",
+    "solute-nvt": "ensembles", "solute-npt": "ensembles", "water": "water", "openmm": "second_opinion",
 }  # fmt: skip
 """Functions, and the module each is in."""
 NEEDS = {"ensembles": "physical_validation", "second_opinion": "openmm"}
@@ -68,7 +75,7 @@ def part(name: str) -> Callable[[Options], Iterator[Row]]:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(HERE / "requirements.txt")]
         subprocess.run(command, check=True)
         importlib.invalidate_caches()
-    found: Callable[[Options], Iterator[Row]] = getattr(importlib.import_module(module), name)
+    found: Callable[[Options], Iterator[Row]] = getattr(importlib.import_module(module), name.replace("-", "_"))
     return found
 
 
@@ -79,6 +86,8 @@ def main() -> int:
     parser.add_argument("--per-edge", type=int)
     parser.add_argument("--ps", type=float)
     parser.add_argument("--precision", choices=["float64", "float32"])
+    parser.add_argument("--method")
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("part", nargs="*")
     given = parser.parse_args()
     os.environ.setdefault("GROMOSD_BINARY", str(Path(given.build).resolve() / "gromosd"))
@@ -87,7 +96,9 @@ def main() -> int:
     import gromos
 
     gromos.progress(False)
-    options = Options(given.per_edge, given.ps, given.quick, given.precision)
+    if given.keep is not None:
+        given.keep.mkdir(parents=True, exist_ok=True)
+    options = Options(given.per_edge, given.ps, given.quick, given.precision, given.method, given.keep)
     failed = 0
     for name in given.part or PARTS:
         begun = time.monotonic()

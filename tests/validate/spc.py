@@ -43,6 +43,7 @@ def parameters(cutoff: float, scheme: str = "verlet", kind: str = "nve", **optio
     p.scheme = scheme
     p.constraint.ntcs = "settle"
     p.comtransrot.nscm = 0
+    p.boundcond.ndfmin = 3  # nothing takes the momentum off, but it is zero at the start and stays so
     if scheme == "verlet":
         p.nonbonded.epsrf = 0.0
     return p
