@@ -39,7 +39,7 @@ UNITS = pv.data.UnitData(
 )  # fmt: skip
 FIELDS = ["kinetic", "bath_kinetic", "potential", "total", "temperature", "pressure", "volume"]
 THERMOSTATS = ("bussi", "nose-hoover", "nose-hoover-chains", "berendsen")
-BAROSTATS = ("stochastic-cell", "berendsen")
+BAROSTATS = {"stochastic-cell": 0.1, "parrinello-rahman": 1.0, "berendsen": 0.1}  # with coupling times, ps
 
 
 @dataclass
@@ -203,8 +203,8 @@ def canonical(options: Options, box: Box, ps: float) -> Iterator[Row]:
 def isobaric(options: Options, box: Box, ps: float) -> Iterator[Row]:
     """Kinetic energies, and volumes at two pressures: the ratio of their distributions is exp(-beta (P2 - P1) V + const)."""
     high = round(60 * np.sqrt(125 * 3 / box.atoms))
-    for barostat in methods(options, BAROSTATS):
-        how = dict(thermostat="bussi", barostat=barostat, tau_pressure=0.1)
+    for barostat in methods(options, tuple(BAROSTATS)):
+        how = dict(thermostat="bussi", barostat=barostat, tau_pressure=BAROSTATS[barostat])
         both = [run(options, box, "npt", ps, seed, temperature=TEMPERATURE, pressure=p, **how) for seed, p in ((3, ATMOSPHERE), (4, float(high)))]
         for one in both if barostat != "berendsen" else ():
             yield from kinetic(barostat, one)

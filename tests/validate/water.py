@@ -60,7 +60,7 @@ class Liquid:
 
 
 def simulate(options: Options) -> Liquid:
-    """NPT, then as long at constant volume near the mean one, with a thermostat too slow to matter to diffusion."""
+    """NPT, then half as long at the mean volume, with a thermostat too slow to matter to diffusion."""
     per_edge, ps = options.edge(10), options.length(200.0)
     cutoff, n = cutoff_of(per_edge), per_edge**3
     path = None if options.keep is None else options.keep / f"liquid-{n}-{cutoff:g}-{ps:g}.npz"
@@ -87,7 +87,7 @@ def simulate(options: Options) -> Liquid:
     p = settled(cutoff, "nvt", tau=1.0)
     resize(system, float(series["volume"].mean()))
     gromos.Simulation(system, p, publish_every=1000).run(round(0.05 * ps / p.dt), wait=True, progress=False)
-    times, places = follow(system, p, ps)
+    times, places = follow(system, p, 0.5 * ps)
     edge = float(system.state.box.vectors[0, 0])
     liquid = Liquid(n, cutoff, series, len(functions), np.mean(functions, axis=0), edge, times, places)
     if path is not None:
@@ -192,7 +192,7 @@ def within(what: str, value: float, error: float, unit: str, published: Publishe
 
 
 def water(options: Options) -> Iterator[Row]:
-    """200 ps of NPT for density, energy and structure, then as long for diffusion."""
+    """200 ps of NPT for density, energy and structure, then 100 ps for diffusion."""
     liquid = simulate(options)
     yield from density(liquid)
     yield from heat(liquid)
