@@ -51,6 +51,7 @@ struct gd_door_peer {
     struct gd_door_reply reply; /* being made, or waiting for a publish */
     struct gd_publish publish;
     int busy;   /* a commit is being published: the reply comes later, and nothing is read before */
+    int paused; /* the poll looks for a hang-up only */
     int ended;
     uint32_t commit_flags;
     uint32_t commit_session;
@@ -330,8 +331,10 @@ static void committed(struct gd_publish *publish)
     peer->reply.number[1] = publish->sequence;
     peer->reply.generation = publish->state->generation;
     send_reply(peer, &peer->reply, NULL, 0);
-    if (!peer->ended)
+    if (!peer->ended && peer->paused) {
+        peer->paused = 0;
         GD_CHECK(uv_poll_start(&peer->poll, UV_READABLE | UV_DISCONNECT, on_readable) == 0);
+    }
 }
 
 /* A session may have lost the lease of one generation and hold that of the next: number says which it means (0: the present one). */
@@ -354,8 +357,10 @@ static void on_commit(struct gd_door_peer *peer, struct gd_state *state, const s
     peer->commit_flags = request->flags;
     peer->commit_session = peer->session->number;
     gd_edit_commit(peer->door->service, state, (request->flags & GD_COMMIT_PUBLISH) != 0, &peer->publish, committed);
-    if (peer->busy && !peer->ended) /* until it is published: no reading, but a hang-up is noticed */
+    if (peer->busy && !peer->ended) { /* until it is published: no reading, but a hang-up is noticed */
+        peer->paused = 1;
         GD_CHECK(uv_poll_start(&peer->poll, UV_DISCONNECT, on_readable) == 0);
+    }
 }
 
 static void on_rollback(struct gd_door_peer *peer, struct gd_state *state, const struct gd_door_request *request)

@@ -64,10 +64,11 @@ static void finish(struct gd_publish *publish)
     state->publishing = 0;
     state->version = publish->version;
     gd_live_commit(gd_state_header(state), publish->version);
-    gd_live_wake(gd_state_header(state));
     gd_subscriptions_frame(publish->service, state);
     gd_waits_version(publish->service, state);
-    publish->done(publish);
+    publish->done(publish); /* *publish may be gone now */
+    /* After the writer has its answer: waking many sleepers takes time, and those that run at once take this processor away. */
+    gd_live_wake(gd_state_header(state));
     gd_state_unref(&state);
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import mmap
 import os
@@ -190,10 +191,13 @@ def readers(report: Report, build: Path, seconds: float) -> None:
         for policy, most in (("latest", 1.0), ("every", 0.0)):
             for count in counts:
                 with crowd(policy, count, daemon.endpoint) as readers_:
+                    first = state.version + 1
                     before = cpu_seconds(daemon.pid)
-                    sent, each = pace(lambda: state.set_positions(array), seconds)
+                    ends, each = pace(lambda: state.set_positions(array), seconds)
+                    sent = len(ends)
                     spent = (cpu_seconds(daemon.pid) - before) / sent
-                    lost = finish(readers_, sent)
+                    lost, gaps = finish(readers_, sent)
+                report.note(f"{policy}, {count} readers: " + where_lost(first, ends, gaps))
                 costs[count] = min(costs.get(count, spent), spent)
                 verdict = judge(max(lost) <= most, statistics.median(lost) <= most)
                 report.row(
@@ -220,26 +224,41 @@ def crowd(mode: str, count: int, *arguments: str) -> Iterator[list[Helper]]:
         yield started
 
 
-def pace(send: Callable[[], object], seconds: float) -> tuple[int, float]:
-    """Call it RATE times a second, late ones at once; how often, and the median time of a call."""
+def pace(send: Callable[[], object], seconds: float) -> tuple[list[float], float]:
+    """Call it RATE times a second, late ones at once; when each call ended (monotonic seconds), and the median time of one."""
     start = time.monotonic()
     times: list[float] = []
+    ends: list[float] = []
     while (now := time.monotonic()) < start + seconds:
         due = start + len(times) / RATE
         if now < due:
             time.sleep(due - now)
-        before = time.perf_counter()
+        before = time.monotonic()
         send()
-        times.append(time.perf_counter() - before)
-    return len(times), statistics.median(times)
+        ends.append(time.monotonic())
+        times.append(ends[-1] - before)
+    return ends, statistics.median(times)
 
 
-def finish(readers_: Sequence[Helper], sent: int) -> list[float]:
-    """Per cent of the frames each reader did not see."""
+def finish(readers_: Sequence[Helper], sent: int) -> tuple[list[float], list[list[tuple[int, int]]]]:
+    """Per cent of the frames each reader did not see, and the versions after and before each gap."""
     time.sleep(0.3)
     for reader in readers_:
         reader.tell("stop")
-    return [100.0 * max(0, sent - json.loads(reader.read())["seen"]) / sent for reader in readers_]
+    told = [json.loads(reader.read()) for reader in readers_]
+    return [100.0 * max(0, sent - answer["seen"]) / sent for answer in told], [answer.get("gaps", []) for answer in told]
+
+
+def where_lost(first: int, ends: Sequence[float], gaps: Sequence[Sequence[Sequence[int]]]) -> str:
+    """What the frames that readers did not see have in common. first: the version of the first one."""
+    early = [b - a < 0.5 / RATE for a, b in itertools.pairwise(ends)]
+    missed = [version - first for reader in gaps for after, before in reader for version in range(after + 1, before)]
+    known = [number for number in missed if 0 <= number < len(early)]
+    late = sum(early[number] for number in known)
+    return (
+        f"{sum(early)} of {len(ends)} frames came less than {0.5e3 / RATE:g} ms before the next, when the writer was late; "
+        f"readers missed {late} of these in all, and {len(known) - late} others"
+    )
 
 
 def with_zmq(report: Report, name: str, count: int, array: np.ndarray[Any, Any], seconds: float) -> None:
@@ -251,9 +270,10 @@ def with_zmq(report: Report, name: str, count: int, array: np.ndarray[Any, Any],
     publisher.bind(f"ipc://{folder}/pub")
     with crowd("zmq", count, f"ipc://{folder}/pub") as readers_:
         before = cpu_seconds(os.getpid())
-        sent, each = pace(lambda: publisher.send(array), seconds)
+        ends, each = pace(lambda: publisher.send(array), seconds)
+        sent = len(ends)
         spent = (cpu_seconds(os.getpid()) - before) / sent
-        other(report, name, count, sent, seconds, each, spent, finish(readers_, sent))
+        other(report, name, count, sent, seconds, each, spent, finish(readers_, sent)[0])
     publisher.close()
     context.term()
     shutil.rmtree(folder, ignore_errors=True)
@@ -275,9 +295,10 @@ def with_redis(report: Report, name: str, count: int, array: np.ndarray[Any, Any
             client, data = Redis(path), array.tobytes()
             with crowd("redis", count, path) as readers_:
                 before = cpu_seconds(server.pid)
-                sent, each = pace(lambda: client.call("PUBLISH", "frames", data), seconds)
+                ends, each = pace(lambda: client.call("PUBLISH", "frames", data), seconds)
+                sent = len(ends)
                 spent = (cpu_seconds(server.pid) - before) / sent
-                other(report, name, count, sent, seconds, each, spent, finish(readers_, sent))
+                other(report, name, count, sent, seconds, each, spent, finish(readers_, sent)[0])
         finally:
             server.kill()
             server.wait()

@@ -103,15 +103,21 @@ def total(mode: str, arguments: list[str]) -> None:
         told.set()
 
     threading.Thread(target=listen, daemon=True).start()
-    seen, missed, checksum = 0, 0, 0.0
+    seen, missed, checksum, last = 0, 0, 0.0, 0
+    gaps: list[tuple[int, int]] = []  # versions between which frames were missed
     if mode in ("every", "latest"):
         state = gromos.connect(arguments[0], default=False).attach("streamed")
         frames = state.frames(policy=mode, timeout=0.5)  # type: ignore[arg-type]
+        last = state.version
         ready()
         while not told.is_set():
             for frame in frames:
                 checksum += float(frame.positions().sum())
                 seen += 1
+                version = frame.version
+                if version != last + 1:
+                    gaps.append((last, version))
+                last = version
                 del frame
                 if told.is_set():
                     break
@@ -154,7 +160,7 @@ def total(mode: str, arguments: list[str]) -> None:
                 break
             checksum += float(np.frombuffer(reply[2], np.float32).sum())
             seen += 1
-    report(seen=seen, missed=missed, finite=bool(np.isfinite(checksum)))
+    report(seen=seen, missed=missed, gaps=gaps, finite=bool(np.isfinite(checksum)))
 
 
 def main() -> None:

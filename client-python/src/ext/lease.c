@@ -389,6 +389,13 @@ int gd_lease_rollback(struct gd_mapping *mapping)
     return 0;
 }
 
+/* Who publishes again and again looks at the ring too: the newest frame then holds what the next edit would have to keep aside. */
+static void watch_ring(struct gd_mapping *mapping)
+{
+    if (++mapping->publishes == 2 && mapping->frames == NULL && gd_mapping_open_frames(mapping) < 0)
+        PyErr_Clear(); /* the undo segment does as well */
+}
+
 static int commit_through_door(struct gd_mapping *mapping, uint64_t *version, uint64_t *sequence)
 {
     struct gd_door_request request;
@@ -399,7 +406,11 @@ static int commit_through_door(struct gd_mapping *mapping, uint64_t *version, ui
     if (gd_door_call(mapping->door, &request, &reply, NULL, NULL, &broken) >= 0) {
         *version = reply.number[0];
         *sequence = reply.number[1];
+        Py_INCREF(mapping);
         finish(mapping);
+        if (*sequence != 0)
+            watch_ring(mapping);
+        Py_DECREF(mapping);
         return 0;
     }
     if (broken) {

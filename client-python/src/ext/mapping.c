@@ -559,6 +559,8 @@ static PyMethodDef methods[] = {
     {"array", KEYWORDS(mapping_array), "array(which, mode='r'): an array over the live memory."},
     {"wait", KEYWORDS(gd_mapping_wait), "wait(after, timeout=None, spin=0): the version above `after`, or None."},
     {"wait_frame", KEYWORDS(gd_mapping_wait_frame), "wait_frame(after, timeout=None, spin=0): the newest sequence above `after`, or None."},
+    {"next_frame", (PyCFunction)(void (*)(void))gd_mapping_next_frame, METH_FASTCALL,
+     "next_frame(wanted, latest, timeout, spin): waits as wait_frame(wanted - 1) does, then snapshot(wanted), or snapshot() if latest."},
     {"open_frames", mapping_open_frames, METH_NOARGS, "Map the frame ring now."},
     {"snapshot", KEYWORDS(mapping_snapshot), "snapshot(sequence=None): a Frame."},
     {"frames_list", mapping_frames_list, METH_NOARGS, "Sequences in the ring, rising."},

@@ -163,6 +163,8 @@ struct gd_mapping {
     struct gd_live_header *write;
     uint64_t undo_offset[GD_ARRAY_COUNT];
 
+    unsigned publishes; /* commits with a frame through this mapping */
+
     /* the lease, as this process sees it */
     bool held;                    /* by a thread of this process: the in-process lock */
     bool owned;                   /* and the word was ours */
@@ -212,6 +214,7 @@ void gd_wake_word(_Atomic uint32_t *word);
 int gd_raise_ended(const struct gd_mapping *mapping, uint32_t flags); /* stale_generation or state_deleted; -1 */
 PyObject *gd_mapping_wait(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *gd_mapping_wait_frame(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *gd_mapping_next_frame(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* ---- pins.c */
 /* Pins a frame of a mapped ring; *sequence 0: the newest. Returns the slot and sets *entry and *sequence, or -1 with an exception set. */

@@ -174,3 +174,32 @@ PyObject *gd_mapping_wait_frame(PyObject *self, PyObject *args, PyObject *kwargs
 {
     return wait_with(self, args, kwargs, true);
 }
+
+/* next_frame(wanted, latest, timeout, spin): what a loop over frames does for each of them, in one call. Its caller's data has
+ * left the caches since the frame before, and then every step in Python costs several times what it costs alone. */
+PyObject *gd_mapping_next_frame(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    struct condition condition = {(struct gd_mapping *)self, true, 0};
+    int64_t ns;
+    uint64_t newest = 0;
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "next_frame() takes wanted, latest, timeout and spin");
+        return NULL;
+    }
+    uint64_t wanted = PyLong_AsUnsignedLongLong(args[0]);
+    int latest = PyObject_IsTrue(args[1]);
+    double spin_seconds = PyFloat_AsDouble(args[3]);
+    if (PyErr_Occurred() || gd_timeout_parse(args[2], &ns) < 0)
+        return NULL;
+    if (wanted == 0 || !(spin_seconds >= 0 && spin_seconds <= 0.1))
+        return gd_raise(GD_E_INVALID_ARGUMENT, "frames are counted from 1, and spin is a number of seconds between 0 and 0.1");
+    if (gd_mapping_open_frames(condition.mapping) < 0)
+        return NULL;
+    condition.after = wanted - 1;
+    int result = wait_for(&condition, ns, (int64_t)(spin_seconds * 1e9), &newest);
+    if (result < 0)
+        return NULL;
+    if (result == 0)
+        Py_RETURN_NONE;
+    return gd_frame_create(condition.mapping, latest ? 0 : wanted);
+}

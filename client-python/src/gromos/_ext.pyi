@@ -283,6 +283,8 @@ class Mapping:
     def num_slots(self) -> int: ...
     def wait_frame(self, after: int, timeout: float | None = None, spin: float = 0.0) -> int | None:
         """Sleep until newest_sequence > after; the sequence or None. Raises as wait()."""
+    def next_frame(self, wanted: int, latest: bool, timeout: float | None, spin: float, /) -> Frame | None:
+        """wait_frame(wanted - 1) and then snapshot(wanted), or snapshot() if latest, in one call; None when the time ran out."""
     def snapshot(self, sequence: int | None = None) -> Frame:
         """The newest frame, or the one with this sequence (not_found if it left the ring). too_many_pins when too many are held."""
     def frames_list(self) -> list[int]:

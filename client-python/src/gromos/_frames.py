@@ -519,44 +519,56 @@ class LocalFrames(Frames):
     def __init__(self, state: State, policy: Policy, timeout: float | None, every: int, spin: float) -> None:
         super().__init__(timeout)
         self._state = state
-        self._policy = policy
+        self._latest = policy == "latest"
         self._every = every
         self._spin = spin
         self._wanted = state._with_mapping(lambda mapping: mapping.newest_sequence) + 1
 
     def _next(self, timeout: float | None) -> AnyFrame | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        left = SLICE if timeout is None or timeout > SLICE else timeout
+        deadline = None
         while not self._closed:
-            left = SLICE if deadline is None else min(SLICE, max(0.0, deadline - time.monotonic()))
-            mapping = self._state._bound()
+            mapping = self._state._bound_mapping() or self._state._bound()
             try:
-                if mapping.wait_frame(self._wanted - 1, left, self._spin) is not None:
-                    return self._take(mapping)
-                if deadline is not None and time.monotonic() >= deadline:
-                    return None
+                frame = mapping.next_frame(self._wanted, self._latest, left, self._spin)
             except (StaleGenerationError, NoDaemonError):
                 # Another generation has a ring of its own, whose sequences start again.
                 self._state._rebind(mapping)
                 self._wanted = 1
+                if timeout is not None and deadline is None:
+                    deadline = time.monotonic() + timeout
+                continue
             except NotFoundError:
-                continue  # it left the ring while it was looked for
+                frame = self._oldest(mapping)
+                if frame is None:
+                    continue  # those that were left have gone as well, and newer ones have come
+            if frame is not None:
+                return self._counted(frame)
+            if timeout is not None:
+                now = time.monotonic()
+                if deadline is None:
+                    deadline = now + timeout - left
+                if now >= deadline:
+                    return None
+                left = min(SLICE, deadline - now)
         return None
 
-    def _take(self, mapping: _ext.Mapping) -> AnyFrame:
-        if self._policy == "latest":
-            frame = mapping.snapshot()
-        else:
-            try:
-                frame = mapping.snapshot(self._wanted)
-            except NotFoundError:
-                later = [sequence for sequence in mapping.frames_list() if sequence >= self._wanted]
-                if not later:
-                    raise
-                frame = mapping.snapshot(later[0])
-        skipped = frame.sequence - self._wanted
-        if skipped > 0:
-            self.missed += skipped // self._every if self._policy == "every" else skipped
-        self._wanted = frame.sequence + self._every
+    def _oldest(self, mapping: _ext.Mapping) -> _ext.Frame | None:
+        """The oldest frame not seen yet, when the one after the last has left the ring."""
+        for sequence in mapping.frames_list():
+            if sequence >= self._wanted:
+                try:
+                    return mapping.snapshot(sequence)
+                except NotFoundError:
+                    continue
+        return None
+
+    def _counted(self, frame: _ext.Frame) -> AnyFrame:
+        sequence = frame.sequence
+        if sequence != self._wanted:
+            skipped = sequence - self._wanted
+            self.missed += skipped if self._latest else skipped // self._every
+        self._wanted = sequence + self._every
         assert isinstance(frame, Frame)
         return frame
 
