@@ -1,8 +1,11 @@
 """Sessions: endpoints, reconnecting, what happens to commands when the daemon dies, and a transport that is none."""
 
+import os
 import pickle
+import signal
 import threading
 import time
+from pathlib import Path
 
 import gromos
 import numpy as np
@@ -415,3 +418,83 @@ def test_a_lost_connection_is_noticed_before_and_after_sending(router):
     assert not caught.value.sent
     channel.close()
     channel.close()
+
+
+def connections_to(endpoint: str) -> int:
+    """Established connections of this machine's clients to a tcp endpoint."""
+    port = f"{int(endpoint.rsplit(':', 1)[1]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(":" + port) and row[3] == "01" for row in rows)
+
+
+def test_a_remote_session_is_one_connection(make_daemon):
+    """Commands of several threads, events and two frame streams at once, over one connection; a large upload takes a second one."""
+    d = make_daemon(tcp=True)
+    writer = gromos.State(num_atoms=1000, name="shared", session=d.connect())
+    with d.connect_tcp() as session:
+        state = session.attach("shared")
+        with session.events(timeout=10) as events, state.frames(timeout=10) as all_, state.frames(timeout=10, atoms=[3, 1]) as some:
+            done = []
+            threads = [threading.Thread(target=lambda: done.append(max(session.ping() for _ in range(50)))) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for value in range(1, 6):
+                writer.set_positions(np.full((1000, 3), value))
+                assert (next(all_).positions() == value).all()
+                frame = next(some)
+                assert frame.num_atoms() == 2 and (frame.positions() == value).all()
+            for thread in threads:
+                thread.join()
+            assert len(done) == 4
+            state.set_velocities(np.ones((1000, 3)))
+            session.commands.state_rename(writer.uuid, name="renamed")
+            assert next(events).what == "renamed"
+            assert connections_to(d.tcp) == 1
+            large = session.create(200_000, name="large")
+            large.set_positions(np.ones((200_000, 3), np.float32))
+            assert connections_to(d.tcp) == 2 and (large.positions() == 1).all()
+    assert session.closed
+
+
+def test_remote_calls_of_many_threads_get_their_own_answers(make_daemon):
+    d = make_daemon(tcp=True)
+    local = d.connect()
+    for number in range(8):
+        gromos.State(num_atoms=10 + number, name=f"n{number}", session=local)
+    failures = []
+
+    def ask(number):
+        for _ in range(100):
+            about = session.commands.state_describe(f"n{number}")
+            if about.num_atoms != 10 + number:
+                failures.append((number, about.num_atoms))
+
+    with d.connect_tcp() as session:
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+
+
+def test_a_remote_connection_that_breaks_is_made_anew_once(make_daemon):
+    d = make_daemon("--keep", tcp=True)
+    session = d.connect_tcp()
+    state = session.create(10, name="kept")
+    with session.events(timeout=20) as events, state.frames(timeout=20) as frames:
+        worker = int(Path(f"/proc/{d.pid}/task/{d.pid}/children").read_text().split()[0])
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: session.ping() > 0)
+        deadline = time.monotonic() + 10
+        got = []
+        reader = threading.Thread(target=lambda: got.append(next(frames)))
+        reader.start()
+        while not got and time.monotonic() < deadline:  # until the stream has found the new daemon
+            state.set_positions(np.ones((10, 3)))
+            time.sleep(0.1)
+        reader.join()
+        assert (got[0].positions() == 1).all()
+        assert connections_to(d.tcp) == 1
+        del events
+    session.close()

@@ -574,7 +574,7 @@ class LocalFrames(Frames):
 
 
 class RemoteFrames(Frames):
-    """Frames as events over a connection of their own, a few on the way at any time."""
+    """Frames as events over the session's connection, a few on the way at any time."""
 
     CREDIT: Final = 4
 
@@ -631,6 +631,6 @@ class RemoteFrames(Frames):
         )
 
     def close(self) -> None:
-        """Ends the subscription with its connection."""
+        """Ends the subscription."""
         super().close()
         self._subscription.close()

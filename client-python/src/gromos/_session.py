@@ -34,6 +34,7 @@ from ._errors import (
     from_reply,
 )
 from ._protocol import InfoResult, StateDescribeResult, StatsResult
+from ._line import LineTransport
 from ._transport import ConnectionLost, Security, Transport, ZmqTransport
 from ._version import __version__
 from ._locks import WriteLock
@@ -519,7 +520,7 @@ class Session:
             link.hello.update(hello)
 
         link = _Link(
-            ZmqTransport(self._endpoint, lambda: self._greeting(link.hello.get("token")), welcome, self._security),
+            LineTransport(self._endpoint, lambda: self._greeting(link.hello.get("token")), welcome, self._security),
             None,
         )
         link = self._greeted(link)

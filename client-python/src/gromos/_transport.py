@@ -51,6 +51,18 @@ class Security:
     secret_key: bytes
 
 
+class Lane(Protocol):
+    """Requests in, answers and events out, in order: a connection, or a share of one."""
+
+    def send(self, number: int, request: _wire.Request) -> None: ...
+
+    def receive(self, timeout: float | None, tick: Callable[[], None] | None = None) -> dict[str, Any] | None: ...
+
+    def parts(self) -> Sequence[Any]: ...
+
+    def close(self) -> None: ...
+
+
 class Transport(Protocol):
     """What a session needs; tests swap it."""
 
@@ -61,8 +73,8 @@ class Transport(Protocol):
         Raises ConnectionLost, TimeoutExpired."""
         ...
 
-    def dedicated(self) -> Channel:
-        """A connection of the caller's own, for events."""
+    def dedicated(self) -> Lane:
+        """Where a subscription of the caller's own gets its messages."""
         ...
 
     def close(self) -> None: ...
@@ -90,6 +102,11 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def inherit(what: object) -> None:
+    """Keeps what belongs to the parent process from being closed in a forked child."""
+    _inherited.append(what)
 
 
 class Channel:
@@ -151,9 +168,9 @@ class Channel:
             try:
                 return _wire.decode(self._recv())
             except zmq.Again:
-                if self._lost():
+                if self.is_lost():
                     self._gone = True
-                    raise ConnectionLost(True, self._refused()) from None
+                    raise ConnectionLost(True, self.was_refused()) from None
             if tick is not None:
                 tick()
             if timeout is not None:
@@ -170,10 +187,21 @@ class Channel:
             parts.append(self._socket.recv(copy=False).buffer)
         return parts
 
-    def _lost(self) -> bool:
+    def take(self) -> dict[str, Any] | None:
+        """The next message's map if there is one."""
+        try:
+            return _wire.decode(self._socket.recv(zmq.DONTWAIT))
+        except zmq.Again:
+            return None
+
+    def sources(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+        """What to poll for messages and for the end of the connection."""
+        return self._socket, self._monitor
+
+    def is_lost(self) -> bool:
         return self._monitor.poll(0) != 0
 
-    def _refused(self) -> bool:
+    def was_refused(self) -> bool:
         """Whether the events that ended the connection say that the key was refused."""
         while self._monitor.poll(0):
             if parse_monitor_message(self._monitor.recv_multipart())["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
@@ -231,7 +259,7 @@ class ZmqTransport:
             channel = self._free.pop()
         except IndexError:
             try:
-                channel = self.dedicated()
+                channel = self.open_channel()
             except NoDaemonError:
                 raise ConnectionLost(False) from None
             except NotAuthorizedError as error:
@@ -265,7 +293,11 @@ class ZmqTransport:
             self._free.append(channel)
         return message, parts
 
-    def dedicated(self) -> Channel:
+    def dedicated(self) -> Lane:
+        return self.open_channel()
+
+    def open_channel(self) -> Channel:
+        """A new connection that said hello."""
         channel = Channel(self._endpoint, self._security)
         try:
             self._greet(channel)
