@@ -16,7 +16,8 @@ PUBLIC = {
     "RemoteFrame", "Session", "State", "StateDescribeResult", "Superposition", "System", "Topology", "Vec3", "__version__", "attach",
     "connect", "default_session", "load", "progress",
     "CSVReporter", "CallbackReporter", "EnergyReporter", "InputParameters", "Job", "JobDescribeResult", "LogLine", "Reporter", "Restraints",
-    "Simulation", "SinglePoint", "Solvent", "StateCheckpointResult", "jobs", "restore", "select",
+    "Simulation", "SinglePoint", "Solvent", "StateCheckpointResult", "jobs", "restore", "select", "EnergyTrajectory", "Trajectory",
+    "TrajectoryFrame", "iter_trajectory", "read_energies", "read_trajectory",
 }  # fmt: skip
 
 

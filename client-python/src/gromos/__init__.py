@@ -32,6 +32,7 @@ from ._simulation import Restraints, Simulation, SinglePoint
 from ._state import State, attach, restore
 from ._system import Configuration, System
 from ._topology import Solvent, Topology
+from ._trajectory import EnergyTrajectory, Trajectory, TrajectoryFrame, iter_trajectory, read_energies, read_trajectory
 from ._version import __version__
 
 _ext.configure(error=from_number, edit=Edit, frame=Frame)
@@ -48,6 +49,7 @@ __all__ = [
     "Energy",
     "Events",
     "EnergyReporter",
+    "EnergyTrajectory",
     "Frame",
     "Frames",
     "InputParameters",
@@ -70,14 +72,19 @@ __all__ = [
     "Superposition",
     "System",
     "Topology",
+    "Trajectory",
+    "TrajectoryFrame",
     "Vec3",
     "__version__",
     "attach",
     "connect",
     "default_session",
+    "iter_trajectory",
     "jobs",
     "load",
     "progress",
+    "read_energies",
+    "read_trajectory",
     "restore",
     "select",
     *_error_names,
