@@ -17,7 +17,7 @@ PUBLIC = {
     "connect", "default_session", "load", "progress",
     "CSVReporter", "CallbackReporter", "EnergyReporter", "InputParameters", "Job", "JobDescribeResult", "LogLine", "Reporter", "Restraints",
     "Simulation", "SinglePoint", "Solvent", "StateCheckpointResult", "jobs", "restore", "select", "EnergyTrajectory", "Trajectory",
-    "TrajectoryFrame", "iter_trajectory", "read_energies", "read_trajectory",
+    "TrajectoryFrame", "iter_trajectory", "read_energies", "read_trajectory", "Events", "StateEvent",
 }  # fmt: skip
 
 

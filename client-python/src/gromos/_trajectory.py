@@ -295,6 +295,7 @@ def read_energies(path: str | os.PathLike[str]) -> EnergyTrajectory:
     >>> e = gromos.read_energies(Path(folder.name) / "run.tre")
     >>> e.steps, e["potential"].shape, e.baths.shape
     (array([0, 1, 2]), (3,), (3, 2, 3))
+    >>> folder.cleanup()
     """
     file = _path(path)
     steps: list[tuple[int, float]] = []
