@@ -5,6 +5,7 @@ rounding, which makes other trajectories after some picoseconds.
 """
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import gromos
@@ -127,6 +128,15 @@ def test_wrong_degrees_of_freedom_are_found(liquid):
     """Planted: 30 of 381 too few, so that the thermostat keeps 8 % less energy; in standard errors of the mean, 0.7 %, eleven."""
     mean, _ = kinetic_distances(liquid, 12.0, removed=33)
     assert mean > 6.0
+
+
+def test_degrees_of_freedom_of_a_solute(session):
+    """The example: 12 atoms less 11 rigid bonds, and water less three distances a molecule; three for the motion of the whole, in proportion."""
+    data = files("gromos") / "data"
+    system = gromos.System.from_files(data / "alanine.top", data / "alanine.cnf", data / "alanine.imd", session=session)
+    p = gromos.InputParameters.from_file(data / "alanine.imd", session=session)
+    counted = np.array([3 * 12 - 11, 6 * 1086])
+    np.testing.assert_allclose(gromos.Simulation(system, p).energies().bath_dof, counted * (1 - 3 / counted.sum()), rtol=1e-12)
 
 
 def gas(session, molecules, volume):
