@@ -4,7 +4,7 @@
     tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float64|float32]
                           [--method NAME] [--keep DIR] [part ...]
 
-Parts: nve, reversal, convergence, nvt, npt, solute-nvt, solute-npt, water, openmm; all if none is named. Each prints its lines of the table: what was
+Parts: nve, reversal, convergence, nvt, npt, solute-nvt, solute-npt, water, openmm, liquid-openmm; all if none is named. Each prints its lines of the table: what was
 measured with its standard error, the bound, where the bound comes from. `--ps` is the length of the runs, `--per-edge` the number of
 molecules along an edge of the box; --quick is a tenth of the length with 125 molecules, too short to judge a drift by. `--method` takes
 one thermostat or barostat of the ensembles; with `--keep` what their runs gave stays in a folder, and is not run again. Exit status 1 when a
@@ -62,10 +62,10 @@ class Options:
 
 PARTS = {
     "nve": "motion", "reversal": "motion", "convergence": "ensembles", "nvt": "ensembles", "npt": "ensembles",
-    "solute-nvt": "ensembles", "solute-npt": "ensembles", "water": "water", "openmm": "second_opinion",
+    "solute-nvt": "ensembles", "solute-npt": "ensembles", "water": "water", "openmm": "second_opinion", "liquid-openmm": "other_liquid",
 }  # fmt: skip
 """Functions, and the module each is in."""
-NEEDS = {"ensembles": "physical_validation", "second_opinion": "openmm"}
+NEEDS = {"ensembles": "physical_validation", "second_opinion": "openmm", "other_liquid": "openmm"}
 
 
 def part(name: str) -> Callable[[Options], Iterator[Row]]:

@@ -111,7 +111,7 @@ def resize(system: gromos.System, volume: float) -> None:
 
 
 def follow(system: gromos.System, p: gromos.InputParameters, ps: float) -> tuple[spc.Array, spc.Array]:
-    """Oxygens every 0.2 ps, followed through the walls of the box; the motion of the whole taken off."""
+    """Oxygens every 0.2 ps."""
     times: list[float] = []
     places: list[spc.Array] = []
 
@@ -120,12 +120,15 @@ def follow(system: gromos.System, p: gromos.InputParameters, ps: float) -> tuple
         places.append(np.array(frame.positions()[::3], dtype=np.float64))
 
     gromos.Simulation(system, p, publish_every=100).run(round(ps / p.dt), wait=True, progress=False, reporters=[gromos.CallbackReporter(look)])
-    x = np.array(places)
-    edge = np.diag(system.state.box.vectors)
+    return np.array(times), unfold(np.array(places), np.diag(system.state.box.vectors))
+
+
+def unfold(x: spc.Array, edge: spc.Array) -> spc.Array:
+    """Through the walls of the box, from the start; the motion of the whole taken off."""
     steps = np.diff(x, axis=0)
     steps -= edge * np.rint(steps / edge)
     x = np.concatenate([np.zeros_like(x[:1]), steps.cumsum(axis=0)])
-    return np.array(times), x - x.mean(axis=1, keepdims=True)
+    return np.asarray(x - x.mean(axis=1, keepdims=True))
 
 
 def coefficient(times: spc.Array, x: spc.Array) -> tuple[float, float]:
