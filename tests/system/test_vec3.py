@@ -411,6 +411,21 @@ def test_nothing_leaks():
     assert abs(sys.getrefcount(Vec3) - references[0]) < 10 and sys.getrefcount(a) == references[1]
 
 
+def test_numbers_that_are_kept_do_not_change():
+    """Methods that give numbers use a float again that nobody has."""
+    a, b = Vec3(1, 2, 3), Vec3(4, 5, 6)
+    first, second, third = a.dot(b), a.length_squared(), b.dot(b)
+    kept = [Vec3(i, 1, 0).dot(Vec3(1, 1, 1)) for i in range(1000)]
+    box = {"d": a.distance(b)}
+    last = None
+    for i in range(1000):
+        before, last = last, Vec3(i, 0, 0).length()
+        assert (before, last) == (None if i == 0 else i - 1, i)
+        assert Vec3(i, 0, 0).dot(Vec3(2, 0, 0)) + Vec3(i, 0, 0).dot(Vec3(3, 0, 0)) == 5 * i
+    assert (first, second, third) == (32.0, 14.0, 77.0) and kept == [i + 1.0 for i in range(1000)]
+    assert box["d"] == 27**0.5 and [a.x, a[0], a[1], *a] == [1.0, 1.0, 2.0, 1.0, 2.0, 3.0]
+
+
 def test_more_than_the_free_list_holds():
     before = sys.getallocatedblocks()
     for _ in range(3):

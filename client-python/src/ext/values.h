@@ -61,6 +61,9 @@ static inline void gromos_revive(PyObject *self)
 #endif
 }
 
+/* The double as a Python float; in vec3.c. */
+PyObject *gromos_float_new(double value);
+
 static inline gromos_f4 gromos_f4_from(double x, double y, double z)
 {
     return (gromos_f4){ (float)x, (float)y, (float)z, 0.0f };

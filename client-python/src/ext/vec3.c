@@ -42,6 +42,28 @@ static void dealloc(PyObject *self)
     PyObject_Free(self);
 }
 
+/* The result of a method that gives a number. A float whose only reference is the one held here is nobody's: it is given the new value and
+ * handed out again, as zip() does with its tuple, which saves its allocation and its end. Two take turns, because of
+ * `d = a.dot(b)` in a loop, where the last value is let go of after the next is made. Values that are kept are replaced here. */
+PyObject *gromos_float_new(double value)
+{
+#ifndef Py_GIL_DISABLED
+    static PyObject *spare[2]; /* guarded by the GIL */
+    static unsigned turn;
+    PyObject **place = &spare[turn ^= 1];
+    if (*place != NULL && Py_REFCNT(*place) == 1) {
+        ((PyFloatObject *)*place)->ob_fval = value;
+        return Py_NewRef(*place);
+    }
+    PyObject *result = PyFloat_FromDouble(value);
+    if (result != NULL)
+        Py_XSETREF(*place, Py_NewRef(result));
+    return result;
+#else
+    return PyFloat_FromDouble(value);
+#endif
+}
+
 static PyObject *new_from_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     static const char *const parameter[3] = { "x", "y", "z" };
@@ -157,6 +179,8 @@ static PyObject *subtract(PyObject *left, PyObject *right)
 
 static PyObject *multiply(PyObject *left, PyObject *right)
 {
+    if (PyFloat_CheckExact(right) && gromos_is_vec3(left))
+        return gromos_vec3_new(gromos_f4_scale(gromos_vec3_value(left), PyFloat_AS_DOUBLE(right)));
     if (gromos_is_vec3(left) && gromos_is_vec3(right)) {
         PyErr_SetString(PyExc_TypeError, "Vec3 * Vec3 has two meanings; use dot() or cross()");
         return NULL;
@@ -209,7 +233,7 @@ static double length_of(gromos_f4 v)
 
 static PyObject *absolute(PyObject *self)
 {
-    return PyFloat_FromDouble(length_of(gromos_vec3_value(self)));
+    return gromos_float_new(length_of(gromos_vec3_value(self)));
 }
 
 /* --- methods ------------------------------------------------------------------------------------------------ */
@@ -227,7 +251,7 @@ static PyObject *method_dot(PyObject *self, PyObject *other)
 {
     if (!gromos_is_vec3(other) && need_vec3(other, "dot") < 0)
         return NULL;
-    return PyFloat_FromDouble(gromos_f4_dot(gromos_vec3_value(self), gromos_vec3_value(other)));
+    return gromos_float_new(gromos_f4_dot(gromos_vec3_value(self), gromos_vec3_value(other)));
 }
 
 static PyObject *method_cross(PyObject *self, PyObject *other)
@@ -243,14 +267,14 @@ static PyObject *method_cross(PyObject *self, PyObject *other)
 static PyObject *method_length(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyFloat_FromDouble(length_of(gromos_vec3_value(self)));
+    return gromos_float_new(length_of(gromos_vec3_value(self)));
 }
 
 static PyObject *method_length_squared(PyObject *self, PyObject *unused)
 {
     (void)unused;
     gromos_f4 v = gromos_vec3_value(self);
-    return PyFloat_FromDouble(gromos_f4_dot(v, v));
+    return gromos_float_new(gromos_f4_dot(v, v));
 }
 
 static PyObject *method_distance(PyObject *self, PyObject *other)
@@ -259,7 +283,7 @@ static PyObject *method_distance(PyObject *self, PyObject *other)
         return NULL;
     gromos_f4 a = gromos_vec3_value(self), b = gromos_vec3_value(other);
     double dx = (double)a[0] - (double)b[0], dy = (double)a[1] - (double)b[1], dz = (double)a[2] - (double)b[2];
-    return PyFloat_FromDouble(sqrt(dx * dx + dy * dy + dz * dz));
+    return gromos_float_new(sqrt(dx * dx + dy * dy + dz * dz));
 }
 
 static PyObject *method_normalize(PyObject *self, PyObject *unused)
@@ -343,7 +367,7 @@ static PyObject *sequence_item(PyObject *self, Py_ssize_t index)
         PyErr_SetString(PyExc_IndexError, "Vec3 has the indices 0, 1, 2 and -1, -2, -3");
         return NULL;
     }
-    return PyFloat_FromDouble((double)gromos_vec3_value(self)[index]);
+    return gromos_float_new((double)gromos_vec3_value(self)[index]);
 }
 
 static PyObject *subscript(PyObject *self, PyObject *key)
