@@ -102,8 +102,31 @@ static void sum(const REAL *x, const int32_t *atoms, size_t count, double out[3]
     add_phases(s, out);
 }
 
+/* Selected rows are summed as they come, in registers of x, y, z and 1: the fourth lane adds up the weights. Four sums take turns, so that
+ * none waits for its last addition. */
+static double weighted_sum_selected(const REAL *x, const double *weights, const int32_t *atoms, size_t count, double out[3])
+{
+    __m256d s[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+    size_t k = 0;
+    for (; k + 4 <= count; k += 4)
+        for (size_t u = 0; u < 4; u++) {
+            size_t i = (size_t)atoms[k + u];
+            s[u] = _mm256_fmadd_pd(_mm256_set1_pd(weights[i]), row_and_one(x + 3 * i), s[u]);
+        }
+    for (; k < count; k++) {
+        size_t i = (size_t)atoms[k];
+        s[0] = _mm256_fmadd_pd(_mm256_set1_pd(weights[i]), row_and_one(x + 3 * i), s[0]);
+    }
+    double lane[4];
+    _mm256_storeu_pd(lane, (s[0] + s[1]) + (s[2] + s[3]));
+    memcpy(out, lane, 3 * sizeof *out);
+    return lane[3];
+}
+
 static double weighted_sum(const REAL *x, const double *weights, const int32_t *atoms, size_t count, double out[3])
 {
+    if (atoms != NULL)
+        return weighted_sum_selected(x, weights, atoms, count, out);
     REAL copy[3 * CHUNK];
     double weights_copy[CHUNK];
     dvec total = dset1(0.0);
@@ -253,13 +276,14 @@ struct correlation_lanes {
     dvec first_x[3], first_y[3], cross[3][3];
 };
 
+/* weights NULL: all one, which costs no multiplications; the rows are whole vectors then. */
 static inline __attribute__((always_inline)) void correlate_chunk(struct correlation_lanes *s, const REAL *x,
                                                                   const REAL *y, const double *weights, size_t rows,
                                                                   const dvec ox[3], const dvec oy[3])
 {
     struct correlation_lanes t = *s;
     for (size_t k = 0; k < rows; k += DW) {
-        dvec a[3], b[3], m = dload(weights + k);
+        dvec a[3], b[3], m = weights != NULL ? dload(weights + k) : dset1(1.0);
         dload3(x + 3 * k, a);
         dload3(y + 3 * k, b);
         t.mass = t.mass + m;
@@ -296,7 +320,10 @@ static void correlate(const REAL *x, const REAL *y, const double *weights, const
         size_t rows = chunk_at(begin, count);
         const REAL *a = take_rows(x, atoms_x, begin, rows, copy_x);
         const REAL *b = take_rows(y, atoms_y, begin, rows, copy_y);
-        correlate_chunk(&s, a, b, take_weights(weights, atoms_x, begin, rows, weights_copy), rows, ox, oy);
+        if (weights == NULL && rows % W == 0)
+            correlate_chunk(&s, a, b, NULL, rows, ox, oy);
+        else
+            correlate_chunk(&s, a, b, take_weights(weights, atoms_x, begin, rows, weights_copy), rows, ox, oy);
     }
     out->mass = add_lanes(s.mass);
     out->second_x = add_lanes(s.second_x);

@@ -163,6 +163,11 @@ static inline __m128 load_row(const float *p)
     __m128 xy = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)p));
     return _mm_insert_ps(xy, _mm_load_ss(p + 2), 0x20);
 }
+/* x, y, z and 1 as doubles; nothing behind the row is read. */
+static inline __m256d row_and_one(const float *p)
+{
+    return _mm256_blend_pd(_mm256_cvtps_pd(load_row(p)), _mm256_set1_pd(1.0), 0x8);
+}
 static inline void pack_rows(float *to, const float *a, const float *b, const float *c, const float *d)
 {
     store_rows_ps(to, load_row(a), load_row(b), load_row(c), load_row(d));
@@ -293,6 +298,10 @@ static inline void store3(double *p, const vec in[3])
 static inline __m256d load_row(const double *p)
 {
     return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_load_sd(p + 2), 1);
+}
+static inline __m256d row_and_one(const double *p)
+{
+    return _mm256_blend_pd(load_row(p), _mm256_set1_pd(1.0), 0x8);
 }
 static inline void pack_rows(double *to, const double *a, const double *b, const double *c, const double *d)
 {

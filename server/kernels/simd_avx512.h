@@ -185,6 +185,11 @@ static inline __m128 load_row(const float *p)
 {
     return _mm_maskz_loadu_ps(0x7, p);
 }
+/* x, y, z and 1 as doubles; nothing behind the row is read. */
+static inline __m256d row_and_one(const float *p)
+{
+    return _mm256_blend_pd(_mm256_cvtps_pd(load_row(p)), _mm256_set1_pd(1.0), 0x8);
+}
 static inline void pack_rows(float *to, const float *a, const float *b, const float *c, const float *d)
 {
     store_rows_ps(to, load_row(a), load_row(b), load_row(c), load_row(d));
@@ -313,6 +318,10 @@ static inline void store3(double *p, const vec in[3])
 static inline __m256d load_row(const double *p)
 {
     return _mm256_maskz_loadu_pd(0x7, p);
+}
+static inline __m256d row_and_one(const double *p)
+{
+    return _mm256_mask_loadu_pd(_mm256_set1_pd(1.0), 0x7, p);
 }
 static inline void pack_rows(double *to, const double *a, const double *b, const double *c, const double *d)
 {
