@@ -5,7 +5,7 @@
  *   GD_DOOR_HELLO  protocol, version -> <- session number, token, lifetime limits      + control block (read-write)
  *   GD_DOOR_OPEN   name or uuid,     -> <- uuid, name, generation                      + the segments asked for, in the order
  *                  wanted segments                                                        live, frames, undo
- *   GD_DOOR_RESULT number            -> <-                                             + the segment with a large result
+ *   GD_DOOR_RESULT number            -> <- where it may come again (gd_result_place)    + the segment with a large result
  *   GD_DOOR_LEASE  uuid, generation  -> <- code 0: granted; GD_DOOR_QUEUED: sleep on the lease word until it holds
  *                                          the session's number (the daemon wakes it)
  *   GD_DOOR_CANCEL uuid              -> <- takes the session out of the queue; GD_DOOR_GRANTED if it came first
@@ -73,7 +73,7 @@ struct gd_door_reply {
     uint8_t uuid[16];
     char name[GD_DOOR_NAME]; /* HELLO: the daemon's version; OPEN: the State's name, empty if it has none */
     uint64_t generation;
-    uint64_t number[4]; /* COMMIT: version, sequence; RESULT: bytes; HELLO: largest pins, lease limit in ms */
+    uint64_t number[4]; /* COMMIT: version, sequence; RESULT: bytes, place + 1 or 0; HELLO: largest pins, lease limit in ms */
     uint8_t token[GD_TOKEN_BYTES]; /* HELLO: to present in `hello` over ZeroMQ */
     char text[GD_DOOR_TEXT];
 };

@@ -34,7 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GD_LAYOUT 0x67640001u /* "gd", layout version 1; changes with every change of a structure below */
+#define GD_LAYOUT 0x67640001u /* "gd", layout version 1; changes with every change of a structure below that one side could take amiss */
 #define GD_PAGE 4096u
 #define GD_ARRAY_ALIGN 64u
 #define GD_ATOM_BLOCK 16u /* per-atom arrays are padded with zeros to a whole number of this many atoms */
@@ -153,12 +153,24 @@ _Static_assert(sizeof(struct gd_frame_header) == 192, "layout");
 #define GD_PIN_RING(word) ((uint32_t)((word) >> 16))
 #define GD_PIN_SLOT(word) ((uint32_t)((word) & 0xffffu) - 1u)
 
+/* Where large results lie that the session may be given again. The daemon lends a segment under a number of its own for every result; when
+ * the client's last array over it is gone, the client writes that number to `returned`, and only then is the segment written again.
+ * What the client writes is a hint about its own results: the daemon compares it with what it lent, no more. */
+#define GD_RESULT_PLACES 7u
+struct gd_result_place {
+    _Atomic uint64_t number;   /* daemon: the result that lies here; 0: none. Stored after `segment` */
+    _Atomic uint64_t segment;  /* daemon: which segment that is; not used twice in a session */
+    _Atomic uint64_t taken;    /* client: the result it has come for */
+    _Atomic uint64_t returned; /* client: the result that nothing refers to any more */
+};
+
 struct gd_control_block {
     struct gd_segment_head head;
     uint8_t pad0[256 - sizeof(struct gd_segment_head)];
     _Atomic uint32_t pins_used; /* entries at and after this index were never used; the daemon bounds it by GD_MAX_PINS */
     uint32_t session;           /* session number, set by the daemon */
-    uint8_t pad1[248];
+    struct gd_result_place results[GD_RESULT_PLACES];
+    uint8_t pad1[24];
     _Atomic uint64_t pins[GD_MAX_PINS];
 };
 _Static_assert(sizeof(struct gd_control_block) == 512 + 8 * GD_MAX_PINS, "layout");

@@ -429,7 +429,7 @@ int gd_cmd_state_neighbor_pairs(struct gd_request *request, struct gd_err *err)
     struct gd_view x;
     struct gd_box box = box_of(request);
     struct gd_pairs *pairs = NULL;
-    struct gd_result_buffer buffer = {.segment = GD_SEGMENT_NONE};
+    struct gd_result_buffer buffer = GD_RESULT_NONE;
     int code = select_rows(request, GD_POSITIONS, gd_arg(request, GD_STATE_NEIGHBOR_PAIRS_ATOMS), "atoms", &x, err);
     if (code == 0)
         code = gd_pairs_create(&pairs, kernels(request), x, &box, gd_arg(request, GD_STATE_NEIGHBOR_PAIRS_CUTOFF)->real, err);

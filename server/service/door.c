@@ -114,7 +114,7 @@ static void reply_error(struct gd_door_peer *peer, const struct gd_err *err)
 
 /* ---- HELLO ---- */
 
-static int make_control(struct gd_session *session, struct gd_err *err)
+static int make_control(struct gd_session *session, size_t result_pool, struct gd_err *err)
 {
     int code = gd_segment_create(&session->control, "gromosd-control", sizeof(struct gd_control_block), 0, err);
     if (code != 0)
@@ -124,6 +124,7 @@ static int make_control(struct gd_session *session, struct gd_err *err)
     block->head.segment_bytes = session->control.bytes;
     block->session = session->number;
     atomic_store_explicit(&block->head.layout, GD_LAYOUT, memory_order_release);
+    gd_result_pool_open(&session->results, block, result_pool);
     return 0;
 }
 
@@ -155,7 +156,7 @@ static void on_hello(struct gd_door_peer *peer, const struct gd_door_request *re
     snprintf(user, sizeof user, "uid:%u", (unsigned)who.uid);
     struct gd_session *session = NULL;
     int code = gd_session_create(service, 1, who.uid, GD_ROLE_ADMIN, user, &session, &err);
-    if (code == 0 && (code = make_control(session, &err)) != 0)
+    if (code == 0 && (code = make_control(session, (size_t)service->settings.result_pool, &err)) != 0)
         gd_session_end(service, session, err.text);
     if (code != 0) {
         reply_error(peer, &err);
@@ -233,15 +234,16 @@ static void on_open(struct gd_door_peer *peer, const struct gd_door_request *req
 static void on_result(struct gd_door_peer *peer, const struct gd_door_request *request)
 {
     struct gd_err err = {0};
-    struct gd_segment segment = GD_SEGMENT_NONE;
-    if (gd_result_take(peer->door->service, peer->session, request->number, &segment, &err) != 0) {
+    struct gd_fetched result;
+    if (gd_result_take(peer->door->service, peer->session, request->number, &result, &err) != 0) {
         reply_error(peer, &err);
         return;
     }
-    peer->reply.number[0] = segment.bytes;
+    peer->reply.number[0] = result.bytes;
+    peer->reply.number[1] = result.place >= 0 ? (uint64_t)result.place + 1 : 0;
     peer->reply.num_fds = 1;
-    send_reply(peer, &peer->reply, &segment.fd_reader, 1);
-    gd_segment_close(&segment);
+    send_reply(peer, &peer->reply, &result.fd, 1);
+    close(result.fd);
 }
 
 /* ---- leases ---- */

@@ -51,7 +51,7 @@ struct gd_request *gd_request_new(struct gd_service *service)
     request->version = 0;
     request->has_frame = 0;
     request->code = 0;
-    request->result = GD_SEGMENT_NONE;
+    request->result = GD_RESULT_NONE;
     request->result_number = 0;
     gd_err_clear(&request->err);
     memset(&request->faults, 0, sizeof request->faults);
@@ -79,8 +79,7 @@ static void give_back(struct gd_request *request)
     gd_state_unref(&request->other);
     gd_state_unref(&request->made);
     gd_messages_clear(&request->faults);
-    if (request->result.fd >= 0)
-        gd_segment_close(&request->result);
+    gd_result_drop(&request->result);
     if (request->session != NULL) {
         request->session->in_flight--;
         gd_session_unref(&request->session);
@@ -130,6 +129,8 @@ void gd_request_answer(struct gd_request *request)
         request->code = gd_err_set(&request->err, GD_E_OUT_OF_MEMORY, "no memory for the reply");
     if (request->code == 0)
         request->code = gd_result_register(request);
+    if (request->code == GD_E_OUT_OF_MEMORY)
+        gd_results_release_idle(request->service); /* the next try may have it */
     count(request);
     msgpack_sbuffer map;
     msgpack_sbuffer_init(&map);

@@ -18,6 +18,7 @@
 #include "service/codec.h"
 #include "service/dispatch.h"
 #include "service/edit.h"
+#include "service/results.h"
 #include "service/router.h"
 
 #include <msgpack.h>
@@ -71,7 +72,7 @@ struct gd_request {
     struct gd_err err;
     struct gd_messages faults; /* all that was wrong with a file, for the error's detail */
     struct gd_reply reply;
-    struct gd_segment result; /* a large result on its way to the results table */
+    struct gd_result_buffer result; /* a large result on its way to where it can be fetched */
     uint64_t result_number;   /* 0: none */
 };
 

@@ -21,22 +21,39 @@ struct gd_result {
     struct gd_segment segment;
 };
 
+/* From the session's pool, or one that is used once. */
+static int allocate_segment(struct gd_result_buffer *buffer, struct gd_result_pool *pool, struct gd_err *err)
+{
+    int place = gd_result_pool_take(pool, buffer->bytes, &buffer->data, err);
+    if (place >= 0) {
+        buffer->pool = pool;
+        buffer->place = place;
+        return 0;
+    }
+    if (place == GD_E_OUT_OF_MEMORY)
+        return place;
+    int code = gd_segment_create(&buffer->segment, "gromosd-result", buffer->bytes, 0, err);
+    if (code != 0)
+        return code;
+    buffer->data = buffer->segment.base;
+    madvise(buffer->data, buffer->bytes, MADV_POPULATE_WRITE); /* an older kernel takes the faults one by one */
+    return 0;
+}
+
 int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *request, size_t bytes, struct gd_err *err)
 {
-    struct gd_result_buffer buffer = {.bytes = bytes, .segment = GD_SEGMENT_NONE};
+    struct gd_result_buffer buffer = GD_RESULT_NONE;
+    buffer.bytes = bytes;
     if (bytes >= GD_RESULT_SEGMENT_BYTES && request->session->local) {
-        int code = gd_segment_create(&buffer.segment, "gromosd-result", bytes, 0, err);
+        int code = allocate_segment(&buffer, &request->session->results, err);
         if (code != 0)
             return code;
-        buffer.data = buffer.segment.base;
-        madvise(buffer.data, bytes, MADV_POPULATE_WRITE); /* an older kernel takes the faults one by one */
     } else {
         if (bytes > gd_memory_available())
             return gd_err_set(err, GD_E_OUT_OF_MEMORY, "a result of %zu bytes is more than this machine has left", bytes);
         buffer.data = aligned_alloc(64, (bytes + 64) / 64 * 64);
         if (buffer.data == NULL)
             return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a result of %zu bytes", bytes);
-        memset(buffer.data, 0, bytes);
     }
     *out = buffer;
     return 0;
@@ -44,11 +61,13 @@ int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *re
 
 void gd_result_drop(struct gd_result_buffer *buffer)
 {
-    if (buffer->segment.fd >= 0)
+    if (buffer->pool != NULL)
+        gd_result_pool_give_back(buffer->pool, buffer->place);
+    else if (buffer->segment.fd >= 0)
         gd_segment_close(&buffer->segment);
     else
         free(buffer->data);
-    buffer->data = NULL;
+    *buffer = GD_RESULT_NONE;
 }
 
 /* Several parts of one reply may lie in one buffer: the last one libzmq lets go of frees it. */
@@ -94,7 +113,7 @@ static void reply_parts(struct gd_request *request, struct gd_result_buffer *buf
 
 void gd_result_reply(struct gd_request *request, struct gd_result_buffer *buffer, const struct gd_result_array *arrays, unsigned count)
 {
-    if (buffer->segment.fd < 0) {
+    if (buffer->segment.fd < 0 && buffer->pool == NULL) {
         reply_parts(request, buffer, arrays, count);
         return;
     }
@@ -110,9 +129,8 @@ void gd_result_reply(struct gd_request *request, struct gd_result_buffer *buffer
                        array_bytes(&arrays[i]));
     }
     request->result_number = number;
-    request->result = buffer->segment;
-    buffer->segment = GD_SEGMENT_NONE;
-    buffer->data = NULL;
+    request->result = *buffer;
+    *buffer = GD_RESULT_NONE;
 }
 
 void gd_result_reply_map(struct gd_request *request, const char *name, struct gd_result_buffer *buffer,
@@ -126,18 +144,27 @@ void gd_result_reply_map(struct gd_request *request, const char *name, struct gd
 
 int gd_result_register(struct gd_request *request)
 {
-    if (request->result_number == 0)
+    uint64_t number = request->result_number;
+    struct gd_result_buffer *buffer = &request->result;
+    if (number == 0)
         return 0;
-    struct gd_result *result = malloc(sizeof *result);
-    if (result == NULL || gd_table_put(&request->service->results, &request->result_number, sizeof request->result_number, result) != 0) {
-        free(result);
-        gd_segment_close(&request->result);
-        return gd_err_set(&request->err, GD_E_OUT_OF_MEMORY, "no memory to keep a result");
-    }
-    *result = (struct gd_result){request->result_number, request->session->number, gd_now_ns(), request->result};
-    request->result = GD_SEGMENT_NONE;
     request->result_number = 0;
-    return 0;
+    if (buffer->pool != NULL) {
+        gd_result_pool_lend(buffer->pool, buffer->place, number);
+        *buffer = GD_RESULT_NONE;
+        return 0;
+    }
+    struct gd_result *result = malloc(sizeof *result);
+    if (result != NULL) {
+        *result = (struct gd_result){number, request->session->number, gd_now_ns(), buffer->segment};
+        if (gd_table_put(&request->service->results, &result->number, sizeof result->number, result) == 0) {
+            *buffer = GD_RESULT_NONE;
+            return 0;
+        }
+    }
+    free(result);
+    gd_result_drop(buffer);
+    return gd_err_set(&request->err, GD_E_OUT_OF_MEMORY, "no memory to keep a result");
 }
 
 static void drop(struct gd_service *service, struct gd_result *result)
@@ -147,19 +174,24 @@ static void drop(struct gd_service *service, struct gd_result *result)
     free(result);
 }
 
-int gd_result_take(struct gd_service *service, struct gd_session *session, uint64_t number, struct gd_segment *out, struct gd_err *err)
+int gd_result_take(struct gd_service *service, struct gd_session *session, uint64_t number, struct gd_fetched *out, struct gd_err *err)
 {
+    int place = gd_result_pool_fetch(&session->results, number, &out->fd, &out->bytes, err);
+    out->place = place;
+    if (place >= 0 || place == GD_E_OUT_OF_MEMORY)
+        return place >= 0 ? 0 : place;
     struct gd_result *result = gd_table_get(&service->results, &number, sizeof number);
     if (result == NULL || result->session != session->number)
         return gd_err_set(err, GD_E_NOT_FOUND, "no result %llu for this session; results are fetched once, within 30 s",
                           (unsigned long long)number);
-    *out = result->segment;
-    result->segment = GD_SEGMENT_NONE;
+    out->fd = result->segment.fd_reader;
+    out->bytes = result->segment.bytes;
+    result->segment.fd_reader = -1;
     drop(service, result);
     return 0;
 }
 
-void gd_results_expire(struct gd_service *service, uint64_t now_ns)
+void gd_results_tick(struct gd_service *service, uint64_t now_ns)
 {
     size_t cursor = 0;
     struct gd_result *result;
@@ -167,9 +199,21 @@ void gd_results_expire(struct gd_service *service, uint64_t now_ns)
         if (now_ns - result->made_ns > GD_RESULT_KEEP_NS)
             drop(service, result);
     }
+    cursor = 0;
+    struct gd_session *session;
+    while ((session = gd_table_next(&service->sessions, &cursor)) != NULL)
+        gd_result_pool_tick(&session->results, service->loop, now_ns);
 }
 
-void gd_results_forget(struct gd_service *service, const struct gd_session *session)
+void gd_results_release_idle(struct gd_service *service)
+{
+    size_t cursor = 0;
+    struct gd_session *session;
+    while ((session = gd_table_next(&service->sessions, &cursor)) != NULL)
+        gd_result_pool_release_idle(&session->results);
+}
+
+void gd_results_forget(struct gd_service *service, struct gd_session *session)
 {
     size_t cursor = 0;
     struct gd_result *result;
@@ -177,4 +221,6 @@ void gd_results_forget(struct gd_service *service, const struct gd_session *sess
         if (session == NULL || result->session == session->number)
             drop(service, result);
     }
+    if (session != NULL)
+        gd_result_pool_end(&session->results, service->loop);
 }

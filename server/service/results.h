@@ -1,9 +1,11 @@
-/* Arrays in replies: small ones ride in the message, large ones for local sessions in a segment the door hands out once. */
+/* Arrays in replies: small ones ride in the message, large ones for local sessions in a segment the door hands out, from the session's
+ * pool (result_pool.h) or, when that has no room, one that is used once. */
 #ifndef GD_SERVICE_RESULTS_H
 #define GD_SERVICE_RESULTS_H
 
 #include "core/segment.h"
 #include "service/codec.h"
+#include "service/result_pool.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,15 +16,16 @@ struct gd_session;
 
 /* From this size on a local session gets a segment. */
 #define GD_RESULT_SEGMENT_BYTES (256u * 1024u)
-/* A segment nobody fetched is dropped after this long. */
-#define GD_RESULT_KEEP_NS 30000000000ull
 
 /* Room for one or more arrays of one reply, before it is known where they travel. Any thread. */
 struct gd_result_buffer {
-    void *data; /* zeroed, 64-byte aligned */
+    void *data; /* 64-byte aligned; holds anything, the handler writes all of what it replies with */
     size_t bytes;
-    struct gd_segment segment; /* fd -1: on the heap */
+    struct gd_segment segment;   /* used once; fd -1: from the pool, or on the heap */
+    struct gd_result_pool *pool; /* NULL: not from a pool */
+    int place;
 };
+#define GD_RESULT_NONE ((struct gd_result_buffer){.segment = GD_SEGMENT_NONE})
 
 /* GD_E_OUT_OF_MEMORY when the machine has no room for it. */
 int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *request, size_t bytes, struct gd_err *err);
@@ -45,10 +48,19 @@ void gd_result_reply(struct gd_request *request, struct gd_result_buffer *buffer
 void gd_result_reply_map(struct gd_request *request, const char *name, struct gd_result_buffer *buffer,
                          const struct gd_result_array *arrays, unsigned count);
 
-/* Loop thread: the segment a reply names becomes fetchable by its session; taken out by the door; old ones dropped. */
+/* What the door hands out: the descriptor is the caller's to close. */
+struct gd_fetched {
+    int fd;
+    int place; /* in the session's pool; negative: not from there */
+    size_t bytes;
+};
+
+/* Loop thread: the segment a reply names becomes fetchable by its session; taken out by the door; old ones dropped; idle ones
+ * given back for want of memory. */
 int gd_result_register(struct gd_request *request);
-int gd_result_take(struct gd_service *service, struct gd_session *session, uint64_t number, struct gd_segment *out, struct gd_err *err);
-void gd_results_expire(struct gd_service *service, uint64_t now_ns);
-void gd_results_forget(struct gd_service *service, const struct gd_session *session); /* its session ended; NULL: all */
+int gd_result_take(struct gd_service *service, struct gd_session *session, uint64_t number, struct gd_fetched *out, struct gd_err *err);
+void gd_results_tick(struct gd_service *service, uint64_t now_ns);
+void gd_results_release_idle(struct gd_service *service);
+void gd_results_forget(struct gd_service *service, struct gd_session *session); /* its session ended; NULL: all */
 
 #endif

@@ -84,7 +84,7 @@ static void on_tick(uv_timer_t *timer)
     gd_edit_tick(service, now_ns);
     gd_waits_tick(service, now_ns);
     gd_remote_leases_tick(service, now_ns);
-    gd_results_expire(service, now_ns);
+    gd_results_tick(service, now_ns);
     gd_keep_tick(service->keep);
     gd_jobs_tick(service->jobs, now_ns);
     gd_checkpoints_tick(service->checkpoints, now_ns);

@@ -39,6 +39,7 @@ int gd_session_create(struct gd_service *service, int local, uid_t uid, enum gd_
     snprintf(session->user, sizeof session->user, "%s", user);
     session->created_ns = session->seen_ns = gd_now_ns();
     gd_table_init(&session->handles);
+    gd_result_pool_init(&session->results);
     do {
         session->number = service->next_session++ & GD_LEASE_HOLDER;
     } while (session->number <= GD_LEASE_DAEMON || gd_session_by_number(service, session->number) != NULL);
@@ -73,6 +74,7 @@ void gd_session_unref(struct gd_session **pointer)
         return;
     GD_CHECK(session->handles.used == 0);
     gd_table_free(&session->handles);
+    gd_result_pool_free(&session->results);
     gd_segment_close(&session->control);
     session->magic = 0;
     free(session);

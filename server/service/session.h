@@ -6,6 +6,7 @@
 #include "core/table.h"
 #include "proto/gd_door.h"
 #include "service/dispatch.h"
+#include "service/result_pool.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,7 @@ struct gd_session {
 
     struct gd_door_peer *peer;  /* local: its door connection */
     struct gd_segment control;  /* local: its control block, which it writes and the daemon reads */
+    struct gd_result_pool results; /* local: segments of large results */
     struct gd_table handles;    /* uuid -> gd_handle */
     struct gd_connection *connections;
     size_t in_flight;

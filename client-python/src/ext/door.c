@@ -120,6 +120,7 @@ static void drop_socket(struct gd_door *door)
     }
     close(door->fd);
     door->fd = -1;
+    gd_results_drop_kept(door);
 }
 
 bool gd_door_connected(struct gd_door *door)
@@ -385,6 +386,8 @@ static void door_dealloc(PyObject *self)
 {
     struct gd_door *door = (struct gd_door *)self;
     gd_fork_remove(&door->link);
+    gd_fork_leave_door(door);
+    gd_results_drop_kept(door);
     if (door->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
     if (door->fd >= 0)
@@ -500,6 +503,7 @@ static PyObject *door_close(PyObject *self, PyObject *ignored)
     struct gd_door *door = (struct gd_door *)self;
     (void)ignored;
     door->closing = true;
+    gd_results_drop_kept(door);
     gd_door_settle(door);
     Py_RETURN_NONE;
 }

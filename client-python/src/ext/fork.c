@@ -2,7 +2,7 @@
  *
  * A child inherits descriptors and memory that belong to its parent's session. Before it runs anything else, this handler closes its
  * copies of the door sockets (so that the child does not keep a dead parent's session alive), unmaps the control blocks, and makes writable arrays of
- * an open edit private. Arrays stay readable. Objects made before the fork carry the old epoch: what they do when they are freed ends
+ * an open edit private. Arrays stay readable, those of large results too: what both processes have is not given back to the daemon. Objects made before the fork carry the old epoch: what they do when they are freed ends
  * at the process's own memory. The handler does system calls only. */
 #include "mapping.h"
 
@@ -13,6 +13,7 @@ unsigned gd_fork_epoch;
 
 static struct gd_link doors = {&doors, &doors};
 static struct gd_link mappings = {&mappings, &mappings};
+static struct gd_link results = {&results, &results};
 /* Held while a list changes and across fork(), so that the child finds whole lists whichever thread forked. */
 static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER;
 
@@ -36,6 +37,19 @@ void gd_fork_add_mapping(struct gd_link *link)
     add(&mappings, link);
 }
 
+void gd_fork_add_result(struct gd_link *link)
+{
+    add(&results, link);
+}
+
+void gd_fork_leave_door(const struct gd_door *door)
+{
+    pthread_mutex_lock(&lists);
+    for (struct gd_link *link = results.next; link != &results; link = link->next)
+        gd_result_leave_door(link, door);
+    pthread_mutex_unlock(&lists);
+}
+
 void gd_fork_remove(struct gd_link *link)
 {
     if (link->next == NULL)
@@ -50,6 +64,8 @@ void gd_fork_remove(struct gd_link *link)
 static void before_fork(void)
 {
     pthread_mutex_lock(&lists);
+    for (struct gd_link *link = results.next; link != &results; link = link->next)
+        gd_result_forked(link);
 }
 
 static void after_fork_parent(void)
@@ -64,6 +80,7 @@ static void forget_door(struct gd_door *door)
         close(door->fd);
     if (door->control != NULL)
         munmap(door->control, gd_round_up(sizeof(struct gd_control_block), GD_PAGE));
+    gd_results_drop_kept(door);
     door->fd = -1;
     door->control = NULL;
     door->dead = true;

@@ -53,14 +53,25 @@ PyObject *gd_raise(int code, const char *format, ...);
 int gd_raise_init(PyObject *module);
 PyObject *gd_configure(PyObject *module, PyObject *args, PyObject *kwargs);
 
+struct gd_door;
+
 /* ---- fork.c */
 extern unsigned gd_fork_epoch; /* +1 in every forked child */
 int gd_fork_init(void);
 void gd_fork_add_door(struct gd_link *link);
 void gd_fork_add_mapping(struct gd_link *link);
+void gd_fork_add_result(struct gd_link *link);
+void gd_fork_leave_door(const struct gd_door *door); /* no result refers to it any more */
 void gd_fork_remove(struct gd_link *link);
 
 /* ---- door.c */
+/* A mapping of a pooled result's segment. base NULL: none. */
+struct gd_kept_result {
+    void *base;
+    size_t bytes;
+    uint64_t segment;
+};
+
 struct gd_door {
     PyObject_HEAD
     struct gd_link link;
@@ -82,6 +93,7 @@ struct gd_door {
     PyObject *mappings;       /* uuid + generation -> weak reference to a Mapping */
     PyObject *pending_closes; /* uuids whose last mapping went while open() was under way */
     struct gd_control_block *control;
+    struct gd_kept_result kept[GD_RESULT_PLACES]; /* of results nothing refers to any more */
     uint32_t num_pins;
     uint64_t pin_retries; /* pins that came too late for their slot and were taken again */
     uint32_t num_free; /* stack of entries given back */
@@ -109,6 +121,9 @@ void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t 
 
 extern PyTypeObject gd_result_type;
 PyObject *gd_result_fetch(struct gd_door *door, uint64_t number, uint64_t bytes);
+void gd_results_drop_kept(struct gd_door *door); /* system calls only */
+void gd_result_forked(struct gd_link *link);
+void gd_result_leave_door(struct gd_link *link, const struct gd_door *door);
 
 /* ---- segment.c */
 struct gd_map {
