@@ -158,7 +158,7 @@ static void take(struct gd_checkpoints *c, struct gd_state *state, struct entry 
         gd_log_warn("checkpoint", "%s was not written: %s", state->name, err.text);
         finish(c);
     } else {
-        gd_jobs_nudge(c->service->jobs, state);
+        gd_jobs_nudge(c->service->jobs, state, GD_NUDGE_USE);
     }
 }
 

@@ -294,7 +294,7 @@ static void on_lease(struct gd_door_peer *peer, struct gd_state *state, const st
         gd_state_ref(state);
         wait->next = peer->waits;
         peer->waits = wait;
-        gd_jobs_nudge(peer->door->service->jobs, state);
+        gd_jobs_nudge(peer->door->service->jobs, state, GD_NUDGE_USE);
     } else {
         free(wait);
     }

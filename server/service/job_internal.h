@@ -21,7 +21,15 @@ enum gd_job_status { GD_JOB_QUEUED, GD_JOB_RUNNING, GD_JOB_PAUSED, GD_JOB_DONE, 
 const char *gd_job_status_name(enum gd_job_status status);
 
 /* What the job's thread asks of the loop thread. */
-enum gd_job_ask { GD_ASK_NOTHING, GD_ASK_LEASE, GD_ASK_PUBLISH, GD_ASK_YIELD, GD_ASK_PARK, GD_ASK_END };
+enum gd_job_ask {
+    GD_ASK_NOTHING,
+    GD_ASK_LEASE,
+    GD_ASK_PUBLISH,
+    GD_ASK_YIELD, /* publish, let others in */
+    GD_ASK_SHOW,  /* let others in to look: a commit without a frame */
+    GD_ASK_PARK,
+    GD_ASK_END
+};
 
 /* How fast, how far: written by the job, read by anybody. */
 struct gd_job_progress {
@@ -59,7 +67,8 @@ struct gd_job {
     struct gd_err err;
 
     /* both */
-    _Atomic int nudged, paused, cancelled;
+    _Atomic int nudged; /* enum gd_nudge, both together too */
+    _Atomic int paused, cancelled;
     uv_sem_t answered;
     pthread_mutex_t mutex; /* of what follows */
     enum gd_job_ask ask;

@@ -235,18 +235,19 @@ static int boundary(struct gd_job *job, int64_t done)
         return 1;
     take_changes(job);
     int publish = done > 0 && done % job->spec.publish_every == 0;
-    int yield = atomic_exchange(&job->nudged, 0);
+    int nudged = atomic_exchange(&job->nudged, 0);
     int park = atomic_load(&job->paused);
-    if (!publish && !yield && !park)
+    if (!publish && !nudged && !park)
         return 0;
     refresh_live(job);
     if (publish)
         record(job);
     job->seen_version = gd_state_version(job->state) + 1; /* of the commit that is asked for */
     save(job, job->seen_version);
-    if (yield || park)
+    int use = (nudged & GD_NUDGE_USE) != 0;
+    if (use || park)
         keep_end(job); /* who comes in may want a checkpoint */
-    if (ask(job, park ? GD_ASK_PARK : yield ? GD_ASK_YIELD : GD_ASK_PUBLISH) != 0)
+    if (ask(job, park ? GD_ASK_PARK : !nudged ? GD_ASK_PUBLISH : use || publish ? GD_ASK_YIELD : GD_ASK_SHOW) != 0)
         return 1;
     uint64_t expected = job->seen_version;
     int code = take_edit(job);

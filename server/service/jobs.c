@@ -187,7 +187,7 @@ static void attend(struct gd_job *job)
             lose(job);
             answer(job);
         } else if (!state->publishing) {
-            gd_edit_commit(job->jobs->service, state, 1, &job->publish, published);
+            gd_edit_commit(job->jobs->service, state, what != GD_ASK_SHOW, &job->publish, published);
         }
     }
 }
@@ -527,11 +527,11 @@ int gd_job_change(struct gd_job *job, const struct gd_job_change *change, struct
                 : 0;
 }
 
-void gd_jobs_nudge(struct gd_jobs *jobs, struct gd_state *state)
+void gd_jobs_nudge(struct gd_jobs *jobs, struct gd_state *state, enum gd_nudge why)
 {
     for (struct gd_job *job = jobs->first; job != NULL; job = job->next) {
         if (job->state == state && job->thread_runs)
-            atomic_store(&job->nudged, 1);
+            atomic_fetch_or(&job->nudged, (int)why);
     }
 }
 

@@ -61,8 +61,10 @@ void gd_job_wait(struct gd_job *job, struct gd_request *request);
 void gd_jobs_tick(struct gd_jobs *jobs, uint64_t now_ns);
 void gd_jobs_forget_session(struct gd_jobs *jobs, const struct gd_session *session); /* its waits; NULL: all */
 
-/* Somebody queues for this State's lease: its job lets them in at the next step. */
-void gd_jobs_nudge(struct gd_jobs *jobs, struct gd_state *state);
+/* Somebody queues for this State's lease: its job lets them in at the next step. Who only computes on the arrays as they are then
+ * needs neither a frame nor the engine's state of that step. */
+enum gd_nudge { GD_NUDGE_LOOK = 1, GD_NUDGE_USE = 2 };
+void gd_jobs_nudge(struct gd_jobs *jobs, struct gd_state *state, enum gd_nudge why);
 /* The State is being deleted: its job ends. */
 void gd_jobs_state_gone(struct gd_jobs *jobs, struct gd_state *state);
 int gd_jobs_has(struct gd_jobs *jobs, const struct gd_state *state);

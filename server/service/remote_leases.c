@@ -137,7 +137,7 @@ int gd_cmd_state_lease(struct gd_request *request, struct gd_err *err)
         return grant(request, err);
     if (code == GD_LEASE_QUEUED) {
         request->deferred = 1;
-        gd_jobs_nudge(request->service->jobs, state);
+        gd_jobs_nudge(request->service->jobs, state, GD_NUDGE_USE);
     }
     return code < 0 ? code : 0;
 }

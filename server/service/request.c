@@ -294,6 +294,12 @@ static uint64_t lease_deadline(const struct gd_request *request)
     return request->started_ns + DEFAULT_TIMEOUT_NS;
 }
 
+/* Not so a clone and a checkpoint, which take a run's state along. */
+static int only_looks(const struct gd_command *command)
+{
+    return command->lease == GD_LEASE_READ && command->handler != gd_cmd_state_checkpoint && command->handler != gd_cmd_state_clone;
+}
+
 /* Runs under the lease; a session that holds it itself may read in the middle of its own edit. Not into a checkpoint: that is of a commit,
  * and waits for the edit, which another thread of the session may be making. */
 static void run_under_lease(struct gd_request *request)
@@ -338,7 +344,7 @@ static void run_under_lease(struct gd_request *request)
         request->has_lease = 1;
         run(request);
     } else {
-        gd_jobs_nudge(request->service->jobs, state);
+        gd_jobs_nudge(request->service->jobs, state, only_looks(request->command) ? GD_NUDGE_LOOK : GD_NUDGE_USE);
     }
 }
 

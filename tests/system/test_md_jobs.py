@@ -304,6 +304,26 @@ def test_an_edit_enters_between_two_steps(start):
     job.cancel()
 
 
+def test_looking_makes_no_frames(start):
+    """Frames come as often as the run was asked for, however often somebody computes on its State; an edit makes one of its own."""
+    system = clone(start)
+    state = system.state
+    job = gromos.Simulation(system, settled(nve(10**7)), publish_every=10**6).run()
+    wait_until(lambda: job.describe().step > 3, what="some steps")
+    before, steps = state.describe().published, []
+    for _ in range(10):
+        state.temperature()
+        state.rdf(range(0, 192, 3), range(0, 192, 3), r_max=0.6)
+        steps.append(state.step)
+    assert state.describe().published == before
+    assert steps == sorted(steps) and len(set(steps)) > 1  # what was computed is of the steps reached by then
+    with state.edit(timeout=30) as e:
+        e.velocities()[:] = 0.0
+    assert state.temperature() < 150.0
+    assert state.describe().published > before
+    job.cancel()
+
+
 def test_temperature_can_be_changed_while_it_runs(start):
     system = clone(start)
     params = settled(nve(10**7))
