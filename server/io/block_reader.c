@@ -2,6 +2,7 @@
 #include "io/block_reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #define BLOCK_NAME_MAX 32 /* the longest GROMOS name has 18 */
@@ -206,6 +209,25 @@ static struct gd_block_file *new_file(const char *path)
     return file;
 }
 
+/* A regular file only: a pipe would keep its reader waiting for ever, a device give it no end. */
+static int open_regular(gzFile *out, const char *path, struct gd_err *err)
+{
+    struct stat about;
+    int rc = GD_E_FILE_ACCESS, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &about) != 0) {
+        gd_err_errno(err, rc, "%s: cannot be opened", path);
+    } else if (!S_ISREG(about.st_mode)) {
+        gd_err_set(err, rc, "%s: is not a regular file", path);
+    } else if ((*out = gzdopen(fd, "rb")) == NULL) {
+        rc = gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory to open it", path);
+    } else {
+        return 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 int gd_block_file_open(struct gd_block_file **out, const char *path, size_t max_bytes, struct gd_err *err)
 {
     if (max_bytes == 0 || max_bytes > GD_BLOCK_FILE_MAX_BYTES)
@@ -213,14 +235,10 @@ int gd_block_file_open(struct gd_block_file **out, const char *path, size_t max_
     struct gd_block_file *file = new_file(path);
     if (file == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory to open it", path);
-    errno = 0;
-    gzFile in = gzopen(path, "rbe");
-    int rc;
-    if (in == NULL) {
-        rc = errno != 0 ? gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be opened", path)
-                        : gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory to open it", path);
+    gzFile in;
+    int rc = open_regular(&in, path, err);
+    if (rc != 0)
         goto fail;
-    }
     gzbuffer(in, 1 << 17);
     rc = read_all(file, in, max_bytes, err);
     gzclose_r(in);

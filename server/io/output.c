@@ -89,7 +89,7 @@ int gd_output_create(struct gd_output **made, const char *path, enum gd_output_m
             errno = why;
         }
     } else {
-        out->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        out->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666); /* a pipe must not keep us waiting */
     }
     if (out->fd < 0) {
         rc = gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", path);
@@ -107,7 +107,7 @@ int gd_output_resume(struct gd_output **made, const char *path, int64_t offset, 
     int rc = new_output(&out, path, err);
     if (rc != 0)
         return rc;
-    out->fd = open(path, O_WRONLY | O_CLOEXEC);
+    out->fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
     if (out->fd < 0 || fstat(out->fd, &st) != 0) {
         rc = gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be continued", path);
         goto fail;

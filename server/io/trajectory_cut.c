@@ -147,7 +147,7 @@ static int find(const char *path, int64_t step, int64_t *offset, struct gd_err *
     unsigned char magic[2] = {0, 0};
     struct scan s = {.limit = step};
     int64_t end = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be continued", path);
     bool zipped = pread(fd, magic, 2, 0) == 2 && magic[0] == 0x1f && magic[1] == 0x8b;

@@ -1,5 +1,7 @@
 """Files: GROMOS configurations by the daemon, others through MDAnalysis, units converted."""
 
+import os
+
 import gromos
 import MDAnalysis
 import numpy as np
@@ -134,6 +136,13 @@ def test_files_that_are_not_there(session, state, tmp_path):
             state.to_file(tmp_path / name)
     with pytest.raises(gromos.UnsupportedError):
         state.to_file(tmp_path / "x.unknown")
+
+
+def test_a_pipe_keeps_nobody_waiting(session, state, tmp_path):
+    """Opening one that nobody writes to waits for ever, and a daemon that waits cannot stop."""
+    os.mkfifo(tmp_path / "pipe.cnf")
+    with pytest.raises(gromos.FileAccessError, match="pipe.cnf: is not a regular file"):
+        gromos.load(tmp_path / "pipe.cnf", session=session)
 
 
 def test_a_file_cut_in_the_middle_names_block_and_line(state, session, tmp_path):

@@ -279,5 +279,8 @@ Test(io_blocks, files_that_cannot_be_read)
     cr_assert_eq(gd_block_file_open(&file, "/nonexistent/file.cnf", 0, &err), GD_E_FILE_ACCESS);
     cr_assert_not_null(strstr(err.text, "/nonexistent/file.cnf: cannot be opened"), "%s", err.text);
     cr_assert_eq(gd_block_file_open(&file, "/tmp", 0, &err), GD_E_FILE_ACCESS);
+    gd_err_clear(&err);
+    cr_assert_eq(gd_block_file_open(&file, "/dev/zero", 0, &err), GD_E_FILE_ACCESS);
+    cr_assert_not_null(strstr(err.text, "/dev/zero: is not a regular file"), "%s", err.text);
     cr_assert_null(file);
 }
