@@ -232,7 +232,7 @@ int gd_stochastic_step(struct gd_md *md, struct gd_err *err)
     int rc = gd_constraints_apply(md, 0, err);
     if (rc != 0)
         return rc;
-    if (md->par.constraint.ntc > 1 && md->par.constraint.solute == GD_CONSTRAINT_SHAKE)
+    if (md->constraints->solute != GD_CONSTRAINT_OFF || md->constraints->solvent != GD_CONSTRAINT_OFF)
         for (size_t i = 0; i < md->n; i++) { /* 2.11.2.24 */
             double r[3];
             gd_nearest_image(&md->pbc, md->pos[i], md->old_pos[i], r);
