@@ -41,6 +41,12 @@ static int scales_reference(const struct gd_md *md)
     return md->par.position_restraint.ntpor != 0 && md->par.position_restraint.ntpors != 0 && md->reference_position != NULL;
 }
 
+static void note_strain(struct gd_md *md, const double mu[3])
+{
+    for (int d = 0; d < 3; d++)
+        md->reservoir.strain[d][d] += log(mu[d]);
+}
+
 static void scale_vectors(gd_vec3 *vectors, size_t n, const double mu[3])
 {
     for (size_t i = 0; i < n; i++)
@@ -58,6 +64,7 @@ static void scale_frame(struct gd_md *md, const double mu[3])
 
 static void scale_diagonal(struct gd_md *md, const double mu[3])
 {
+    note_strain(md, mu);
     scale_frame(md, mu);
     scale_vectors(md->pos, md->n, mu);
 }
@@ -105,6 +112,9 @@ static void scale_full(struct gd_md *md)
             mu[a][b] += mu[b][a];
             mu[b][a] = 0.0;
         }
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++)
+            md->reservoir.strain[b][a] += mu[a][b] - (a == b ? 1.0 : 0.0);
     gd_mat3 edge;
     memcpy(edge, md->box.vectors, sizeof edge);
     for (int e = 0; e < 3; e++)
@@ -150,18 +160,23 @@ int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
 {
     if (md->par.pressure.couple != GD_PRESSURE_SCALE || md->par.pressure.scale == GD_SCALE_OFF)
         return 0;
-    double mu[3];
+    double mu[3], before = gd_reservoir_begin(md);
     switch (md->par.pressure.barostat) {
     case GD_BAROSTAT_BERENDSEN: scale_weakly(md); break;
     case GD_BAROSTAT_STOCHASTIC_CELL:
         gd_barostat_stochastic(md, mu);
+        gd_reservoir_end(md, before);
+        note_strain(md, mu);
         scale_frame(md, mu);
         break;
     case GD_BAROSTAT_PARRINELLO_RAHMAN:
         gd_barostat_parrinello(md, mu);
+        gd_reservoir_end(md, before);
+        note_strain(md, mu);
         scale_frame(md, mu);
         break;
     }
+    gd_reservoir_strain(md);
     gd_periodicity_set(&md->pbc, &md->box);
     if (gd_box_half_width(&md->box) < md->par.pairlist.rcutl)
         return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the box has shrunk below twice the cutoff RCUTL %g nm",

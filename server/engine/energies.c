@@ -156,6 +156,7 @@ void gd_md_energy_vector(const struct gd_md *md, double *out)
     out[GD_ENERGY_ANGLE_RESTRAINT] = e->angle_restraint;
     out[GD_ENERGY_DIHEDRAL_RESTRAINT] = e->dihedral_restraint;
     out[GD_ENERGY_JVALUE_RESTRAINT] = e->jvalue;
+    out[GD_ENERGY_RESERVOIR] = md->reservoir.reported;
     out[GD_ENERGY_TEMPERATURE] = dof > 0.0 ? 2.0 * e->kinetic / md->top->boltzmann / dof : 0.0;
     out[GD_ENERGY_PRESSURE] = (md->pressure[0][0] + md->pressure[1][1] + md->pressure[2][2]) / 3.0;
     out[GD_ENERGY_VOLUME] = gd_box_volume(&md->old_box);

@@ -15,6 +15,7 @@ int gd_md_compute_forces(struct gd_md *md, struct gd_err *err)
         return rc;
     start = gd_md_clock();
     gd_virial_molecular(md);
+    gd_reservoir_forces(md);
     rc = gd_special_forces(md, err);
     md->phase_seconds[GD_MD_OTHER] += gd_md_clock() - start;
     return rc;

@@ -36,6 +36,7 @@ int gd_leapfrog_step(struct gd_md *md, struct gd_err *err)
     if (rc != 0)
         return rc;
     gd_temperature_compute(md);
+    gd_reservoir_leapfrog(md);
     gd_pressure_compute(md);
     rc = gd_barostat_apply(md, err);
     md->phase_seconds[GD_MD_INTEGRATION] += gd_md_clock() - constrained;

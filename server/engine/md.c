@@ -251,7 +251,9 @@ static void remove_com_motion(struct gd_md *md)
         if (nticom != 0)
             gd_com_motion_remove(md, 1, nticom == 2);
     } else if (nscm != 0 && md->step % llabs(nscm) == 0) {
+        double before = gd_reservoir_begin(md);
         gd_com_motion_remove(md, 1, nscm < 0);
+        gd_reservoir_end(md, before);
     }
 }
 
@@ -290,13 +292,16 @@ int gd_md_step(struct gd_md *md, struct gd_err *err)
 {
     GD_MAGIC_CHECK(md, GD_MD_MAGIC);
     double begin = gd_md_clock();
+    struct gd_reservoir reservoir = md->reservoir;
     remove_com_motion(md);
     gd_charge_groups_put_into_box(md);
     md->phase_seconds[GD_MD_OTHER] += gd_md_clock() - begin;
     const gd_vec3 *begun_at = (const gd_vec3 *)md->pos;
     int rc = compute_and_move(md, err);
-    if (rc != 0)
+    if (rc != 0) {
         go_back(md, begun_at);
+        md->reservoir = reservoir;
+    }
     if (rc != 0 || gd_minimiser_converged(md))
         return rc;
     md->step++;

@@ -166,6 +166,7 @@ int gd_md_set_state(struct gd_md *md, const double (*positions)[3], const double
     }
     if (positions != NULL || velocities != NULL)
         gd_flexible_from_velocities(md);
+    md->reservoir.on_the_way = 0;
     gd_nonbonded_invalidate(md);
     if (positions != NULL || box != NULL)
         gd_velocity_verlet_invalidate(md);

@@ -31,6 +31,15 @@ struct gd_bath_range {
     int com_bath, internal_bath;
 };
 
+/* What baths have taken up (reservoir.c), kJ/mol. */
+struct gd_reservoir {
+    double taken;    /* since the start; stochastic dynamics: the kinetic energy that the forces' work alone would have made */
+    double reported; /* goes with the energies of the last step */
+    gd_mat3 strain;  /* of the last scaling of the box, half of whose work waits for the next forces */
+    gd_mat3 virial;  /* sum r x f of the last forces */
+    int64_t on_the_way; /* stochastic dynamics: the work of the last step waits for the next forces */
+};
+
 struct gd_md {
     uint32_t magic;
     struct gd_topology *top;
@@ -64,6 +73,7 @@ struct gd_md {
     gd_mat3 virial, kinetic_tensor, pressure;
     gd_mat3 report_virial, report_kinetic, report_pressure; /* -1/2 virial; all in the frame that is reported */
 
+    struct gd_reservoir reservoir;
     int coupled; /* any bath was coupled at the start */
     size_t num_baths;
     struct gd_md_bath bath[GD_MAX_BATHS];
@@ -160,6 +170,20 @@ int gd_barostat_parrinello_create(struct gd_md *md, struct gd_err *err);
 void gd_barostat_parrinello(struct gd_md *md, double mu[3]);
 double gd_barostat_parrinello_energy(const struct gd_md *md);
 void gd_barostat_parrinello_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
+
+/* reservoir.c. Leap-frog: with the velocities of both half steps, coupled and constrained. Velocity Verlet: right after the
+ * thermostat. begin and end: around any other change of `vel`. forces: right after they are found; strain: after the box was
+ * scaled. Stochastic dynamics: arrive with the new forces, stochastic with the kinetic energies, depart when the step is done. */
+void gd_reservoir_leapfrog(struct gd_md *md);
+void gd_reservoir_velocity_verlet(struct gd_md *md);
+void gd_reservoir_report(struct gd_md *md); /* all that was taken goes with the energies of this step */
+double gd_reservoir_begin(const struct gd_md *md);
+void gd_reservoir_end(struct gd_md *md, double before);
+void gd_reservoir_forces(struct gd_md *md);
+void gd_reservoir_strain(struct gd_md *md);
+void gd_reservoir_arrive(struct gd_md *md);
+void gd_reservoir_stochastic(struct gd_md *md);
+void gd_reservoir_depart(struct gd_md *md);
 
 /* com_motion.c; rotation != 0 removes that too (vacuum) */
 void gd_com_motion_remove(struct gd_md *md, int translation, int rotation);

@@ -2,7 +2,7 @@
  * get from topology, parameters or restraints. The pair list is not stored but rebuilt from the positions it came from. */
 #include "engine/md_internal.h"
 
-#define STATE_MAGIC 0x6764737461746531ull
+#define STATE_MAGIC 0x6764737461746532ull
 
 struct state_header {
     uint64_t magic;
@@ -50,6 +50,7 @@ static void visit_fields(struct gd_md *md, gd_state_visitor *visit, void *contex
     visit(context, md->report_pressure, sizeof md->report_pressure);
     visit(context, md->kinetic_tensor, sizeof md->kinetic_tensor);
     visit(context, md->pressure, sizeof md->pressure);
+    visit(context, &md->reservoir, sizeof md->reservoir);
     visit(context, md->bath, md->num_baths * sizeof *md->bath);
     if (md->reference_position != NULL)
         visit(context, md->reference_position, vectors);

@@ -223,6 +223,7 @@ int gd_stochastic_step(struct gd_md *md, struct gd_err *err)
     const double dt = md->par.step.dt;
     if (md->par.stochastic.ntfr == 3 && md->step % md->par.stochastic.nsfr == 0)
         set_friction(md, md->step == 0 && md->par.initialise.ntisti != 0);
+    gd_reservoir_arrive(md);
     gd_md_exchange(md);
     first_velocities(md);
     gd_thermostat_apply(md);
@@ -240,6 +241,7 @@ int gd_stochastic_step(struct gd_md *md, struct gd_err *err)
                 md->vel[i][d] = r[d] / (s->c[i].c6 * dt);
         }
     gd_temperature_compute(md);
+    gd_reservoir_stochastic(md);
     gd_pressure_compute(md);
     rc = gd_barostat_apply(md, err);
     if (rc == 0)
@@ -247,7 +249,10 @@ int gd_stochastic_step(struct gd_md *md, struct gd_err *err)
     if (rc != 0)
         return rc;
     second_positions(md);
-    return gd_constraints_apply(md, 0, err);
+    rc = gd_constraints_apply(md, 0, err);
+    if (rc == 0)
+        gd_reservoir_depart(md);
+    return rc;
 }
 
 void gd_stochastic_visit(struct gd_md *md, gd_state_visitor *visit, void *context)

@@ -190,6 +190,7 @@ static int finish(struct gd_md *md, struct gd_err *err)
     md->phase_seconds[GD_MD_CONSTRAINTS] += gd_md_clock() - start;
     gd_temperature_compute(md);
     gd_thermostat_apply(md);
+    gd_reservoir_velocity_verlet(md);
     return rc;
 }
 
@@ -213,6 +214,7 @@ int gd_velocity_verlet_step(struct gd_md *md, struct gd_err *err)
     if (rc != 0)
         return rc;
     gd_pressure_compute(md);
+    gd_reservoir_report(md);
     rc = gd_barostat_apply(md, err);
     if (rc == 0)
         rc = gd_md_sum_energies(md, err);

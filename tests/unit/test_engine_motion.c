@@ -211,6 +211,8 @@ static void check_continuation(struct test_system *s, int threads)
     cr_expect_eq(memcmp(gd_md_velocities(one), gd_md_velocities(two), n * sizeof(gd_vec3)), 0);
     cr_expect_eq(memcmp(gd_md_box(one), gd_md_box(two), sizeof(struct gd_box)), 0);
     cr_expect_eq(gd_md_energies(one)->total, gd_md_energies(two)->total);
+    cr_expect_eq(one->reservoir.reported, two->reservoir.reported);
+    cr_expect_eq(one->reservoir.taken, two->reservoir.taken);
     ((unsigned char *)bytes)[size / 2] ^= 1;
     cr_expect_eq(gd_md_load_state(two, bytes, size, &err), GD_E_CORRUPT_DATA);
     cr_expect_eq(gd_md_load_state(two, bytes, size - 1, &err), GD_E_CORRUPT_DATA);

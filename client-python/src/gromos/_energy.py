@@ -118,7 +118,14 @@ class Energy(EnergyFields):
         return self.kinetic + self.potential + self.special
 
     def conserved(self) -> float:
-        """What the equations of motion conserve: total() plus what thermostats and barostats have taken up, kJ/mol."""
+        """What the equations of motion conserve: total() plus what baths have taken up since the run began, kJ/mol.
+
+        Of a run of molecular dynamics it drifts and ripples as the total energy of an uncoupled run does, with every thermostat, the
+        stochastic-cell barostat and the removal of overall motion. With stochastic dynamics it only says that the forces are those of
+        the energy: what friction and random forces gave is what the kinetic energy gained beyond the forces' work. It is not exact
+        for the Berendsen barostat unless that scales alike in all directions, nor for stochastic dynamics at constant pressure, for
+        restraints to averages over time, and after an edit of the State.
+        """
         return self.total() + self.reservoir
 
     @property

@@ -33,7 +33,7 @@ class EnergyFields(EnergyBase):
     angle_restraint = Scalar(15, "kJ/mol", "Angle restraints.")
     dihedral_restraint = Scalar(16, "kJ/mol", "Dihedral-angle restraints.")
     jvalue_restraint = Scalar(17, "kJ/mol", "J-value restraints.")
-    reservoir = Scalar(18, "kJ/mol", "What the thermostats and barostats have taken up; total + reservoir is the conserved quantity of the run.")
+    reservoir = Scalar(18, "kJ/mol", "What thermostats, barostats, friction and the removal of overall motion have taken up since the run began; total + reservoir is conserved.")
     temperature = Scalar(19, "K", "Temperature of all degrees of freedom together.")
     pressure = Scalar(20, "kJ mol^-1 nm^-3", "Pressure, a third of the trace of pressure_tensor.")
     volume = Scalar(21, "nm^3", "Volume of the box; 0 in vacuum.")
