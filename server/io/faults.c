@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void gd_faults_start(struct gd_faults *faults, struct gd_block_file *file, struct gd_messages *list)
 {
@@ -49,8 +50,9 @@ void gd_faults_unused(struct gd_faults *faults, const char *kind_of_file)
         if (block->used)
             continue;
         gd_err_clear(&err);
-        gd_faults_note(faults, gd_err_set(&err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not supported in a %s file",
-                                          faults->file->path, block->line, (int)block->name_length, block->name, kind_of_file),
+        gd_faults_note(faults, gd_err_set(&err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not supported in %s %s file",
+                                          faults->file->path, block->line, (int)block->name_length, block->name,
+                                          strchr("aeiou", kind_of_file[0]) != NULL ? "an" : "a", kind_of_file),
                        &err);
     }
 }

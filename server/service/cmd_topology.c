@@ -2,6 +2,7 @@
 #include "core/configuration.h"
 #include "core/state.h"
 #include "io/parameters_file.h"
+#include "io/restraints_file.h"
 #include "io/topology_file.h"
 #include "service/input_fields.h"
 #include "service/keep.h"
@@ -218,6 +219,23 @@ int gd_cmd_topology_apply(struct gd_request *request, struct gd_err *err)
 }
 
 /* ---- input.parse ---- */
+
+int gd_cmd_restraints_check(struct gd_request *request, struct gd_err *err)
+{
+    const struct gd_array_value *data = &gd_arg(request, GD_RESTRAINTS_CHECK_DATA)->array;
+    enum gd_restraints_kind kind;
+    struct gd_restraints *restraints = NULL;
+    int code = check_bytes(gd_arg(request, GD_RESTRAINTS_CHECK_DATA), err);
+    if (code == 0 && gd_restraints_kind_from_name(gd_arg(request, GD_RESTRAINTS_CHECK_KIND)->text.data, &kind) != 0)
+        code = gd_err_set(err, GD_E_INVALID_ARGUMENT, "'kind' names no kind of restraints");
+    if (code == 0)
+        code = gd_restraints_create(&restraints, err);
+    if (code == 0)
+        code = gd_io_read_restraints_memory(gd_arg(request, GD_RESTRAINTS_CHECK_NAME)->text.data, data->data, data->bytes, kind, restraints,
+                                            &request->faults, err);
+    gd_restraints_destroy(&restraints);
+    return code;
+}
 
 int gd_cmd_input_parse(struct gd_request *request, struct gd_err *err)
 {

@@ -96,6 +96,12 @@ static const struct gd_field args_job_wait[] = {
     {.name = "timeout", .type = GD_FIELD_FLOAT, .min = 0.0, .max = 3600.0, .ranged = 1, .defaulted = 1, .default_number = 5.0},
 };
 
+static const struct gd_field args_restraints_check[] = {
+    {.name = "kind", .type = GD_FIELD_STR, .required = 1, .choices = {"posresspec", "refpos", "distrest", "angrest", "dihrest", "jval"}},
+    {.name = "data", .type = GD_FIELD_ARRAY, .required = 1, .kind = GD_KIND_ANY, .dimensions = 1, .last = 0, .shape = "(k,)"},
+    {.name = "name", .type = GD_FIELD_STR, .defaulted = 1, .default_str = "restraints"},
+};
+
 static const struct gd_field args_shutdown[] = {
     {.name = "force", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 0.0},
 };
@@ -398,6 +404,7 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"job.start", gd_cmd_job_start, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_start, 20},
     {"job.wait", gd_cmd_job_wait, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_job_wait, 2},
     {"ping", gd_cmd_ping, GD_ROLE_ANYONE, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
+    {"restraints.check", gd_cmd_restraints_check, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_restraints_check, 3},
     {"sessions", gd_cmd_sessions, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, NULL, 0},
     {"shutdown", gd_cmd_shutdown, GD_ROLE_ADMIN, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_shutdown, 1},
     {"state.bounds", gd_cmd_state_bounds, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_bounds, 2},

@@ -4,7 +4,7 @@
 #define GD_SERVICE_COMMANDS_GENERATED_H
 
 #define GD_MAX_ARGS 20
-#define GD_NUM_COMMANDS 68
+#define GD_NUM_COMMANDS 69
 
 /* Positions of arguments in gd_request.args. */
 enum { GD_EVENTS_SUBSCRIBE_STATE };
@@ -21,6 +21,7 @@ enum { GD_JOB_PAUSE_JOB };
 enum { GD_JOB_RESUME_JOB };
 enum { GD_JOB_START_STATE, GD_JOB_START_TOPOLOGY, GD_JOB_START_INPUT, GD_JOB_START_POSRESSPEC, GD_JOB_START_REFPOS, GD_JOB_START_DISTREST, GD_JOB_START_ANGREST, GD_JOB_START_DIHREST, GD_JOB_START_JVAL, GD_JOB_START_STEPS, GD_JOB_START_PUBLISH_EVERY, GD_JOB_START_THREADS, GD_JOB_START_TRC, GD_JOB_START_TRV, GD_JOB_START_TRF, GD_JOB_START_TRE, GD_JOB_START_TRS, GD_JOB_START_FIN, GD_JOB_START_CONTINUE_RUN, GD_JOB_START_RESUME };
 enum { GD_JOB_WAIT_JOB, GD_JOB_WAIT_TIMEOUT };
+enum { GD_RESTRAINTS_CHECK_KIND, GD_RESTRAINTS_CHECK_DATA, GD_RESTRAINTS_CHECK_NAME };
 enum { GD_SHUTDOWN_FORCE };
 enum { GD_STATE_BOUNDS_STATE, GD_STATE_BOUNDS_ATOMS };
 enum { GD_STATE_CENTER_OF_GEOMETRY_STATE, GD_STATE_CENTER_OF_GEOMETRY_ATOMS };
@@ -91,6 +92,7 @@ int gd_cmd_job_resume(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_start(struct gd_request *request, struct gd_err *err);
 int gd_cmd_job_wait(struct gd_request *request, struct gd_err *err);
 int gd_cmd_ping(struct gd_request *request, struct gd_err *err);
+int gd_cmd_restraints_check(struct gd_request *request, struct gd_err *err);
 int gd_cmd_sessions(struct gd_request *request, struct gd_err *err);
 int gd_cmd_shutdown(struct gd_request *request, struct gd_err *err);
 int gd_cmd_state_bounds(struct gd_request *request, struct gd_err *err);

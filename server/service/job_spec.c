@@ -71,9 +71,12 @@ static int read_topology(struct gd_job_spec *spec, const struct gd_job_order *or
 int gd_job_spec_read(struct gd_job_spec *spec, const struct gd_job_order *order, const struct gd_topology *topology, size_t num_atoms,
                      struct gd_messages *faults, struct gd_err *err)
 {
-    int code = read_input(spec, order, faults, err);
-    if (code == 0)
-        code = read_restraints(spec, order, faults, err);
+    struct gd_err second = {0};
+    int code = read_input(spec, order, faults, err), restraints = read_restraints(spec, order, faults, &second);
+    if (code == 0 && restraints != 0) {
+        code = restraints;
+        *err = second;
+    }
     if (code == 0)
         code = read_topology(spec, order, topology, num_atoms, faults, err);
     for (int k = 0; code == 0 && k < GD_MD_FILES; k++) {

@@ -41,7 +41,7 @@ static void say_method(struct gd_job *job, const struct gd_md *md)
                          : p->stochastic.ntsd != 0                           ? "stochastic dynamics"
                          : p->integrator == GD_INTEGRATOR_VELOCITY_VERLET    ? "velocity Verlet"
                                                                              : "leap-frog";
-    SAY("%lld steps of %g ps by %s on %d threads, scheme %s, precision %s, cutoffs %g and %g nm", (long long)job->spec.steps, p->step.dt,
+    SAY("%lld steps of %g ps by %s, threads %d, scheme %s, precision %s, cutoffs %g and %g nm", (long long)job->spec.steps, p->step.dt,
         method, job->spec.threads, p->pairlist.scheme == GD_SCHEME_VERLET ? "verlet" : "chargegroup",
         p->precision == GD_PRECISION_FLOAT32 ? "float32" : "float64", p->pairlist.rcutp, p->pairlist.rcutl);
     static const char *const ntc[] = {"nothing", "solvent", "solvent and bonds with hydrogen", "solvent and bonds", "solvent and listed distances"};
@@ -74,7 +74,7 @@ static void say_files(struct gd_job *job)
     static const char *const names[GD_MD_FILES] = {"positions", "velocities", "forces", "energies", "restraints", "the final configuration"};
     for (int k = 0; k < GD_MD_FILES; k++)
         if (job->spec.path[k] != NULL && job->spec.path[k][0] != '\0')
-            SAY("%s go to %s", names[k], job->spec.path[k]);
+            SAY("writes %s to %s", names[k], job->spec.path[k]);
     SAY("a frame every %lld steps", (long long)job->spec.publish_every);
 }
 

@@ -260,6 +260,19 @@ def test_faults_of_all_files_at_once(run, files):
     assert not (files / "x.tre").exists()
 
 
+def test_faults_of_arguments_and_files_at_once(run, files):
+    """What can be read is read, whatever else is wrong."""
+    (files / "run.imd").write_text((files / "run.imd").read_text().replace("grid_cell", "magic"))
+    (files / "a.disres").write_text("TITLE\nx\nEND\nDISTANCERESSPEC\nnonsense\nEND\n")
+    lines = run(*inputs(files), "@distrest", files / "a.disres", "@dihrest", "/nowhere/x", "@fin", "/nowhere/x.cnf", "@odd", status=2).err.splitlines()
+    for part in ("'magic'", "a.disres:5: block DISTANCERESSPEC", "@dihrest: /nowhere/x", "@fin: the directory", "@odd is no argument"):
+        assert sum(part in line for line in lines) == 1, (part, lines)
+    assert len(lines) == 5
+    (files / "b.top").write_text("TITLE\nx\nEND\n")
+    err = run("@topo", files / "b.top", status=2).err
+    assert "@conf FILE" in err and "@input FILE" in err and "b.top: block SOLUTEATOM is missing" in err
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [

@@ -388,7 +388,7 @@ def test_the_log_of_a_run(start, tmp_path):
     assert any(t.startswith("192 atoms, 0 of solute and 64 solvent molecules of 3, in a rectangular box") for t in texts)
     assert any(t.startswith("20 steps of 0.002 ps by leap-frog") for t in texts)
     assert any("bath 1: not coupled" in t for t in texts)
-    assert f"positions go to {tmp_path / 'x.trc'}" in texts
+    assert f"writes positions to {tmp_path / 'x.trc'}" in texts
     assert "a frame every 5 steps" in texts
     assert texts[-1] == "done after 20 of 20 steps"
     assert {line.level for line in lines} == {"info"}

@@ -281,7 +281,7 @@ Test(io_parameters, what_is_not_done_is_a_fault)
     REFUSE_INPUT("  10 0 0 20 5 0 0", "  10 0 0 20 5 7 1", "block WRITETRAJ: NTWG is 7: a free-energy trajectory is not available; only 0 is",
                  "block WRITETRAJ: NTWB is 1: a trajectory of block averages is not available");
     REFUSE_INPUT("PERTURBATION\n  0", "PERTURBATION\n  1", "block PERTURBATION: 1 asks for a method that is not available");
-    REFUSE_INPUT("COVALENTFORM", "COVALENTFROM", "block COVALENTFROM: not supported in a input file");
+    REFUSE_INPUT("COVALENTFORM", "COVALENTFROM", "block COVALENTFROM: not supported in an input file");
     REFUSE_INPUT("  3\n  lincs 4\n  settle", "  3 flexshake 1e-5 0 2 settle",
                  "block CONSTRAINT: NTCP0(3) is 2: the exact form of flexible constraints is not available; possible are 0 to 1");
     REFUSE_INPUT("nose-hoover-chains 3", "langevin 3", "block MULTIBATH: ALGORITHM is 'langevin'; expected one of weak-coupling (0)");

@@ -345,6 +345,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         (),
         (),
     ),
+    "restraints.check": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("kind", "data", "name"),
+        ("kind", "data"),
+    ),
     "sessions": CommandInfo(
         "reader",
         "inline",
@@ -1805,6 +1813,29 @@ class Commands:
     def ping(self) -> None:
         """Answer at once."""
         self._call("ping", {})
+
+    def restraints_check(self, *, kind: str, data: npt.ArrayLike, name: str = "restraints") -> None:
+        """Read and check a GROMOS file of restraints; a run takes such a file with job.start.
+
+        Parameters
+        ----------
+        kind : str
+            as job.start calls it; one of 'posresspec', 'refpos', 'distrest', 'angrest', 'dihrest', 'jval'
+        data : array_like
+            the file's bytes (u1); any (k,)
+        name : str
+            for messages
+
+        Raises
+        ------
+        GromosError of code file_format.
+        """
+        args: dict[str, Any] = {
+            "kind": kind,
+            "data": _wire.array("data", data, "any", "(k,)"),
+            "name": name,
+        }
+        self._call("restraints.check", args)
 
     def sessions(self) -> SessionsResult:
         """The open sessions."""

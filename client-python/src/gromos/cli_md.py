@@ -12,10 +12,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,8 @@ from ._session import Session
 from ._state import State
 
 __all__ = ["main"]
+
+T = TypeVar("T")
 
 INPUTS: Final = {
     "topo": "topology",
@@ -116,7 +118,7 @@ def main(arguments: list[str], endpoint: str | None = None, server_key: str | No
     if endpoint is not None:
         options.values.setdefault("endpoint", endpoint)
     run = _Run(options)
-    if options.faults:
+    if options.faults and not run.data:
         return _faulty(options.faults)
     previous = _on_terminate()
     try:
@@ -128,7 +130,7 @@ def main(arguments: list[str], endpoint: str | None = None, server_key: str | No
         return 130
     except GromosError as error:
         print(f"gromos md: {error}", file=sys.stderr)
-        return 1
+        return _faulty(options.faults) if options.faults else 1
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
@@ -253,7 +255,7 @@ class _Run:
         self.publish_every = options.number("publish-every", 10)
         for name, choices in (("precision", ("float32", "float64")), ("scheme", ("chargegroup", "verlet"))):
             if options.values.get(name, choices[0]) not in choices:
-                options.faults.append(f"{name} is {options.values[name]!r}; it must be {' or '.join(choices)}")
+                options.faults.append(f"{name} is {options.values.pop(name)!r}; it must be {' or '.join(choices)}")
         if "keep" in options.flags and "name" not in options.values:
             options.faults.append("--keep needs --name: a State without a name ends with this command")
         self.data: dict[str, bytes] = {}
@@ -296,28 +298,23 @@ class _Run:
 
     def prepare(self, session: Session) -> tuple[State, int, InputParameters]:
         """What a run needs, at the daemon. Every file is looked at before anything is said."""
-        faults: list[str] = []
-        params, made, state = None, None, None
-        try:
-            params = InputParameters._from_bytes(self.input(), self.options.files["input"], session)
-        except INPUT_ERRORS as error:
-            faults += _all(error)
-        try:
-            data = np.frombuffer(self.data["topo"], np.uint8)
-            made = session.commands.topology_create(data=data, name=self.options.files["topo"])
-        except INPUT_ERRORS as error:
-            faults += _all(error)
-        try:
-            state = load_gromos(
-                self.options.files["conf"],
-                name=self.options.values.get("name"),
-                dtype=params.precision if params is not None else "float64",  # type: ignore[arg-type]
-                session=session,
-                num_temp_groups=params.num_baths if params is not None else 1,
-                num_energy_groups=params.num_energy_groups if params is not None else 1,
-            )
-        except INPUT_ERRORS as error:
-            faults += _all(error)
+        faults = list(self.options.faults)
+
+        def look(name: str, read: Callable[[], T]) -> T | None:
+            if name not in self.data:
+                return None
+            try:
+                return read()
+            except INPUT_ERRORS as error:
+                faults.extend(_all(error))
+                return None
+
+        params = look("input", lambda: InputParameters._from_bytes(self.input(), self.options.files["input"], session))
+        made = look("topo", lambda: session.commands.topology_create(data=np.frombuffer(self.data["topo"], np.uint8), name=self.options.files["topo"]))
+        for name, data in self.data.items():
+            if name not in REQUIRED:
+                look(name, lambda: session.commands.restraints_check(kind=name, data=np.frombuffer(data, np.uint8), name=self.options.files[name]))  # noqa: B023
+        state = look("conf", lambda: self.load(session, params))
         if params is not None and made is not None and state is not None:
             npm, nsm = params.system.npm, params.system.nsm or 0
             atoms = npm * made.num_atoms + nsm * made.num_solvent_atoms
@@ -338,6 +335,16 @@ class _Run:
         except (ShapeError, InvalidArgumentError):
             pass  # a solute that NPM 0 leaves out
         return state, made.topology, params
+
+    def load(self, session: Session, params: InputParameters | None) -> State:
+        return load_gromos(
+            self.options.files["conf"],
+            name=self.options.values.get("name"),
+            dtype=params.precision if params is not None else "float64",  # type: ignore[arg-type]
+            session=session,
+            num_temp_groups=params.num_baths if params is not None else 1,
+            num_energy_groups=params.num_energy_groups if params is not None else 1,
+        )
 
     def start(self, session: Session, state: State, topology: int) -> Job:
         state.snapshot()  # a first frame for those who attach before the run has published one
