@@ -76,7 +76,9 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
 
 # The build fails when a generated file is not what proto/ says.
-$(B)/generated.stamp: $(wildcard proto/*.toml proto/commands/*.toml proto/*.py)
+GENERATED := $(addprefix proto/,gd_errors.h gd_energies.h PROTOCOL.md) $(wildcard server/service/commands_generated.[ch]) \
+  $(addprefix client-python/src/gromos/,_protocol.py _energy_fields.py)
+$(B)/generated.stamp: $(wildcard proto/*.toml proto/commands/*.toml proto/*.py) $(GENERATED)
 	$(Q)$(PYTHON) proto/generate.py --check
 	@touch $@
 

@@ -48,6 +48,7 @@ Test(configuration_pack, comes_back_as_it_was)
     conf->distance_average[3] = -1.5;
     cr_assert_eq(gd_configuration_set_rottrans(conf, 2, &err), 0);
     conf->rottrans_reference[1][2] = 9.0;
+    free(conf->stochastic_seed);
     conf->stochastic_seed = strdup("1 2 3");
     size_t bytes, n = conf->num_atoms;
     unsigned char *packed = pack(conf, &bytes);
