@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define TYPE_str GD_SETTING_STR
 #define TYPE_int GD_SETTING_INT
@@ -146,13 +147,16 @@ static int on_ini(void *user, const char *section, const char *name, const char 
 static int read_file(struct gd_settings *settings, const char *path, struct gd_err *err)
 {
     struct file_context context = {settings, path, err, 0};
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "configuration file %s: is not a regular file", path);
     int line = ini_parse(path, on_ini, &context);
     if (context.failed != 0)
         return gd_err_context(err, "line %d", line), context.failed;
     if (line == -1)
         return gd_err_errno(err, GD_E_FILE_ACCESS, "configuration file %s", path);
     if (line != 0)
-        return gd_err_set(err, GD_E_FILE_FORMAT, "%s, line %d: not of the form [section] or name = value", path, line);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s, line %d: not of the form [section] or name = value", path, line);
     return 0;
 }
 

@@ -59,5 +59,16 @@ Test(settings, a_bad_file_is_told_by_line)
     cr_expect_eq(parse_file("[gromosd]\nlog_level = warn\nthreads = many\n", &settings, &err), GD_E_INVALID_ARGUMENT);
     cr_expect(strstr(err.text, "line 3") != NULL, "%s", err.text);
     cr_expect_eq(parse_file("[other]\nthreads = 1\n", &settings, &err), GD_E_INVALID_ARGUMENT);
-    cr_expect_eq(parse_file("[gromosd]\nthis is no setting\n", &settings, &err), GD_E_FILE_FORMAT);
+    cr_expect_eq(parse_file("[gromosd]\nthis is no setting\n", &settings, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect(strstr(err.text, "line 2: not of the form") != NULL, "%s", err.text);
+}
+
+Test(settings, a_folder_is_no_configuration)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    char *argv[] = {"gromosd", "--config", "/tmp", NULL};
+    gd_settings_init(&settings);
+    cr_expect_eq(gd_settings_parse(&settings, 3, argv, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect(strstr(err.text, "/tmp: is not a regular file") != NULL, "%s", err.text);
 }
