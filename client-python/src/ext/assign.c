@@ -29,8 +29,13 @@ static bool is_f32(const PyArrayObject *array)
 static PyArrayObject *as_numbers(PyObject *object, int which)
 {
     PyArrayObject *array = (PyArrayObject *)PyArray_FROM_O(object);
-    if (array == NULL)
+    if (array == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+            PyErr_Clear();
+            gd_raise(GD_E_INVALID_SHAPE, "%s: makes no array, its rows differ in length", gd_array_name(which));
+        }
         return NULL;
+    }
     char kind = PyArray_DESCR(array)->kind;
     if (kind != 'f' && kind != 'i' && kind != 'u') {
         gd_raise(GD_E_INVALID_DTYPE, "%s: real numbers are wanted, not an array of %S", gd_array_name(which), PyArray_DESCR(array));

@@ -198,11 +198,14 @@ def state(name: str, value: Any) -> str | bytes:
 
 
 def integer(name: str, value: Any) -> int:
-    """A whole number; NumPy's integers too, floats not."""
+    """A whole number of 64 bits; NumPy's integers too, floats not."""
     try:
-        return operator.index(value)
+        result = operator.index(value)
     except TypeError:
         raise InvalidArgumentError(f"'{name}' must be a whole number, not {type(value).__name__}") from None
+    if not -(2**63) <= result < 2**63:
+        raise InvalidArgumentError(f"'{name}' is {result}; whole numbers go from -2**63 to 2**63 - 1")
+    return result
 
 
 def number(name: str, value: Any) -> float:
