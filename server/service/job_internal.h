@@ -33,7 +33,7 @@ enum gd_job_ask {
 
 /* How fast, how far: written by the job, read by anybody. */
 struct gd_job_progress {
-    int64_t step;
+    int64_t step, begun; /* begun: where this process took it up */
     double time, elapsed, steps_per_second, timestep;
     double phase[GD_MD_PHASES];
 };

@@ -113,9 +113,10 @@ void gd_job_say_end(struct gd_job *job)
     double all = 0.0;
     for (int k = 0; k < GD_MD_PHASES; k++)
         all += progress->phase[k];
+    int64_t steps = progress->step - progress->begun;
     if (progress->elapsed > 0.0)
-        SAY("%lld steps in %.3g s of computing: %.3g ns/day", (long long)progress->step, progress->elapsed,
-            (double)progress->step / progress->elapsed * progress->timestep * 86.4);
+        SAY("%lld steps in %.3g s of computing: %.3g ns/day", (long long)steps, progress->elapsed,
+            (double)steps / progress->elapsed * progress->timestep * 86.4);
     char parts[256] = "";
     size_t used = 0;
     for (int k = 0; k < GD_MD_PHASES && all > 0.0; k++)

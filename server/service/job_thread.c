@@ -175,8 +175,9 @@ struct meter {
 static void say_progress(struct gd_job *job, struct meter *meter)
 {
     uint64_t now = gd_now_ns(), since = now - meter->said_ns;
-    int64_t step = job->progress.step, tenth = job->spec.steps / 10 + 1;
-    if (since < SAY_SELDOM_NS && (since < SAY_OFTEN_NS || step / tenth == meter->said_step / tenth))
+    double tenth = (double)job->spec.steps / 10.0;
+    int64_t step = job->progress.step;
+    if (since < SAY_SELDOM_NS && (since < SAY_OFTEN_NS || floor((double)step / tenth) == floor((double)meter->said_step / tenth)))
         return;
     meter->said_ns = now;
     meter->said_step = step;
@@ -299,7 +300,8 @@ static int run_steps(struct gd_job *job)
 {
     struct gd_md *md = gd_md_run_engine(job->run);
     struct meter meter = {.since_ns = gd_now_ns(), .said_ns = gd_now_ns(), .said_step = gd_md_step_number(md) - job->first_step};
-    for (int64_t done = gd_md_step_number(md) - job->first_step; done < job->spec.steps && !gd_md_converged(md); done++) {
+    job->progress.begun = meter.said_step;
+    for (int64_t done = meter.said_step; done < job->spec.steps && !gd_md_converged(md); done++) {
         if (boundary(job, done))
             return job->err.code;
         uint64_t begin = gd_now_ns();

@@ -82,6 +82,7 @@ static uint64_t fingerprint(const struct gd_topology *top, const struct gd_param
     h = hash(h, top->charge, top->num_atoms * sizeof *top->charge);
     h = hash(h, top->type, top->num_atoms * sizeof *top->type);
     h = hash(h, top->bonds, top->num_bonds * sizeof *top->bonds);
+    h = hash(h, top->constraints, top->num_constraints * sizeof *top->constraints);
     h = hash(h, top->angles, top->num_angles * sizeof *top->angles);
     h = hash(h, top->dihedrals, top->num_dihedrals * sizeof *top->dihedrals);
     if (res != NULL) {
