@@ -2,13 +2,13 @@
 """Checks of the physics on SPC water and the example system, long form.
 
     tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float64|float32]
-                          [--method NAME] [--keep DIR] [part ...]
+                          [--cutoff NM] [--method NAME] [--keep DIR] [part ...]
 
 Parts: nve, reversal, convergence, nvt, npt, solute-nvt, solute-npt, water, openmm, liquid-openmm; all if none is named. Each prints its lines of the table: what was
 measured with its standard error, the bound, where the bound comes from. `--ps` is the length of the runs, `--per-edge` the number of
 molecules along an edge of the box; --quick is a tenth of the length with 125 molecules, too short to judge a drift by. `--method` takes
-one thermostat or barostat of the ensembles; with `--keep` what their runs gave stays in a folder, and is not run again. Exit status 1 when a
-bound is missed.
+one thermostat or barostat of the ensembles, or one scheme of nve, whose cutoff is that of `--cutoff`; with `--keep` what these runs gave
+stays in a folder, and is not run again. Exit status 1 when a bound is missed.
 
 The finite differences of every term are in tests/unit/test_engine_forces.c, the virial there and in tests/system/test_physics.py.
 """
@@ -47,6 +47,7 @@ class Options:
     ps: float | None
     quick: bool
     precision: str | None
+    cutoff: float | None = None
     method: str | None = None
     keep: Path | None = None
 
@@ -86,6 +87,7 @@ def main() -> int:
     parser.add_argument("--per-edge", type=int)
     parser.add_argument("--ps", type=float)
     parser.add_argument("--precision", choices=["float64", "float32"])
+    parser.add_argument("--cutoff", type=float)
     parser.add_argument("--method")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("part", nargs="*")
@@ -98,7 +100,7 @@ def main() -> int:
     gromos.progress(False)
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
-    options = Options(given.per_edge, given.ps, given.quick, given.precision, given.method, given.keep)
+    options = Options(given.per_edge, given.ps, given.quick, given.precision, given.cutoff, given.method, given.keep)
     failed = 0
     for name in given.part or PARTS:
         begun = time.monotonic()

@@ -79,14 +79,33 @@ def record(system: gromos.System, p: gromos.InputParameters, ps: float, every: i
     return reporter
 
 
-def slope(t: Array, y: Array, blocks: int = 20) -> tuple[float, float]:
-    """Slope of y(t) and its standard error: a straight line through block means, whose scatter has the correlations in it."""
+def slope(t: Array, y: Array) -> tuple[float, float]:
+    """Slope of y(t) and its standard error, where y ripples and may also walk at random, as an energy does by the rounding of its motion.
+
+    Means over blocks, of 5 ps in long runs, so that the ripple does not remember, are a + b t + ripple + walk of independent steps. For each strength of the walk (in units of the ripple's)
+    b follows by generalised least squares; the strengths are weighed by their restricted likelihood (Patterson and Thompson, Biometrika 58
+    (1971) 545). The scatter about a straight line alone would take a walk for a slope and call it certain.
+    """
+    blocks = int(np.clip((t[-1] - t[0]) / 5, 10, 40))
     size = len(t) // blocks
     x, z = (a[: size * blocks].reshape(blocks, size).mean(axis=1) for a in (t, y))
-    x = x - x.mean()
-    gradient = float(x @ z / (x @ x))
-    residual = z - z.mean() - gradient * x
-    return gradient, float(np.sqrt(residual @ residual / (blocks - 2) / (x @ x)))
+    line = np.stack([np.ones(blocks), x - x.mean()], axis=1)
+    steps = np.arange(1.0, blocks + 1)
+    walk = np.minimum.outer(steps, steps)
+    likelihood, gradient, variance = [], [], []
+    for strength in [0.0, *np.geomspace(1e-4, 1e4, 81)]:
+        v = np.eye(blocks) + strength * walk
+        inverse = np.linalg.inv(line.T @ np.linalg.solve(v, line))
+        fit = inverse @ (line.T @ np.linalg.solve(v, z))
+        rest = z - line @ fit
+        scatter = rest @ np.linalg.solve(v, rest) / (blocks - 2)
+        likelihood.append(-0.5 * ((blocks - 2) * np.log(scatter) + np.linalg.slogdet(v)[1] - np.linalg.slogdet(inverse)[1]))
+        gradient.append(fit[1])
+        variance.append(scatter * inverse[1, 1])
+    weight = np.exp(np.array(likelihood) - max(likelihood))
+    weight /= weight.sum()
+    mean_gradient = float(weight @ gradient)
+    return mean_gradient, float(np.sqrt(weight @ (variance + (np.array(gradient) - mean_gradient) ** 2)))
 
 
 def mean(y: Array, blocks: int = 10) -> tuple[float, float]:
