@@ -295,11 +295,11 @@ int gd_state_prepare_write(struct gd_state *state, uint32_t what, struct gd_err 
     return (what & ~GD_DIRTY_SMALL & ~arrays_in_frame(state)) != 0 ? gd_state_need_undo(state, err) : 0;
 }
 
-void gd_state_begin_write(struct gd_state *state, uint32_t what)
+void gd_state_begin_write(struct gd_state *state, uint32_t what, int kept)
 {
     struct gd_live_header *live = gd_state_header(state);
     uint32_t missing = what & ~GD_DIRTY_SMALL & ~arrays_in_frame(state) & ~atomic_load(&live->dirty_mask);
-    for (int a = 0; a < GD_ARRAY_COUNT && state->undo.fd >= 0; a++) {
+    for (int a = 0; a < GD_ARRAY_COUNT && kept && state->undo.fd >= 0; a++) {
         if ((missing & GD_ARRAY_BIT(a)) == 0)
             continue;
         memcpy((char *)state->undo.base + gd_state_array_offset(&state->spec, (enum gd_array)a), gd_state_array(state, (enum gd_array)a),

@@ -108,9 +108,9 @@ int gd_state_need_undo(struct gd_state *state, struct gd_err *err);
 /* Before the daemon itself writes arrays in `what` under the lease, in a State that somebody keeps: makes sure that there is a place for
  * what they hold now (the newest frame, or else the undo segment). Loop thread. Errors: GD_E_OUT_OF_MEMORY. */
 int gd_state_prepare_write(struct gd_state *state, uint32_t what, struct gd_err *err);
-/* Then, on whatever thread writes: keeps what is not in the newest frame, as far as there is a place, and sets the dirty bits, so that
- * whoever finds the State after this process died in the middle can put it back. */
-void gd_state_begin_write(struct gd_state *state, uint32_t what);
+/* Then, on whatever thread writes: sets the dirty bits and, in a State that somebody keeps, copies aside what is not in the newest frame, as far
+ * as there is a place, so that whoever finds the State after this process died in the middle can put it back. */
+void gd_state_begin_write(struct gd_state *state, uint32_t what, int kept);
 /* The ring, made if it is missing. */
 int gd_state_need_ring(struct gd_state *state, struct gd_err *err);
 

@@ -3,6 +3,7 @@
 #include "core/box.h"
 #include "core/state.h"
 #include "kernels/compute.h"
+#include "service/keep.h"
 #include "service/request.h"
 #include "service/results.h"
 #include "service/service.h"
@@ -57,7 +58,7 @@ static enum gd_element element_of(const struct gd_request *request)
 /* Says what is about to change, so that a daemon that finds this State after a crash in the middle puts it back. */
 static void about_to_write(struct gd_request *request, uint32_t what)
 {
-    gd_state_begin_write(request->state, what);
+    gd_state_begin_write(request->state, what, gd_keep_used(request->service->keep));
 }
 
 static int write_done(struct gd_request *request, const struct gd_value *publish)

@@ -366,7 +366,7 @@ int gd_cmd_state_set(struct gd_request *request, struct gd_err *err)
     uint32_t dirty = GD_DIRTY_SMALL;
     for (int a = 0; a < GD_ARRAY_COUNT; a++)
         dirty |= gd_arg(request, args[a])->present ? GD_ARRAY_BIT(a) : 0;
-    gd_state_begin_write(request->state, dirty);
+    gd_state_begin_write(request->state, dirty, gd_keep_used(request->service->keep));
     for (int a = 0; a < GD_ARRAY_COUNT; a++)
         write_array(request, (enum gd_array)a, gd_arg(request, args[a]));
     if (gd_arg(request, GD_STATE_SET_BOX)->present)

@@ -150,17 +150,17 @@ void gd_keep_tell(struct gd_keep *keep, const char *line)
     post(keep, line, -1);
 }
 
+int gd_keep_used(const struct gd_keep *keep)
+{
+    return keep->socket >= 0;
+}
+
 int gd_keep_protected(const struct gd_keep *keep)
 {
     return keep->socket >= 0 && !keep->lost && !keep->overflowed && keep->count == 0;
 }
 
 /* ---- what the holder has of a State ---- */
-
-static int is_on(const struct gd_keep *keep)
-{
-    return keep->socket >= 0;
-}
 
 static void sync_live(struct gd_keep *keep, struct gd_state *state)
 {
@@ -182,7 +182,7 @@ void gd_keep_sync(struct gd_keep *keep, struct gd_state *state)
 {
     struct gd_handed *handed = &state->handed;
     struct gd_err err = {0};
-    if (!is_on(keep) || state->deleted)
+    if (!gd_keep_used(keep) || state->deleted)
         return;
     if (state->kept.fd < 0) {
         if (gd_kept_create(state, &err) != 0) {
@@ -213,14 +213,14 @@ void gd_keep_sync(struct gd_keep *keep, struct gd_state *state)
 
 void gd_keep_update(struct gd_keep *keep, struct gd_state *state)
 {
-    if (is_on(keep))
+    if (gd_keep_used(keep))
         gd_kept_update(state);
 }
 
 void gd_keep_renew(struct gd_keep *keep, struct gd_state *state)
 {
     struct gd_err err = {0};
-    if (!is_on(keep))
+    if (!gd_keep_used(keep))
         return;
     drop(keep, state->uuid, ROLE_KEPT, 0);
     state->handed.kept = -1;
@@ -232,7 +232,7 @@ void gd_keep_renew(struct gd_keep *keep, struct gd_state *state)
 void gd_keep_forget(struct gd_keep *keep, struct gd_state *state)
 {
     struct gd_handed *handed = &state->handed;
-    if (!is_on(keep))
+    if (!gd_keep_used(keep))
         return;
     if (handed->kept >= 0) /* first: without it the rest is nothing */
         drop(keep, state->uuid, ROLE_KEPT, 0);
@@ -252,7 +252,7 @@ void gd_keep_forget(struct gd_keep *keep, struct gd_state *state)
 
 int gd_keep_is_on(const struct gd_keep *keep)
 {
-    return is_on(keep);
+    return gd_keep_used(keep);
 }
 
 void gd_keep_store_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd)
@@ -285,7 +285,7 @@ void gd_keep_run(struct gd_keep *keep, struct gd_state *state)
     const struct gd_run_state *run = &state->run_state;
     struct gd_segment segment;
     struct gd_err err = {0};
-    if (!is_on(keep) || state->deleted || run->bytes == 0 || run->version == state->handed.run)
+    if (!gd_keep_used(keep) || state->deleted || run->bytes == 0 || run->version == state->handed.run)
         return;
     if (gd_segment_create(&segment, "gromosd-run", RUN_OFFSET + run->bytes, 0, &err) != 0) {
         gd_log_warn("keep", "the end of a run will not survive this process: %s", err.text);

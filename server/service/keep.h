@@ -51,6 +51,8 @@ void gd_keep_tell(struct gd_keep *keep, const char *line);
 
 void gd_keep_tick(struct gd_keep *keep); /* sends what waits */
 
+/* 1 if there was a holder when the daemon started; what it has may outlive this process. Any thread. */
+int gd_keep_used(const struct gd_keep *keep);
 /* 1 while a holder is there and has everything. */
 int gd_keep_protected(const struct gd_keep *keep);
 
