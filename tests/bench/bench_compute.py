@@ -135,7 +135,8 @@ def calls(report: Report, build: Path, seconds: float) -> None:
     report.title(f"whole calls from Python on {ATOMS:,} atoms, float32: kernel + 1.15 ping is the limit; others on the same data")
     lib = library(build / "bench" / "kernel_calls.so")
     lib.kc_init.restype = ctypes.c_char_p
-    report.note(f"kernels {lib.kc_init().decode()}, timed in this process over the same memory; daemon and client free")
+    report.note(f"kernels {lib.kc_init().decode()}, timed in this process over the same memory")
+    report.note("same core: client, daemon and its workers on one; two cores: the client on one, all of the daemon on the other")
     with Daemon(build) as daemon, daemon.connect() as session:
         case = Case(session)
         out = np.zeros(16)
@@ -155,7 +156,7 @@ def calls(report: Report, build: Path, seconds: float) -> None:
         distances = np.zeros(ATOMS, np.float32)
         add("distances", lambda: state.distances(case.pairs), (case.x, n_of(ATOMS), case.pairs, n_of(ATOMS), case.box, distances))
         for name in tools:
-            whole(report, session, name, tools[name], others.get(name, {}), seconds)
+            whole(report, session, daemon.pid, name, tools[name], others.get(name, {}), seconds)
         tools.clear()
         some = np.arange(10_000, dtype=np.int32)
         block = np.zeros((1000, 10_000), np.float32)
@@ -169,15 +170,16 @@ def calls(report: Report, build: Path, seconds: float) -> None:
         rdf = (oxygen, n_of(len(oxygen)), case.box, cutoff, n_of(200), counts)
         add("rdf", lambda: state.rdf(case.oxygens, case.oxygens, r_max=1.0, bins=200), rdf, 1)
         for name in tools:
-            whole(report, session, name, tools[name], others.get(name, {}), seconds)
+            whole(report, session, daemon.pid, name, tools[name], others.get(name, {}), seconds)
         report.note("wrap() also keeps the old positions aside: one copy of 1.2 MB. The limits are those of small results and warm memory:")
-        report.note("distances() sends 0.8 MB there and fetches 0.4 MB of fresh memory, distance_array() 40 MB, neighbor_pairs() 250 MB")
+        report.note("distances() sends 0.8 MB there; large results come in memory that was used before")
         accuracy(report, case)
 
 
 def whole(
     report: Report,
     session: gromos.Session,
+    pid: int,
     name: str,
     tool: tuple[Callable[[], Any], Turn, Turn, int],
     others: dict[str, Callable[[], Any]],
@@ -185,9 +187,11 @@ def whole(
 ) -> None:
     call, kernel, plain, count = tool
     turns = {"ours": timed(call, count), "kernel": many(kernel, count), "plain": many(plain, count), "ping": timed(session.ping, 10)}
-    samples = take_turns(turns, seconds, least=3)
-    limit = Sample([[k + 1.15 * p] for k, p in zip(samples["kernel"].medians(), samples["ping"].medians(), strict=True)])
-    report.against(f"{name}()", samples["ours"], limit, "kernel + 1.15 ping", most=1.0, where="free")
+    for label, here, there in places():
+        with placed(here, there, [pid]):
+            samples = take_turns(turns, seconds, least=3)
+        limit = Sample([[k + 1.15 * p] for k, p in zip(samples["kernel"].medians(), samples["ping"].medians(), strict=True)])
+        report.against(f"{name}()", samples["ours"], limit, "kernel + 1.15 ping", most=1.0, where=label)
     report.against(f"{name}: the kernel", samples["kernel"], samples["plain"], "plain C loop", most=KERNEL_MOST, where="one")
     slow = name in ("neighbor_pairs", "rdf", "distance_array")
     for library_name, other in others.items():
