@@ -6,6 +6,8 @@
  *   GD_DOOR_OPEN   name or uuid,     -> <- uuid, name, generation                      + the segments asked for, in the order
  *                  wanted segments                                                        live, frames, undo
  *   GD_DOOR_RESULT number            -> <- where it may come again (gd_result_place)    + the segment with a large result
+ *   GD_DOOR_ARGUMENTS bytes          -> <- number                                      + memory (read-write) for the arrays of one
+ *                                                                                         request at a time; the last one ends
  *   GD_DOOR_LEASE  uuid, generation  -> <- code 0: granted; GD_DOOR_QUEUED: sleep on the lease word until it holds
  *                                          the session's number (the daemon wakes it)
  *   GD_DOOR_CANCEL uuid              -> <- takes the session out of the queue; GD_DOOR_GRANTED if it came first
@@ -37,6 +39,7 @@ enum gd_door_op {
     GD_DOOR_ROLLBACK = 7,
     GD_DOOR_RELEASE = 8,
     GD_DOOR_CLOSE = 9,
+    GD_DOOR_ARGUMENTS = 10,
 };
 
 #define GD_DOOR_QUEUED 1  /* positive: not an error */
@@ -58,7 +61,7 @@ struct gd_door_request {
     uint32_t flags;
     uint8_t uuid[16];        /* zero: use the name */
     char name[GD_DOOR_NAME]; /* NUL-terminated; in HELLO the client's package version */
-    uint64_t number;         /* OPEN, LEASE: generation or 0; RESULT: the result's number */
+    uint64_t number;         /* OPEN, LEASE: generation or 0; RESULT: the result's number; ARGUMENTS: bytes */
     uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct gd_door_request) == 192, "gd_door_request is on the wire");
@@ -73,7 +76,8 @@ struct gd_door_reply {
     uint8_t uuid[16];
     char name[GD_DOOR_NAME]; /* HELLO: the daemon's version; OPEN: the State's name, empty if it has none */
     uint64_t generation;
-    uint64_t number[4]; /* COMMIT: version, sequence; RESULT: bytes, place + 1 or 0; HELLO: largest pins, lease limit in ms */
+    uint64_t number[4]; /* COMMIT: version, sequence; RESULT: bytes, place + 1 or 0; HELLO: largest pins, lease limit in ms,
+                           * most bytes of arguments in memory; ARGUMENTS: bytes, number */
     uint8_t token[GD_TOKEN_BYTES]; /* HELLO: to present in `hello` over ZeroMQ */
     char text[GD_DOOR_TEXT];
 };

@@ -38,6 +38,7 @@ handed at the door. Further connections of the same session present the token fr
 | mat3 | list of 9 floats, row by row |
 | box | `{{"kind": k, "vectors": [9 floats]}}`; kind 0 vacuum, 1 rectangular, 2 triclinic, 3 truncated octahedron; rows are the edges in nm |
 | array | `{{"part": k, "dtype": "f4" or "f8", "i4", "i8", "u1", "shape": [...]}}`: C-contiguous little-endian bytes in part k, 1 the first after the map |
+| array of a local session | as above; the parts may lie in its argument memory (GD_DOOR_ARGUMENTS) instead of behind the map, which then has the field `"memory": [number, offset, bytes, ...]`, offset and bytes of each |
 | large array in a reply to a local session | `{{"segment": number, "offset": o, "dtype": ..., "shape": ..., "bytes": n}}`: fetched with GD_DOOR_RESULT, unless the place of the control block that names it (`gd_result_place`) is of a segment mapped already |
 
 Arguments that are unknown, missing or of another type are refused with `invalid_argument`, which names the argument.

@@ -171,8 +171,12 @@ static int take_field(struct gd_envelope *out, const msgpack_object_kv *kv, unsi
         if (value->type != MSGPACK_OBJECT_MAP)
             return gd_err_set(err, GD_E_INVALID_MESSAGE, "'args' must be a map");
         out->args = value->via.map;
+    } else if (key_is(&kv->key, "memory")) {
+        if (value->type != MSGPACK_OBJECT_ARRAY)
+            return gd_err_set(err, GD_E_INVALID_MESSAGE, "'memory' must be a list of whole numbers");
+        out->memory = value->via.array;
     } else {
-        return gd_err_set(err, GD_E_INVALID_MESSAGE, "a request has the fields v, id, cmd and args, and no other");
+        return gd_err_set(err, GD_E_INVALID_MESSAGE, "a request has the fields v, id, cmd, args and memory, and no other");
     }
     return 0;
 }

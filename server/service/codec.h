@@ -23,6 +23,7 @@ struct gd_envelope {
     const char *command;
     size_t command_bytes;
     msgpack_object_map args;
+    msgpack_object_array memory; /* where its arrays lie in the session's argument memory; size 0: in further parts */
     int has_id; /* an answer can be addressed even when the rest is wrong */
 };
 

@@ -128,6 +128,15 @@ static int make_control(struct gd_session *session, size_t result_pool, struct g
     return 0;
 }
 
+/* Argument memory, at most of this size: the loop thread copies what a request has there. */
+#define MOST_ARGUMENTS ((size_t)8 << 20)
+
+static size_t most_arguments(const struct gd_service *service)
+{
+    size_t pool = (size_t)service->settings.result_pool;
+    return pool < MOST_ARGUMENTS ? pool : MOST_ARGUMENTS;
+}
+
 static void on_hello(struct gd_door_peer *peer, const struct gd_door_request *request)
 {
     struct gd_service *service = peer->door->service;
@@ -168,6 +177,7 @@ static void on_hello(struct gd_door_peer *peer, const struct gd_door_request *re
     peer->reply.session = session->number;
     peer->reply.number[0] = (uint64_t)service->settings.session_pins;
     peer->reply.number[1] = (uint64_t)(service->settings.lease_limit * 1e3);
+    peer->reply.number[2] = most_arguments(service);
     memcpy(peer->reply.token, session->token, GD_TOKEN_BYTES);
     peer->reply.num_fds = 1;
     send_reply(peer, &peer->reply, &session->control.fd, 1);
@@ -244,6 +254,27 @@ static void on_result(struct gd_door_peer *peer, const struct gd_door_request *r
     peer->reply.num_fds = 1;
     send_reply(peer, &peer->reply, &result.fd, 1);
     close(result.fd);
+}
+
+static void on_arguments(struct gd_door_peer *peer, const struct gd_door_request *request)
+{
+    struct gd_err err = {0};
+    struct gd_session *session = peer->session;
+    struct gd_segment segment = GD_SEGMENT_NONE;
+    size_t most = most_arguments(peer->door->service);
+    int code = request->number > most ? gd_err_set(&err, GD_E_QUOTA_EXCEEDED, "argument memory has at most %zu bytes", most) : 0;
+    if (code == 0)
+        code = gd_segment_create(&segment, "gromosd-arguments", request->number, 0, &err);
+    if (code != 0) {
+        reply_error(peer, &err);
+        return;
+    }
+    gd_segment_close(&session->arguments);
+    session->arguments = segment;
+    peer->reply.number[0] = segment.bytes;
+    peer->reply.number[1] = ++session->arguments_number;
+    peer->reply.num_fds = 1;
+    send_reply(peer, &peer->reply, &segment.fd, 1);
 }
 
 /* ---- leases ---- */
@@ -421,7 +452,7 @@ static void on_packet(struct gd_door_peer *peer, struct gd_door_request *request
 {
     request->name[GD_DOOR_NAME - 1] = '\0';
     start_reply(peer, request->op);
-    if (request->magic != GD_DOOR_MAGIC || request->op < GD_DOOR_HELLO || request->op > GD_DOOR_CLOSE) {
+    if (request->magic != GD_DOOR_MAGIC || request->op < GD_DOOR_HELLO || request->op > GD_DOOR_ARGUMENTS) {
         hang_up(peer, "sent a packet that is no door request");
     } else if (request->op == GD_DOOR_HELLO) {
         on_hello(peer, request);
@@ -431,6 +462,8 @@ static void on_packet(struct gd_door_peer *peer, struct gd_door_request *request
         on_open(peer, request);
     } else if (request->op == GD_DOOR_RESULT) {
         on_result(peer, request);
+    } else if (request->op == GD_DOOR_ARGUMENTS) {
+        on_arguments(peer, request);
     } else {
         on_state_op(peer, request);
     }

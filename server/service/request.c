@@ -42,6 +42,7 @@ struct gd_request *gd_request_new(struct gd_service *service)
     request->next = NULL;
     request->session = NULL;
     request->raw.count = 0;
+    request->arguments = NULL;
     request->id = 0;
     request->has_id = 0;
     request->command = NULL;
@@ -79,6 +80,7 @@ static void give_back(struct gd_request *request)
     gd_state_unref(&request->other);
     gd_state_unref(&request->made);
     gd_messages_clear(&request->faults);
+    free(request->arguments);
     gd_result_drop(&request->result);
     if (request->session != NULL) {
         request->session->in_flight--;
@@ -394,6 +396,47 @@ static int check_session(struct gd_request *request)
     return 0;
 }
 
+static int memory_number(const msgpack_object_array *memory, uint32_t at, uint64_t *out)
+{
+    if (at >= memory->size || memory->ptr[at].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return -1;
+    *out = memory->ptr[at].via.u64;
+    return 0;
+}
+
+/* Arrays that lie in the session's argument memory: [number, offset, bytes, offset, bytes, ...]. They are copied before anything looks at
+ * them, since the client could change them after they were checked. */
+static int copy_arguments(struct gd_request *request, const msgpack_object_array *memory)
+{
+    static const char wanted[] = "'memory' must be [number, offset, bytes, ...] of the session's argument memory, with no parts behind the map";
+    const struct gd_segment *from = &request->session->arguments;
+    uint64_t number, offset = 0, bytes = 0, total = 0;
+    unsigned count = (memory->size - 1) / 2;
+    if (request->raw.count > 0 || memory->size % 2 == 0 || count > GD_PROTOCOL_MAX_PARTS - 1 || memory_number(memory, 0, &number) != 0)
+        return gd_err_set(&request->err, GD_E_INVALID_MESSAGE, "%s", wanted);
+    if (from->base == NULL || number != request->session->arguments_number)
+        return gd_err_set(&request->err, GD_E_NOT_FOUND, "the session has no argument memory %llu", (unsigned long long)number);
+    for (unsigned i = 0; i < count; i++) {
+        if (memory_number(memory, 1 + 2 * i, &offset) != 0 || memory_number(memory, 2 + 2 * i, &bytes) != 0 || offset > from->bytes ||
+            bytes > from->bytes - offset)
+            return gd_err_set(&request->err, GD_E_INVALID_MESSAGE, "%s", wanted);
+        total += gd_round_up(bytes, 64);
+    }
+    char *to = request->arguments = aligned_alloc(64, total + 64);
+    if (to == NULL)
+        return gd_err_set(&request->err, GD_E_OUT_OF_MEMORY, "no memory for arguments of %llu bytes", (unsigned long long)total);
+    for (unsigned i = 0; i < count; i++) {
+        memory_number(memory, 1 + 2 * i, &offset);
+        memory_number(memory, 2 + 2 * i, &bytes);
+        memcpy(to, (const char *)from->base + offset, bytes);
+        request->raw.data[i] = to;
+        request->raw.bytes[i] = bytes;
+        to += gd_round_up(bytes, 64);
+        zmq_msg_init(&request->parts[request->raw.count++]); /* empty, closed with the others */
+    }
+    return 0;
+}
+
 static int decode(struct gd_request *request)
 {
     struct gd_envelope envelope;
@@ -410,6 +453,8 @@ static int decode(struct gd_request *request)
         return gd_err_set(&request->err, GD_E_UNKNOWN_COMMAND, "there is no command '%.*s' in protocol %d",
                           envelope.command_bytes < 64 ? (int)envelope.command_bytes : 64, envelope.command, GD_PROTOCOL_VERSION);
     code = check_session(request);
+    if (code == 0 && envelope.memory.size > 0 && request->session != NULL)
+        code = copy_arguments(request, &envelope.memory);
     if (code == 0)
         code = gd_dispatch_args(request->command, &envelope.args, &request->raw, &request->zone, request->args, &request->err);
     return code;

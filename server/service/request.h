@@ -46,6 +46,7 @@ struct gd_request {
     zmq_msg_t map;
     zmq_msg_t parts[GD_PROTOCOL_MAX_PARTS];
     struct gd_parts raw;
+    void *arguments; /* a copy of what lay in argument memory; raw refers to it */
     uint64_t id;
     int has_id;
     const struct gd_command *command;

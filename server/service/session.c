@@ -35,7 +35,7 @@ int gd_session_create(struct gd_service *service, int local, uid_t uid, enum gd_
     session->local = local;
     session->uid = uid;
     session->role = role;
-    session->control = GD_SEGMENT_NONE;
+    session->control = session->arguments = GD_SEGMENT_NONE;
     snprintf(session->user, sizeof session->user, "%s", user);
     session->created_ns = session->seen_ns = gd_now_ns();
     gd_table_init(&session->handles);
@@ -76,6 +76,7 @@ void gd_session_unref(struct gd_session **pointer)
     gd_table_free(&session->handles);
     gd_result_pool_free(&session->results);
     gd_segment_close(&session->control);
+    gd_segment_close(&session->arguments);
     session->magic = 0;
     free(session);
 }

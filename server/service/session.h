@@ -47,6 +47,8 @@ struct gd_session {
     struct gd_door_peer *peer;  /* local: its door connection */
     struct gd_segment control;  /* local: its control block, which it writes and the daemon reads */
     struct gd_result_pool results; /* local: segments of large results */
+    struct gd_segment arguments;   /* local: it writes arrays of requests there; fd -1: none */
+    uint64_t arguments_number;     /* of that memory */
     struct gd_table handles;    /* uuid -> gd_handle */
     struct gd_connection *connections;
     size_t in_flight;

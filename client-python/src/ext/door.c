@@ -121,6 +121,7 @@ static void drop_socket(struct gd_door *door)
     close(door->fd);
     door->fd = -1;
     gd_results_drop_kept(door);
+    gd_arguments_drop(door);
 }
 
 bool gd_door_connected(struct gd_door *door)
@@ -334,6 +335,7 @@ static int say_hello(struct gd_door *door, const char *version)
     door->session = reply.session;
     door->max_pins = reply.number[0] > 0 && reply.number[0] < GD_MAX_PINS ? (uint32_t)reply.number[0] : GD_MAX_PINS;
     door->lease_limit = (double)reply.number[1] * 1e-3;
+    door->arguments.most = (size_t)reply.number[2];
     memcpy(door->token, reply.token, sizeof(door->token));
     door->server_version = text_of(reply.name);
     return door->server_version == NULL ? -1 : 0;
@@ -388,6 +390,7 @@ static void door_dealloc(PyObject *self)
     gd_fork_remove(&door->link);
     gd_fork_leave_door(door);
     gd_results_drop_kept(door);
+    gd_arguments_drop(door);
     if (door->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
     if (door->fd >= 0)
@@ -523,6 +526,8 @@ static PyObject *get_closed(PyObject *self, void *closure)
 static PyMethodDef methods[] = {
     {"open", (PyCFunction)(void (*)(void))door_open, METH_VARARGS | METH_KEYWORDS, "The Mapping of a State by name or uuid."},
     {"result", (PyCFunction)(void (*)(void))door_result, METH_VARARGS | METH_KEYWORDS, "A large result, once."},
+    {"put", gd_door_put, METH_O, "Put arrays where the daemon can read them: number, and offset and bytes of each; None: not now."},
+    {"put_done", gd_door_put_done, METH_O, "The request they were for is over; whether it was answered."},
     {"close", door_close, METH_NOARGS, "End the session; arrays stay valid."},
     {NULL, NULL, 0, NULL},
 };

@@ -81,6 +81,8 @@ static void forget_door(struct gd_door *door)
     if (door->control != NULL)
         munmap(door->control, gd_round_up(sizeof(struct gd_control_block), GD_PAGE));
     gd_results_drop_kept(door);
+    gd_arguments_drop(door);
+    door->arguments.busy = false;
     door->fd = -1;
     door->control = NULL;
     door->dead = true;

@@ -2,7 +2,7 @@
  *
  *   raise.c       exceptions made from error codes
  *   fork.c        the list of doors and mappings, and what a forked child does to them
- *   door.c        the connection to the daemon's door, requests and replies; result.c: large results
+ *   door.c        the connection to the daemon's door, requests and replies; result.c: large results; arguments.c: large arguments
  *   segment.c     descriptors into checked mappings; arrays over them; private and lease-long mappings (blocks)
  *   mapping.c     class Mapping: one generation of a State
  *   wait.c        futexes, with the GIL released and signals looked at
@@ -72,6 +72,14 @@ struct gd_kept_result {
     uint64_t segment;
 };
 
+/* Memory the arrays of a request are put into. base NULL: none yet. */
+struct gd_arguments {
+    uint8_t *base;
+    size_t bytes, most;
+    uint64_t number;
+    bool busy;
+};
+
 struct gd_door {
     PyObject_HEAD
     struct gd_link link;
@@ -94,6 +102,7 @@ struct gd_door {
     PyObject *pending_closes; /* uuids whose last mapping went while open() was under way */
     struct gd_control_block *control;
     struct gd_kept_result kept[GD_RESULT_PLACES]; /* of results nothing refers to any more */
+    struct gd_arguments arguments;
     uint32_t num_pins;
     uint64_t pin_retries; /* pins that came too late for their slot and were taken again */
     uint32_t num_free; /* stack of entries given back */
@@ -119,6 +128,12 @@ int gd_door_require(struct gd_door *door); /* 0, or -1 with no_daemon set */
 void gd_door_settle(struct gd_door *door); /* closes the socket if close() was called and nothing is held any more */
 void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t generation);
 
+/* ---- arguments.c */
+PyObject *gd_door_put(PyObject *self, PyObject *parts);
+PyObject *gd_door_put_done(PyObject *self, PyObject *answered);
+void gd_arguments_drop(struct gd_door *door); /* system calls only */
+
+/* ---- result.c */
 extern PyTypeObject gd_result_type;
 PyObject *gd_result_fetch(struct gd_door *door, uint64_t number, uint64_t bytes);
 void gd_results_drop_kept(struct gd_door *door); /* system calls only */

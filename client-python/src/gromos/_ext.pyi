@@ -203,6 +203,11 @@ class Door:
     @property
     def closed(self) -> bool:
         """True after close(), after a fork (in the child) and when the daemon hung up."""
+    def put(self, parts: tuple[NDArray[Any], ...]) -> list[int] | None:
+        """Put C-contiguous arrays where the daemon can read them: the memory's number, then offset and bytes of each. None: not
+        now, or not so many. The memory is taken until put_done()."""
+    def put_done(self, answered: bool) -> None:
+        """The request they were put there for is over; memory that was not answered for is not used again."""
     def open(self, name: str | None = None, uuid: bytes | None = None, flags: int = 1, generation: int = 0) -> Mapping:
         """The Mapping of a State by name or uuid; the same object as long as it lives (per uuid and generation)."""
     def result(self, number: int, nbytes: int) -> Result:

@@ -22,6 +22,8 @@ Array = npt.NDArray[Any]
 VERSION: Final = 1
 
 _HEAD: Final[bytes] = b"\x84\xa1v" + msgpack.packb(VERSION) + b"\xa2id\xce"
+_HEAD_OF_FIVE: Final[bytes] = b"\x85" + _HEAD[1:]
+_MEMORY: Final = b"\xa6memory"
 _COMMAND: Final = b"\xa3cmd"
 _ARGUMENTS: Final = b"\xa4args"
 _KINDS: Final = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i8": "<i8", "u1": "|u1"}
@@ -44,10 +46,15 @@ class Request:
     command: str
     tail: bytes
     parts: tuple[Array, ...] = ()
+    start: bytes = _HEAD
 
     def head(self, number: int) -> bytes:
         """Part 1 of the message. `number` is taken modulo 2**32."""
-        return _HEAD + (number & 0xFFFFFFFF).to_bytes(4, "big") + self.tail
+        return self.start + (number & 0xFFFFFFFF).to_bytes(4, "big") + self.tail
+
+    def in_memory(self, where: Sequence[int]) -> Request:
+        """The same request with its arrays in the session's argument memory: number, then offset and bytes of each."""
+        return Request(self.command, self.tail + _MEMORY + msgpack.packb(where), (), _HEAD_OF_FIVE)
 
 
 def encode(command: str, args: Mapping[str, Any]) -> Request:
