@@ -4,6 +4,7 @@ Which memory an array lies in is told by the inode of its mapping in /proc/self/
 for the client to let go of a result must not pass.
 """
 
+import contextlib
 import gc
 import os
 import re
@@ -53,7 +54,12 @@ def expected(state, factor=1.0):
 
 
 def in_daemon(pid):
-    return [f for f in os.listdir(f"/proc/{pid}/fd") if "gromosd-result" in os.readlink(f"/proc/{pid}/fd/{f}")]
+    found = []
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if "gromosd-result" in os.readlink(f"/proc/{pid}/fd/{descriptor}"):
+                found.append(descriptor)
+    return found
 
 
 def right(state, array):
