@@ -8,6 +8,7 @@
 #include "service/results.h"
 #include "service/service.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,14 +169,38 @@ int gd_cmd_state_temperature(struct gd_request *request, struct gd_err *err)
 
 /* ---- maps ---- */
 
+/* That x -> factor (x - about) + about + shift stays finite in the State's precision. Looked at only when the change is larger than any
+ * that a molecular system knows: looking costs as much as changing. */
+static int check_result(const struct gd_request *request, struct gd_view x, double factor, const double about[3], const double shift[3],
+                        struct gd_err *err)
+{
+    double largest = x.dtype == GD_FLOAT32 ? (double)FLT_MAX : DBL_MAX, reach = factor;
+    for (int i = 0; i < 3; i++)
+        reach = fmax(reach, fmax(fabs(about[i]), fabs(shift[i])));
+    if (reach <= 1e6)
+        return 0;
+    double lower[3], upper[3];
+    int code = gd_compute_bounds(kernels(request), x, lower, upper, err);
+    for (int i = 0; code == 0 && i < 3; i++) {
+        double a = factor * (lower[i] - about[i]) + about[i] + shift[i], b = factor * (upper[i] - about[i]) + about[i] + shift[i];
+        if (!(fabs(a) <= largest && fabs(b) <= largest && factor <= largest && fabs(shift[i]) <= largest))
+            code = gd_err_set(err, GD_E_NOT_FINITE, "positions from %g to %g nm would become %g to %g nm, beyond what the State's %s hold",
+                              lower[i], upper[i], a, b, x.dtype == GD_FLOAT32 ? "float32" : "float64");
+    }
+    return code;
+}
+
 int gd_cmd_state_translate(struct gd_request *request, struct gd_err *err)
 {
     struct gd_view x;
     int code = select_rows(request, GD_POSITIONS, gd_arg(request, GD_STATE_TRANSLATE_ATOMS), "atoms", &x, err);
+    const double *vector = gd_arg(request, GD_STATE_TRANSLATE_VECTOR)->reals;
+    if (code == 0)
+        code = check_result(request, x, 1.0, (const double[3]){0.0}, vector, err);
     if (code != 0)
         return code;
     about_to_write(request, GD_ARRAY_BIT(GD_POSITIONS));
-    gd_compute_translate(kernels(request), x, gd_arg(request, GD_STATE_TRANSLATE_VECTOR)->reals);
+    gd_compute_translate(kernels(request), x, vector);
     return write_done(request, gd_arg(request, GD_STATE_TRANSLATE_PUBLISH));
 }
 
@@ -234,6 +259,9 @@ int gd_cmd_state_scale(struct gd_request *request, struct gd_err *err)
     double about[3] = {0.0, 0.0, 0.0};
     if (gd_arg(request, GD_STATE_SCALE_ABOUT)->present)
         memcpy(about, gd_arg(request, GD_STATE_SCALE_ABOUT)->reals, sizeof about);
+    code = check_result(request, x, factor, about, (const double[3]){0.0}, err);
+    if (code != 0)
+        return code;
     struct gd_live_header *header = gd_state_header(request->state);
     if (gd_arg(request, GD_STATE_SCALE_BOX)->truth && !atoms->present) {
         struct gd_box box = box_of(request);

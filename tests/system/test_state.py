@@ -357,6 +357,8 @@ def wrong(error, match, call, id):
         wrong(gromos.ShapeError, "pairs", lambda s: s.distances([[0, 1, 2]]), "triples"),
         wrong(gromos.IndexRangeError, "99", lambda s: s.distances([[0, 99]]), "pair beyond"),
         wrong(gromos.ShapeError, "vector", lambda s: s.translate([1, 2]), "vector of two"),
+        wrong(gromos.NotFiniteError, "beyond what the State's float32 hold", lambda s: s.translate([1e39, 0, 0]), "vector too long"),
+        wrong(gromos.NotFiniteError, "beyond what the State's float32 hold", lambda s: s.scale(1e39), "factor too large"),
         wrong(gromos.NotFiniteError, "vector", lambda s: s.translate([1, 2, np.nan]), "vector nan"),
         wrong(gromos.InvalidArgumentError, "matrix", lambda s: s.rotate(2 * np.eye(3)), "no rotation"),
         wrong(gromos.InvalidArgumentError, "matrix", lambda s: s.rotate(-np.eye(3)), "a reflection"),
