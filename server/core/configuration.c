@@ -55,6 +55,7 @@ void gd_configuration_destroy(struct gd_configuration **conf)
     free(c->rottrans_reference);
     free(c->distance_average);
     free(c->jvalue_average);
+    free(c->jvalue_elevation);
     c->magic = 0;
     free(c);
     *conf = NULL;
@@ -120,6 +121,14 @@ int gd_configuration_set_jvalue_averages(struct gd_configuration *conf, size_t n
     int rc = allocate((void **)&conf->jvalue_average, n, sizeof(double), err);
     if (rc == 0)
         conf->num_jvalue_averages = n;
+    return rc;
+}
+
+int gd_configuration_set_jvalue_elevations(struct gd_configuration *conf, size_t n, struct gd_err *err)
+{
+    int rc = allocate((void **)&conf->jvalue_elevation, n, sizeof(double), err);
+    if (rc == 0)
+        conf->num_jvalue_elevations = n;
     return rc;
 }
 
@@ -189,6 +198,7 @@ int gd_configuration_clone(struct gd_configuration **out, const struct gd_config
     failed |= copy_array((void **)&c->rottrans_reference, conf->rottrans_atoms * sizeof *c->rottrans_reference);
     failed |= copy_array((void **)&c->distance_average, conf->num_distance_averages * sizeof *c->distance_average);
     failed |= copy_array((void **)&c->jvalue_average, conf->num_jvalue_averages * sizeof *c->jvalue_average);
+    failed |= copy_array((void **)&c->jvalue_elevation, conf->num_jvalue_elevations * sizeof *c->jvalue_elevation);
     if (failed) {
         gd_configuration_destroy(&c);
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory to copy a configuration of %zu atoms", n);

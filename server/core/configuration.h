@@ -64,6 +64,8 @@ struct gd_configuration {
     double *distance_average; /* nm^-3 */
     size_t num_jvalue_averages;
     double *jvalue_average; /* Hz */
+    size_t num_jvalue_elevations; /* JVALUERESEPS: of each restraint its grid, Hz^2 (Hz^4) */
+    double *jvalue_elevation;
 };
 
 /* positions zero, box vacuum, nothing else. num_atoms >= 0. */
@@ -79,6 +81,7 @@ int gd_configuration_set_title(struct gd_configuration *conf, const char *title,
 int gd_configuration_set_nhc(struct gd_configuration *conf, size_t baths, size_t chain_length, struct gd_err *err);
 int gd_configuration_set_distance_averages(struct gd_configuration *conf, size_t n, struct gd_err *err);
 int gd_configuration_set_jvalue_averages(struct gd_configuration *conf, size_t n, struct gd_err *err);
+int gd_configuration_set_jvalue_elevations(struct gd_configuration *conf, size_t n, struct gd_err *err);
 int gd_configuration_set_rottrans(struct gd_configuration *conf, size_t n, struct gd_err *err); /* allocates reference */
 
 /* Finite numbers, and the box is a box. */

@@ -21,6 +21,7 @@ enum tag {
     TAG_ROTTRANS,
     TAG_DISTANCE_AVERAGE,
     TAG_JVALUE_AVERAGE,
+    TAG_JVALUE_ELEVATION, /* its length says how many */
     NUM_TAGS
 };
 
@@ -89,6 +90,7 @@ static void list_pieces(const struct gd_configuration *c, const struct fixed *fi
     out[TAG_ROTTRANS] = (struct piece){c->rottrans_reference, c->rottrans_atoms * sizeof *c->rottrans_reference};
     out[TAG_DISTANCE_AVERAGE] = (struct piece){c->distance_average, c->num_distance_averages * sizeof *c->distance_average};
     out[TAG_JVALUE_AVERAGE] = (struct piece){c->jvalue_average, c->num_jvalue_averages * sizeof *c->jvalue_average};
+    out[TAG_JVALUE_ELEVATION] = (struct piece){c->jvalue_elevation, c->num_jvalue_elevations * sizeof *c->jvalue_elevation};
 }
 
 size_t gd_configuration_packed_bytes(const struct gd_configuration *conf)
@@ -180,6 +182,8 @@ static int check_lengths(const struct fixed *f, const struct piece pieces[NUM_TA
     for (size_t k = 0; k < sizeof expected / sizeof expected[0]; k++)
         if (pieces[expected[k].tag].data != NULL && pieces[expected[k].tag].bytes != expected[k].bytes)
             return damaged(err, "a part of it has the wrong length");
+    if (pieces[TAG_JVALUE_ELEVATION].bytes % sizeof(double) != 0)
+        return damaged(err, "a part of it has the wrong length");
     const enum tag texts[] = {TAG_TITLE, TAG_STOCHASTIC_SEED};
     for (size_t k = 0; k < 2; k++) {
         const struct piece *text = &pieces[texts[k]];
@@ -216,6 +220,8 @@ static int add_parts(struct gd_configuration *c, const struct fixed *f, const st
         code = gd_configuration_set_distance_averages(c, (size_t)f->num_distance_averages, err);
     if (code == 0 && pieces[TAG_JVALUE_AVERAGE].data != NULL)
         code = gd_configuration_set_jvalue_averages(c, (size_t)f->num_jvalue_averages, err);
+    if (code == 0 && pieces[TAG_JVALUE_ELEVATION].data != NULL)
+        code = gd_configuration_set_jvalue_elevations(c, pieces[TAG_JVALUE_ELEVATION].bytes / sizeof(double), err);
     if (code == 0 && pieces[TAG_STOCHASTIC_SEED].data != NULL) {
         c->stochastic_seed = strdup(pieces[TAG_STOCHASTIC_SEED].data);
         if (c->stochastic_seed == NULL)
@@ -253,6 +259,7 @@ static void fill(struct gd_configuration *c, const struct fixed *f, const struct
     copy_in(c->rottrans_reference, &pieces[TAG_ROTTRANS]);
     copy_in(c->distance_average, &pieces[TAG_DISTANCE_AVERAGE]);
     copy_in(c->jvalue_average, &pieces[TAG_JVALUE_AVERAGE]);
+    copy_in(c->jvalue_elevation, &pieces[TAG_JVALUE_ELEVATION]);
     for (size_t i = 0; c->labels != NULL && i < c->num_atoms; i++) {
         c->labels[i].residue.text[GD_NAME_LEN - 1] = '\0';
         c->labels[i].atom.text[GD_NAME_LEN - 1] = '\0';

@@ -138,6 +138,8 @@ static int check_special(const struct gd_parameters *p, struct gd_err *err)
     REQUIRE(p->dihedral_restraint.ntdlr >= 0 && p->dihedral_restraint.ntdlr <= 3, "DIHEDRALRES: NTDLR %d (0 to 3)",
             p->dihedral_restraint.ntdlr);
     REQUIRE(p->jvalue.ntjvr >= -3 && p->jvalue.ntjvr <= 2, "JVALUERES: NTJVR %d (-3 to 2)", p->jvalue.ntjvr);
+    REQUIRE(p->jvalue.le == 0 || (p->jvalue.le == 1 && p->jvalue.ngrid > 1 && p->jvalue.ngrid <= 1000000),
+            "JVALUERES: LE %d (0 or 1) with NGRID %d (2 to 1000000)", p->jvalue.le, p->jvalue.ngrid);
     REQUIRE(p->stochastic.ntsd >= 0 && p->stochastic.ntsd <= 1, "STOCHDYN: NTSD %d (0 or 1)", p->stochastic.ntsd);
     REQUIRE(p->stochastic.ntfr >= 0 && p->stochastic.ntfr <= 3, "STOCHDYN: NTFR %d (0 to 3)", p->stochastic.ntfr);
     REQUIRE(p->minimise.ntem == 0 || (p->minimise.dx0 > 0.0 && p->minimise.dxm >= p->minimise.dx0),

@@ -112,6 +112,8 @@ struct gd_md_restraint_report {
     const double *dihedral, *dihedral_energy; /* degrees */
     size_t num_jvalues;
     const double *jvalue, *jvalue_average; /* Hz */
+    size_t jvalue_grid; /* points of local elevation; 0: none */
+    const double *jvalue_elevation; /* [num_jvalues][jvalue_grid] */
 };
 struct gd_md_restraint_report gd_md_restraint_report(const struct gd_md *md);
 

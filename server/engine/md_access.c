@@ -212,6 +212,11 @@ static int export_averages(const struct gd_md *md, struct gd_configuration *conf
         if (rc == 0)
             memcpy(conf->jvalue_average, report.jvalue_average, report.num_jvalues * sizeof(double));
     }
+    if (rc == 0 && report.jvalue_grid > 0) {
+        rc = gd_configuration_set_jvalue_elevations(conf, report.num_jvalues * report.jvalue_grid, err);
+        if (rc == 0)
+            memcpy(conf->jvalue_elevation, report.jvalue_elevation, report.num_jvalues * report.jvalue_grid * sizeof(double));
+    }
     return rc;
 }
 

@@ -55,6 +55,7 @@ void gd_special_destroy(struct gd_special **special)
     values_destroy(&(*special)->angle);
     values_destroy(&(*special)->dihedral);
     values_destroy(&(*special)->jvalue);
+    free((*special)->jvalue_elevation);
     free(*special);
     *special = NULL;
 }
@@ -76,6 +77,8 @@ void gd_special_visit(struct gd_md *md, gd_state_visitor *visit, void *context)
     values_visit(&md->special->angle, visit, context);
     values_visit(&md->special->dihedral, visit, context);
     values_visit(&md->special->jvalue, visit, context);
+    if (md->special->jvalue_grid > 0)
+        visit(context, md->special->jvalue_elevation, md->special->jvalue.count * md->special->jvalue_grid * sizeof(double));
 }
 
 struct gd_md_restraint_report gd_md_restraint_report(const struct gd_md *md)
@@ -95,5 +98,7 @@ struct gd_md_restraint_report gd_md_restraint_report(const struct gd_md *md)
         .num_jvalues = s->jvalue.count,
         .jvalue = s->jvalue.value,
         .jvalue_average = s->jvalue.average,
+        .jvalue_grid = s->jvalue_grid,
+        .jvalue_elevation = s->jvalue_elevation,
     };
 }

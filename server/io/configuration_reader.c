@@ -198,6 +198,13 @@ static int read_jvalue_averages(const struct reader *r, const struct gd_block *b
     return rc != 0 ? rc : read_numbers(r, block, "an averaged J-value", n, r->conf->jvalue_average, err);
 }
 
+static int read_jvalue_elevations(const struct reader *r, const struct gd_block *block, struct gd_err *err)
+{
+    size_t n = count_numbers(r, block);
+    int rc = gd_configuration_set_jvalue_elevations(r->conf, n, err);
+    return rc != 0 ? rc : read_numbers(r, block, "an elevation of a J-value", n, r->conf->jvalue_elevation, err);
+}
+
 static const struct {
     const char *name;
     read_block *read;
@@ -219,6 +226,7 @@ static const struct {
     {"ROTTRANSREFPOS", read_rottrans, NULL},
     {"DISRESEXPAVE", read_distance_averages, NULL},
     {"JVALUERESEXPAVE", read_jvalue_averages, NULL},
+    {"JVALUERESEPS", read_jvalue_elevations, NULL},
 };
 
 static int read_blocks(const struct reader *r, struct gd_err *err)

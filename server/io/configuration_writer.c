@@ -101,6 +101,19 @@ static void put_averages(struct gd_output *out, const char *block, const double 
     gd_output_text(out, "END\n");
 }
 
+/* A line per restraint, as there are averages; all in one when there are none. */
+static void put_elevations(struct gd_output *out, const struct gd_configuration *conf)
+{
+    size_t rows = conf->num_jvalue_averages > 0 ? conf->num_jvalue_averages : 1, grid = conf->num_jvalue_elevations / rows;
+    gd_output_text(out, "JVALUERESEPS\n");
+    for (size_t i = 0; i < conf->num_jvalue_elevations; i++) {
+        gd_output_scientific(out, conf->jvalue_elevation[i], 15, 7);
+        if ((i + 1) % grid == 0 || i + 1 == conf->num_jvalue_elevations)
+            gd_output_text(out, "\n");
+    }
+    gd_output_text(out, "END\n");
+}
+
 int gd_io_write_configuration(const char *path, const struct gd_configuration *conf, struct gd_err *err)
 {
     struct gd_output *out = NULL;
@@ -130,5 +143,7 @@ int gd_io_write_configuration(const char *path, const struct gd_configuration *c
         put_averages(out, "DISRESEXPAVE", conf->distance_average, conf->num_distance_averages, 5);
     if (conf->num_jvalue_averages > 0)
         put_averages(out, "JVALUERESEXPAVE", conf->jvalue_average, conf->num_jvalue_averages, 1);
+    if (conf->num_jvalue_elevations > 0)
+        put_elevations(out, conf);
     return gd_output_close(&out, err);
 }

@@ -133,8 +133,8 @@ static const struct gd_field jvalue_fields[] = {
     GD_F64("TAUJVR", jvalue.taujvr, 0, GD_ANY_REAL),
     GD_I32("NJVRTARS", jvalue.njvrtars, 0, 1),
     GD_I32("NJVRBIQW", jvalue.njvrbiqw, 0, 2),
-    GD_PART("LE", GD_FIELD_INT32, jvalue.le, 0, 0, "local elevation"),
-    GD_I32("NGRID", jvalue.ngrid, 0, 1e9),
+    GD_I32("LE", jvalue.le, 0, 1),
+    GD_I32("NGRID", jvalue.ngrid, 0, 1e6),
     GD_F64("DELTA", jvalue.delta, 0, GD_ANY_REAL),
     GD_I64("NTWJV", jvalue.ntwjv, 0, GD_BIG),
 };

@@ -258,6 +258,20 @@ static void put_jvalues(struct gd_output *out, const struct gd_special_frame *f)
     gd_output_text(out, "END\n");
 }
 
+static void put_elevations(struct gd_output *out, const struct gd_special_frame *f)
+{
+    gd_output_printf(out, "JVALUERESEPS\n# I J K L\n# GRID[1..%zu]\n", f->jvalue_grid);
+    for (size_t i = 0; i < f->num_jvalues; i++) {
+        for (int k = 0; k < 4; k++)
+            gd_output_printf(out, "%5" PRId32, f->jvalue_atoms[i][k] + 1);
+        gd_output_bytes(out, "\n", 1);
+        for (size_t g = 0; g < f->jvalue_grid; g++)
+            gd_output_scientific(out, f->jvalue_elevations[i * f->jvalue_grid + g], 15, 7);
+        gd_output_bytes(out, "\n", 1);
+    }
+    gd_output_text(out, "END\n");
+}
+
 int gd_trajectory_put_special(struct gd_trajectory *t, const struct gd_special_frame *f, struct gd_err *err)
 {
     GD_MAGIC_CHECK(t, TRAJECTORY_MAGIC);
@@ -267,5 +281,7 @@ int gd_trajectory_put_special(struct gd_trajectory *t, const struct gd_special_f
     put_data(t->out, "DIHRESDATA", 15, f->dihedrals == NULL ? NULL : f->dihedrals[0], f->num_dihedrals, 2);
     if (f->num_jvalues > 0)
         put_jvalues(t->out, f);
+    if (f->num_jvalues > 0 && f->jvalue_grid > 0)
+        put_elevations(t->out, f);
     return finish(t, err);
 }

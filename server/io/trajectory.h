@@ -76,6 +76,8 @@ struct gd_special_frame {
     size_t num_jvalues; /* JVALUERESEXPAVE: atoms (0-based here), averaged J-value Hz */
     const int32_t (*jvalue_atoms)[4];
     const double *jvalue_averages;
+    size_t jvalue_grid; /* JVALUERESEPS: the elevation at each point of its grid; 0: none */
+    const double *jvalue_elevations;
 };
 int gd_trajectory_put_special(struct gd_trajectory *t, const struct gd_special_frame *frame, struct gd_err *err);
 

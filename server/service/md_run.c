@@ -258,7 +258,7 @@ static int write_special(struct gd_md_run *run, int64_t step, double time, struc
     struct gd_special_frame frame = {
         step, time, report.num_distances, (const double(*)[3])run->distances, report.num_angles, (const double(*)[2])run->angles,
         report.num_dihedrals, (const double(*)[2])run->dihedrals, report.num_jvalues, (const int32_t(*)[4])run->jvalue_atoms,
-        report.jvalue_average};
+        report.jvalue_average, report.jvalue_grid, report.jvalue_elevation};
     return gd_trajectory_put_special(run->file[GD_MD_TRS], &frame, err);
 }
 

@@ -58,6 +58,8 @@ Test(io_configuration, reads_every_block)
     cr_assert_eq(c->num_distance_averages, 6);
     cr_assert_eq(c->distance_average[5], 0.4850652);
     cr_assert_eq(c->num_jvalue_averages, 2);
+    cr_assert_eq(c->num_jvalue_elevations, 6);
+    cr_assert_eq(c->jvalue_elevation[5], 7.125e-05);
     cr_assert_eq(c->has_box, 1);
     cr_assert_str_eq(c->title, "\ta chain of six atoms and two waters, triclinic\nsecond line of the title");
     gd_configuration_destroy(&c);

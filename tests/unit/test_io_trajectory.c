@@ -259,11 +259,11 @@ Test(io_trajectory, restraint_data)
     static const double distances[2][3] = {{0.6803488, 8.4953995, 0.0}, {0.3454095, 9.1029682, 0.0}};
     static const double angles[1][2] = {{99.1928366, 1.0905343}};
     static const int32_t atoms[1][4] = {{1, 3, 5, 7}};
-    static const double averages[1] = {7.3241721};
+    static const double averages[1] = {7.3241721}, elevations[3] = {0.0, 12.5, 1e-3};
     struct gd_trajectory *t = NULL;
     const char *path = io_scratch(0, "a.trs");
     struct gd_special_frame f = {.step = 5, .time = 0.01, .num_distances = 2, .distances = distances, .num_angles = 1, .angles = angles,
-                                 .num_jvalues = 1, .jvalue_atoms = atoms, .jvalue_averages = averages};
+                                 .num_jvalues = 1, .jvalue_atoms = atoms, .jvalue_averages = averages, .jvalue_grid = 3, .jvalue_elevations = elevations};
     cr_assert_eq(gd_trajectory_create(&t, path, GD_TRAJECTORY_SPECIAL, "x", NULL), 0);
     cr_assert_eq(gd_trajectory_put_special(t, &f, NULL), 0);
     cr_assert_eq(gd_trajectory_close(&t, NULL), 0);
@@ -272,7 +272,8 @@ Test(io_trajectory, restraint_data)
                            "TIMESTEP\n              5    0.010000000\nEND\n"
                            "DISRESDATA\n2\n      0.6803488      8.4953995      0.0000000\n      0.3454095      9.1029682      0.0000000\nEND\n"
                            "ANGRESDATA\n              1\n     99.1928366      1.0905343\nEND\n"
-                           "JVALUERESEXPAVE\n# I J K L <J>\n    2    4    6    8      7.3241721\nEND\n");
+                           "JVALUERESEXPAVE\n# I J K L <J>\n    2    4    6    8      7.3241721\nEND\n"
+                           "JVALUERESEPS\n# I J K L\n# GRID[1..3]\n    2    4    6    8\n  0.0000000e+00  1.2500000e+01  1.0000000e-03\nEND\n");
     free(text);
 }
 

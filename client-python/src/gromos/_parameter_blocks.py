@@ -285,9 +285,9 @@ class JvalueRes(Block):
     taujvr = Real("TAUJVR", 0.0, "memory of time averages", unit="ps")
     njvrtars = Whole("NJVRTARS", 0, "scaling of time-averaged forces", high=1)
     njvrbiqw = Whole("NJVRBIQW", 0, "weights of the biquadratic form", high=2)
-    le = Whole("LE", 0, "0", high=0, only="there is no local elevation")
-    ngrid = Whole("NGRID", 1, "of local elevation")
-    delta = Real("DELTA", 0.0, "of local elevation")
+    le = Whole("LE", 0, "1: local elevation instead of the restraints' own form", high=1)
+    ngrid = Whole("NGRID", 1, "points of local elevation on the circle", high=1000000)
+    delta = Real("DELTA", 0.0, "deviation that costs nothing", unit="Hz")
     ntwjv = Whole("NTWJV", 0, "steps between what is written (trs)")
 
 
