@@ -127,7 +127,7 @@ def suites(build: Path) -> list[Suite]:
             2400.0,
         ),
         Suite("fuzz", f"libFuzzer, {seconds} s a target",
-              [*shell, f"make --no-print-directory -j2 {fuzzed} fuzz-binaries && {fuzz_all}"], count_fuzz, 1200.0),
+              [*shell, f"make --no-print-directory -j2 {fuzzed} fuzz-binaries && {fuzz_all}"], count_fuzz, 2400.0),
         Suite("race", "ThreadSanitizer, torture, planted bugs", [*shell, make(build, "race")], count_lines),
         Suite("models", "spin", [*shell, make(build, "spin")], count_lines),
         Suite("crash", "clients and the daemon killed at random, short form",
