@@ -5,6 +5,8 @@
  *   GD_DOOR_HELLO  protocol, version -> <- session number, token, lifetime limits      + control block (read-write)
  *   GD_DOOR_OPEN   name or uuid,     -> <- uuid, name, generation                      + the segments asked for, in the order
  *                  wanted segments                                                        live, frames, undo
+ *   GD_DOOR_CREATE number of atoms,  -> <- uuid, name, generation: what state.create    + live, for readers
+ *                  name, the rest         does, with the same limits and errors
  *   GD_DOOR_RESULT number            -> <- where it may come again (gd_result_place)    + the segment with a large result
  *   GD_DOOR_ARGUMENTS bytes          -> <- number                                      + memory (read-write) for the arrays of one
  *                                                                                         request at a time; the last one ends
@@ -40,6 +42,7 @@ enum gd_door_op {
     GD_DOOR_RELEASE = 8,
     GD_DOOR_CLOSE = 9,
     GD_DOOR_ARGUMENTS = 10,
+    GD_DOOR_CREATE = 11,
 };
 
 #define GD_DOOR_QUEUED 1  /* positive: not an error */
@@ -49,6 +52,11 @@ enum gd_door_op {
 #define GD_OPEN_LIVE 1u
 #define GD_OPEN_LIVE_WRITE 2u /* live read-write and undo, for edits */
 #define GD_OPEN_FRAMES 4u     /* publishes the present commit if there is no frame yet */
+#define GD_OPEN_MASSES 8u     /* no segment: a new State's masses become 1 u, which costs nothing until somebody looks at them */
+
+/* GD_DOOR_CREATE flags */
+#define GD_CREATE_FLOAT64 1u
+#define GD_CREATE_FRAME_FORCES 2u
 
 /* GD_DOOR_COMMIT flags */
 #define GD_COMMIT_PUBLISH 1u
@@ -61,8 +69,9 @@ struct gd_door_request {
     uint32_t flags;
     uint8_t uuid[16];        /* zero: use the name */
     char name[GD_DOOR_NAME]; /* NUL-terminated; in HELLO the client's package version */
-    uint64_t number;         /* OPEN, LEASE: generation or 0; RESULT: the result's number; ARGUMENTS: bytes */
-    uint64_t reserved[3];
+    uint64_t number;         /* OPEN, LEASE: generation or 0; RESULT: the result's number; ARGUMENTS: bytes; CREATE: atoms */
+    uint32_t more[3];        /* CREATE: temperature groups, energy groups, slots (0: chosen by size) */
+    uint32_t reserved[3];
 };
 _Static_assert(sizeof(struct gd_door_request) == 192, "gd_door_request is on the wire");
 
@@ -74,7 +83,7 @@ struct gd_door_reply {
     uint32_t protocol;
     uint32_t session; /* HELLO: session number */
     uint8_t uuid[16];
-    char name[GD_DOOR_NAME]; /* HELLO: the daemon's version; OPEN: the State's name, empty if it has none */
+    char name[GD_DOOR_NAME]; /* HELLO: the daemon's version; OPEN, CREATE: the State's name, empty if it has none */
     uint64_t generation;
     uint64_t number[4]; /* COMMIT: version, sequence; RESULT: bytes, place + 1 or 0; HELLO: largest pins, lease limit in ms,
                            * most bytes of arguments in memory; ARGUMENTS: bytes, number */

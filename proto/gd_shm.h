@@ -34,7 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GD_LAYOUT 0x67640001u /* "gd", layout version 1; changes with every change of a structure below that one side could take amiss */
+#define GD_LAYOUT 0x67640002u /* "gd", layout version 2; changes with every change of a structure below that one side could take amiss */
 #define GD_PAGE 4096u
 #define GD_ARRAY_ALIGN 64u
 #define GD_ATOM_BLOCK 16u /* per-atom arrays are padded with zeros to a whole number of this many atoms */
@@ -94,7 +94,8 @@ struct gd_live_header {
     _Atomic uint64_t version; /* commits so far */
     _Atomic uint32_t wake;    /* futex: +1 at every commit, publish, deletion, new generation */
     _Atomic uint32_t flags;   /* GD_STATE_* */
-    uint8_t pad1[48];
+    _Atomic uint32_t unset;   /* bits of arrays that still wait for their first values: see GD_OPEN_MASSES */
+    uint8_t pad1[44];
 
     /* what the lease holder writes */
     _Atomic uint32_t lease;      /* futex */

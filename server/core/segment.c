@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -187,26 +188,23 @@ int gd_segment_allocate(struct gd_segment *segment, size_t offset, size_t bytes,
     return allocate(segment->fd, offset, bytes, err);
 }
 
-int gd_segment_fill(struct gd_segment *segment, size_t offset, double value, size_t count, struct gd_err *err)
+void gd_segment_fill(const struct gd_segment *segment, size_t offset, double value, size_t count)
 {
     double block[2048];
-    size_t bytes = count * sizeof value;
-    GD_CHECK(count <= SIZE_MAX / sizeof value && offset <= segment->bytes && bytes <= segment->bytes - offset);
-    if (check_room(bytes, err) != 0)
-        return GD_E_OUT_OF_MEMORY;
+    GD_CHECK(offset <= segment->bytes && count <= (segment->bytes - offset) / sizeof value);
     for (size_t i = 0; i < sizeof block / sizeof block[0]; i++)
         block[i] = value;
-    for (size_t done = 0; done < bytes;) {
+    size_t bytes = count * sizeof value, done = 0;
+    while (done < bytes) {
         size_t phase = done % sizeof value, most = sizeof block - phase;
         size_t next = bytes - done < most ? bytes - done : most;
         ssize_t wrote = pwrite(segment->fd, (const char *)block + phase, next, (off_t)(offset + done));
         if (wrote < 0 && errno == EINTR)
             continue;
-        if (wrote <= 0)
-            return gd_err_errno(err, GD_E_OUT_OF_MEMORY, "cannot allocate %zu bytes of shared memory", bytes);
-        done += (size_t)wrote;
+        if (wrote <= 0) /* then as anybody would */
+            memcpy((char *)segment->base + offset + done, (const char *)block + phase, next);
+        done += wrote > 0 ? (size_t)wrote : next;
     }
-    return 0;
 }
 
 void gd_segment_close(struct gd_segment *segment)

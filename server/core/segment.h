@@ -38,9 +38,9 @@ int gd_segment_adopt(struct gd_segment *out, int fd, struct gd_err *err);
 /* Allocates [offset, offset + bytes) of a sparse segment; what is allocated already stays as it is. */
 int gd_segment_allocate(struct gd_segment *segment, size_t offset, size_t bytes, struct gd_err *err);
 
-/* Allocates [offset, offset + 8 count) of a sparse segment with the same number everywhere. Cheaper than storing into
- * allocated memory: whole pages need not be zeroed first, nor mapped. */
-int gd_segment_fill(struct gd_segment *segment, size_t offset, double value, size_t count, struct gd_err *err);
+/* The same number everywhere in [offset, offset + 8 count), which is allocated. Cheaper than storing where nobody has been yet: whole
+ * pages need not be zeroed first, nor mapped. */
+void gd_segment_fill(const struct gd_segment *segment, size_t offset, double value, size_t count);
 
 /* Unmaps and closes; NULL-safe, twice is fine. */
 void gd_segment_close(struct gd_segment *segment);

@@ -102,7 +102,7 @@ int gd_state_check_name(const char *name, struct gd_err *err)
     return 0;
 }
 
-static int check_spec(const struct gd_state_spec *spec, struct gd_err *err)
+int gd_state_check_spec(const struct gd_state_spec *spec, struct gd_err *err)
 {
     if (gd_state_live_bytes(spec) == 0)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a State has 1 to 500000000 atoms, not %zu", spec->num_atoms);
@@ -125,7 +125,7 @@ static uint32_t choose_slots(const struct gd_state_spec *spec)
 int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec, const char *name, const uint8_t uuid[16],
                          struct gd_err *err)
 {
-    int code = check_spec(spec, err);
+    int code = gd_state_check_spec(spec, err);
     if (code == 0 && name != NULL)
         code = gd_state_check_name(name, err);
     if (code != 0)
@@ -143,6 +143,7 @@ int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec
     state->live = state->undo = state->kept = GD_SEGMENT_NONE;
     state->handed.kept = state->handed.live = state->handed.undo = state->handed.ring = -1;
     gd_pins_init(&state->pins);
+    pthread_mutex_init(&state->first_masses, NULL);
     if (name != NULL)
         strcpy(state->name, name);
     memcpy(state->uuid, uuid, sizeof state->uuid);
@@ -150,21 +151,6 @@ int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec
     return 0;
 }
 
-/* Everything is zero but the masses. */
-static int allocate_live(struct gd_state *state, struct gd_err *err)
-{
-    const struct gd_state_spec *spec = &state->spec;
-    size_t masses = gd_state_array_offset(spec, GD_MASSES);
-    int code = gd_segment_create(&state->live, "gromosd-live", gd_state_live_bytes(spec), GD_SEGMENT_SPARSE, err);
-    if (code == 0)
-        code = gd_segment_allocate(&state->live, 0, masses, err);
-    if (code == 0)
-        code = gd_segment_fill(&state->live, masses, 1.0, spec->num_atoms, err);
-    size_t rest = (masses + spec->num_atoms * sizeof(double)) / GD_PAGE * GD_PAGE;
-    if (code == 0)
-        code = gd_segment_allocate(&state->live, rest, state->live.bytes - rest, err);
-    return code;
-}
 
 int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
                     struct gd_err *err)
@@ -175,13 +161,14 @@ int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, con
         return gd_err_set(err, GD_E_INTERNAL, "the kernel gives no random numbers");
     int code = gd_state_create_bare(&state, spec, name, uuid, err);
     if (code == 0)
-        code = allocate_live(state, err);
+        code = gd_segment_create(&state->live, "gromosd-live", gd_state_live_bytes(spec), 0, err);
     if (code != 0) {
         gd_state_unref(&state);
         return gd_err_context(err, "a State of %zu atoms", spec->num_atoms), code;
     }
     state->created_ns = now_ns;
     state->ring_id = ring_id;
+    atomic_store(&gd_state_header(state)->unset, GD_ARRAY_BIT(GD_MASSES));
     fill_head(&gd_state_header(state)->head, state, GD_SEGMENT_LIVE, state->live.bytes);
     *out = state;
     return 0;
@@ -222,6 +209,7 @@ void gd_state_unref(struct gd_state **state_pointer)
         return;
     gd_ring_destroy(&state->ring);
     gd_pins_clear(&state->pins);
+    pthread_mutex_destroy(&state->first_masses);
     gd_segment_close(&state->undo);
     gd_segment_close(&state->live);
     gd_segment_close(&state->kept);
@@ -239,9 +227,32 @@ struct gd_live_header *gd_state_header(const struct gd_state *state)
     return state->live.base;
 }
 
-void *gd_state_array(const struct gd_state *state, enum gd_array array)
+static void *array_of(const struct gd_state *state, enum gd_array array)
 {
     return (char *)state->live.base + gd_state_array_offset(&state->spec, array);
+}
+
+/* A fresh State's pages are allocated and were never touched, which the first write to each would change: so nobody writes masses that nobody
+ * looks at. The bit is cleared last and by the daemon alone; whoever writes masses has asked for them before, and finds it cleared. */
+static void need_masses(const struct gd_state *state)
+{
+    struct gd_live_header *live = gd_state_header(state);
+    pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&state->first_masses;
+    if ((atomic_load(&live->unset) & GD_ARRAY_BIT(GD_MASSES)) == 0)
+        return;
+    pthread_mutex_lock(mutex);
+    if (atomic_load(&live->unset) & GD_ARRAY_BIT(GD_MASSES)) {
+        gd_segment_fill(&state->live, gd_state_array_offset(&state->spec, GD_MASSES), 1.0, state->spec.num_atoms);
+        atomic_fetch_and(&live->unset, ~GD_ARRAY_BIT(GD_MASSES));
+    }
+    pthread_mutex_unlock(mutex);
+}
+
+void *gd_state_array(const struct gd_state *state, enum gd_array array)
+{
+    if (array == GD_MASSES)
+        need_masses(state);
+    return array_of(state, array);
 }
 
 size_t gd_state_bytes(const struct gd_state *state)
@@ -333,7 +344,7 @@ struct gd_frame_source gd_state_frame_source(const struct gd_state *state)
 {
     struct gd_frame_source source = {.version = gd_state_version(state)};
     for (int a = 0; a < GD_ARRAY_COUNT; a++)
-        source.array[a] = gd_state_array(state, (enum gd_array)a);
+        source.array[a] = array_of(state, (enum gd_array)a); /* a ring carries no masses */
     gd_state_small(state, &source.small);
     return source;
 }
@@ -377,6 +388,7 @@ int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *
                             struct gd_rollback_report *report, struct gd_err *err)
 {
     struct gd_segment fresh;
+    need_masses(state);
     int code = gd_segment_create(&fresh, "gromosd-live", state->live.bytes, 0, err);
     if (code != 0)
         return gd_err_context(err, "a new generation of a State of %zu atoms", state->spec.num_atoms), code;

@@ -13,6 +13,7 @@
 #include "proto/gd_door.h"
 #include "proto/gd_shm.h"
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,7 @@ struct gd_state {
     int publishing;              /* a frame is being copied by a worker */
 
     size_t num_handles; /* sessions that have it open */
+    pthread_mutex_t first_masses; /* while the masses get their first value */
     int masses_set;
     int32_t *molecules; /* first atom of each, then num_atoms; NULL: not told */
     size_t num_molecules;
@@ -73,6 +75,9 @@ struct gd_state {
     uint32_t charged_session; /* 0: nobody any more */
 };
 
+/* What a State can be made of. GD_E_INVALID_ARGUMENT. */
+int gd_state_check_spec(const struct gd_state_spec *spec, struct gd_err *err);
+
 /* All arrays zero, masses 1 u, vacuum. name may be NULL; ring_id must be new. Any thread (touches nothing shared). */
 int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
                     struct gd_err *err);
@@ -94,7 +99,8 @@ void gd_state_ref(struct gd_state *state);
 void gd_state_unref(struct gd_state **state);
 
 struct gd_live_header *gd_state_header(const struct gd_state *state);
-/* First byte of an array in the live segment, by the daemon's own layout, not by what the segment says. */
+/* First byte of an array in the live segment, by the daemon's own layout, not by what the segment says. Masses that nobody has asked
+ * for before get their first value. */
 void *gd_state_array(const struct gd_state *state, enum gd_array array);
 size_t gd_state_array_offset(const struct gd_state_spec *spec, enum gd_array array);
 size_t gd_state_array_bytes(const struct gd_state_spec *spec, enum gd_array array); /* without padding */

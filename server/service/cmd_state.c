@@ -69,10 +69,10 @@ int gd_register_check_request(struct gd_request *request, struct gd_err *err)
             .num_energy_groups = (uint32_t)gd_arg(request, GD_STATE_CREATE_NUM_ENERGY_GROUPS)->integer,
             .dtype = dtype_of(gd_arg(request, GD_STATE_CREATE_DTYPE)),
         };
-        return gd_register_check(request, &spec, text_or_null(gd_arg(request, GD_STATE_CREATE_NAME)), err);
+        return gd_register_check(request->service, request->session, &spec, text_or_null(gd_arg(request, GD_STATE_CREATE_NAME)), err);
     }
     if (request->command->handler == gd_cmd_state_clone)
-        return gd_register_check(request, &request->state->spec, text_or_null(gd_arg(request, GD_STATE_CLONE_NAME)), err);
+        return gd_register_check(request->service, request->session, &request->state->spec, text_or_null(gd_arg(request, GD_STATE_CLONE_NAME)), err);
     return 0;
 }
 

@@ -8,9 +8,11 @@
 #include "core/log.h"
 #include "core/version.h"
 #include "proto/gd_door.h"
+#include "service/creating.h"
 #include "service/edit.h"
 #include "service/jobs.h"
 #include "service/keep.h"
+#include "service/request.h"
 #include "service/results.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -49,12 +51,15 @@ struct gd_door_peer {
     struct gd_session *session; /* NULL before HELLO */
     struct lease_wait *waits;
     struct gd_door_reply reply; /* being made, or waiting for a publish */
-    struct gd_publish publish;
-    int busy;   /* a commit is being published: the reply comes later, and nothing is read before */
-    int paused; /* the poll looks for a hang-up only */
+    int busy;   /* what was asked for takes longer: the reply comes later, and nothing is read before */
+    int paused; /* for that */
     int ended;
+    struct gd_publish publish;
     uint32_t commit_flags;
     uint32_t commit_session;
+    struct gd_creation creation;
+    uv_work_t masses;
+    struct gd_state *masses_of; /* holds a reference */
 };
 
 struct gd_door {
@@ -70,6 +75,25 @@ struct gd_door {
 static void hang_up(struct gd_door_peer *peer, const char *why);
 static void close_handle(struct gd_door_peer *peer);
 static void on_readable(uv_poll_t *poll, int status, int events);
+
+/* ---- what takes longer ---- */
+
+/* Nothing is read until the work is done, but a hang-up is noticed. */
+static void wait_for_work(struct gd_door_peer *peer)
+{
+    if (!peer->busy || peer->ended)
+        return;
+    peer->paused = 1;
+    GD_CHECK(uv_poll_start(&peer->poll, UV_DISCONNECT, on_readable) == 0);
+}
+
+/* Reading goes on, once the reply is sent. */
+static void work_is_done(struct gd_door_peer *peer)
+{
+    if (peer->paused && !peer->ended)
+        GD_CHECK(uv_poll_start(&peer->poll, UV_READABLE | UV_DISCONNECT, on_readable) == 0);
+    peer->paused = 0;
+}
 
 /* ---- sending ---- */
 
@@ -224,21 +248,111 @@ static int collect_segments(struct gd_door_peer *peer, struct gd_state *state, u
     return 0;
 }
 
+static void reply_segments(struct gd_door_peer *peer, const struct gd_state *state, const int *fds, unsigned num_fds)
+{
+    memcpy(peer->reply.uuid, state->uuid, sizeof state->uuid);
+    memcpy(peer->reply.name, state->name, sizeof state->name);
+    peer->reply.generation = state->generation;
+    peer->reply.num_fds = num_fds;
+    send_reply(peer, &peer->reply, fds, num_fds);
+}
+
+static void masses_on_worker(uv_work_t *work)
+{
+    struct gd_door_peer *peer = work->data;
+    gd_state_array(peer->masses_of, GD_MASSES);
+}
+
+static void masses_are_set(uv_work_t *work, int status)
+{
+    GD_CHECK(status == 0);
+    struct gd_door_peer *peer = work->data;
+    GD_MAGIC_CHECK(peer, PEER_MAGIC);
+    struct gd_state *state = peer->masses_of;
+    peer->busy = 0;
+    if (peer->ended) {
+        close_handle(peer);
+    } else {
+        reply_segments(peer, state, NULL, 0);
+        work_is_done(peer);
+    }
+    gd_state_unref(&state);
+}
+
+static void set_masses(struct gd_door_peer *peer, struct gd_state *state)
+{
+    peer->masses.data = peer;
+    peer->masses_of = state;
+    gd_state_ref(state);
+    peer->busy = 1;
+    if (state->spec.num_atoms > GD_INLINE_ATOMS && uv_queue_work(peer->door->service->loop, &peer->masses, masses_on_worker, masses_are_set) == 0) {
+        wait_for_work(peer);
+        return;
+    }
+    masses_on_worker(&peer->masses);
+    masses_are_set(&peer->masses, 0);
+}
+
 static void on_open(struct gd_door_peer *peer, const struct gd_door_request *request)
 {
     struct gd_err err = {0};
     int fds[MOST_FDS];
     unsigned num_fds = 0;
     struct gd_state *state = find_state(peer, request, &err);
-    if (state == NULL || collect_segments(peer, state, request->flags, fds, &num_fds, &err) != 0) {
+    if (state == NULL)
+        reply_error(peer, &err);
+    else if (request->flags == GD_OPEN_MASSES)
+        set_masses(peer, state);
+    else if (collect_segments(peer, state, request->flags, fds, &num_fds, &err) != 0)
+        reply_error(peer, &err);
+    else
+        reply_segments(peer, state, fds, num_fds);
+}
+
+/* ---- CREATE ---- */
+
+static void created(struct gd_creation *creation)
+{
+    struct gd_door_peer *peer = (struct gd_door_peer *)((char *)creation - offsetof(struct gd_door_peer, creation));
+    GD_MAGIC_CHECK(peer, PEER_MAGIC);
+    peer->busy = 0;
+    if (peer->ended) {
+        close_handle(peer);
+        return;
+    }
+    if (creation->state == NULL)
+        reply_error(peer, &creation->err);
+    else
+        reply_segments(peer, creation->state, &creation->state->live.fd_reader, 1);
+    work_is_done(peer);
+}
+
+static void on_create(struct gd_door_peer *peer, const struct gd_door_request *request)
+{
+    struct gd_err err = {0};
+    if (request->flags & ~(GD_CREATE_FLOAT64 | GD_CREATE_FRAME_FORCES)) {
+        gd_err_set(&err, GD_E_INVALID_ARGUMENT, "CREATE has no flags 0x%x", request->flags & ~(GD_CREATE_FLOAT64 | GD_CREATE_FRAME_FORCES));
         reply_error(peer, &err);
         return;
     }
-    memcpy(peer->reply.uuid, state->uuid, sizeof state->uuid);
-    memcpy(peer->reply.name, state->name, sizeof state->name);
-    peer->reply.generation = state->generation;
-    peer->reply.num_fds = num_fds;
-    send_reply(peer, &peer->reply, fds, num_fds);
+    peer->creation = (struct gd_creation){
+        .service = peer->door->service,
+        .session = peer->session,
+        .spec =
+            {
+                .num_atoms = (size_t)request->number,
+                .num_temperature_groups = request->more[0],
+                .num_energy_groups = request->more[1],
+                .dtype = request->flags & GD_CREATE_FLOAT64 ? GD_FLOAT64 : GD_FLOAT32,
+                .slots = request->more[2],
+                .frame_forces = (request->flags & GD_CREATE_FRAME_FORCES) != 0,
+            },
+        .done = created,
+    };
+    memcpy(peer->creation.name, request->name, sizeof peer->creation.name);
+    peer->busy = 1;
+    gd_create_state(&peer->creation);
+    wait_for_work(peer);
 }
 
 static void on_result(struct gd_door_peer *peer, const struct gd_door_request *request)
@@ -364,10 +478,7 @@ static void committed(struct gd_publish *publish)
     peer->reply.number[1] = publish->sequence;
     peer->reply.generation = publish->state->generation;
     send_reply(peer, &peer->reply, NULL, 0);
-    if (!peer->ended && peer->paused) {
-        peer->paused = 0;
-        GD_CHECK(uv_poll_start(&peer->poll, UV_READABLE | UV_DISCONNECT, on_readable) == 0);
-    }
+    work_is_done(peer);
 }
 
 /* A session may have lost the lease of one generation and hold that of the next: number says which it means (0: the present one). */
@@ -390,10 +501,7 @@ static void on_commit(struct gd_door_peer *peer, struct gd_state *state, const s
     peer->commit_flags = request->flags;
     peer->commit_session = peer->session->number;
     gd_edit_commit(peer->door->service, state, (request->flags & GD_COMMIT_PUBLISH) != 0, &peer->publish, committed);
-    if (peer->busy && !peer->ended) { /* until it is published: no reading, but a hang-up is noticed */
-        peer->paused = 1;
-        GD_CHECK(uv_poll_start(&peer->poll, UV_DISCONNECT, on_readable) == 0);
-    }
+    wait_for_work(peer);
 }
 
 static void on_rollback(struct gd_door_peer *peer, struct gd_state *state, const struct gd_door_request *request)
@@ -450,9 +558,10 @@ static void on_state_op(struct gd_door_peer *peer, const struct gd_door_request 
 
 static void on_packet(struct gd_door_peer *peer, struct gd_door_request *request)
 {
+    int whole_name = memchr(request->name, '\0', sizeof request->name) != NULL;
     request->name[GD_DOOR_NAME - 1] = '\0';
     start_reply(peer, request->op);
-    if (request->magic != GD_DOOR_MAGIC || request->op < GD_DOOR_HELLO || request->op > GD_DOOR_ARGUMENTS) {
+    if (request->magic != GD_DOOR_MAGIC || request->op < GD_DOOR_HELLO || request->op > GD_DOOR_CREATE || !whole_name) {
         hang_up(peer, "sent a packet that is no door request");
     } else if (request->op == GD_DOOR_HELLO) {
         on_hello(peer, request);
@@ -460,6 +569,8 @@ static void on_packet(struct gd_door_peer *peer, struct gd_door_request *request
         hang_up(peer, "asked before hello");
     } else if (request->op == GD_DOOR_OPEN) {
         on_open(peer, request);
+    } else if (request->op == GD_DOOR_CREATE) {
+        on_create(peer, request);
     } else if (request->op == GD_DOOR_RESULT) {
         on_result(peer, request);
     } else if (request->op == GD_DOOR_ARGUMENTS) {
@@ -512,10 +623,13 @@ static void on_peer_closed(uv_handle_t *handle)
     free(peer);
 }
 
+/* The descriptor goes after the handle, which tells the kernel to forget that number: by then it must not be another connection's. */
 static void close_handle(struct gd_door_peer *peer)
 {
-    if (!peer->busy) /* else when the publish is done */
-        uv_close((uv_handle_t *)&peer->poll, on_peer_closed);
+    if (peer->busy) /* when the work is done */
+        return;
+    uv_close((uv_handle_t *)&peer->poll, on_peer_closed);
+    close(peer->fd);
 }
 
 static void hang_up(struct gd_door_peer *peer, const char *why)
@@ -524,7 +638,7 @@ static void hang_up(struct gd_door_peer *peer, const char *why)
         return;
     peer->ended = 1;
     uv_poll_stop(&peer->poll);
-    close(peer->fd);
+    shutdown(peer->fd, SHUT_RDWR);
     if (peer->previous != NULL)
         peer->previous->next = peer->next;
     else

@@ -23,16 +23,19 @@ static size_t held_bytes(const struct gd_service *service)
     return total;
 }
 
-int gd_register_check(struct gd_request *request, const struct gd_state_spec *spec, const char *name, struct gd_err *err)
+int gd_register_check(const struct gd_service *service, const struct gd_session *session, const struct gd_state_spec *spec, const char *name,
+                      struct gd_err *err)
 {
-    const struct gd_service *service = request->service;
     const struct gd_settings *settings = &service->settings;
-    const struct gd_session *session = request->session;
+    int code = gd_state_check_spec(spec, err);
+    if (code == 0 && name != NULL)
+        code = gd_state_check_name(name, err);
+    if (code != 0)
+        return code;
     size_t bytes = gd_state_live_bytes(spec);
     if (name != NULL) {
-        int code = gd_state_check_name(name, err);
-        if (code != 0)
-            return code;
+        if (!gd_utf8_valid(name, strlen(name)))
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a State's name is UTF-8");
         if (gd_table_get(&service->registry.by_name, name, strlen(name)) != NULL)
             return gd_err_set(err, GD_E_NAME_TAKEN, "a State named '%s' exists already; attach to it, delete it, or choose another name", name);
     }
@@ -47,22 +50,18 @@ int gd_register_check(struct gd_request *request, const struct gd_state_spec *sp
     return 0;
 }
 
-int gd_register_state(struct gd_request *request, struct gd_err *err)
+int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle, struct gd_err *err)
 {
-    struct gd_service *service = request->service;
-    struct gd_session *session = request->session;
-    struct gd_state *state = request->made;
-    struct gd_handle *handle = NULL;
     if (session->ended)
         return gd_err_set(err, GD_E_CANCELLED, "the session ended meanwhile");
     gd_lease_init(&state->lease, &service->lease_hooks);
-    int code = gd_register_check(request, &state->spec, NULL, err);
+    int code = gd_register_check(service, session, &state->spec, NULL, err);
     if (code != 0)
         return code;
     code = gd_registry_add(&service->registry, state, err);
     if (code != 0)
         return code;
-    code = gd_session_open_state(service, session, state, &handle, err);
+    code = gd_session_open_state(service, session, state, handle, err);
     if (code != 0) {
         gd_registry_remove(&service->registry, state);
         return code;
@@ -78,9 +77,6 @@ int gd_register_state(struct gd_request *request, struct gd_err *err)
     gd_log_info("state", "created %s%s%s: %zu atoms, float%d, by session %u", uuid, state->name[0] ? " " : "", state->name,
                 state->spec.num_atoms, 8 * (int)state->spec.dtype, session->number);
     gd_events_tell(service, state, &(struct gd_state_event){"created", session->number, "a new State"});
-    gd_pack_str(&request->reply.packer, "state");
-    request->reply.fields++;
-    gd_pack_state(&request->reply.packer, state, gd_now_ns());
     return 0;
 }
 

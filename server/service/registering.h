@@ -1,4 +1,4 @@
-/* A new State becomes known: quotas, registry, the maker's handle, its description in the reply. Loop thread. */
+/* A new State becomes known: quotas, registry, the maker's handle, its description. Loop thread. */
 #ifndef GD_SERVICE_REGISTERING_H
 #define GD_SERVICE_REGISTERING_H
 
@@ -6,18 +6,20 @@
 
 #include <msgpack.h>
 
+struct gd_handle;
 struct gd_request;
 struct gd_service;
 struct gd_session;
 struct gd_state;
 struct gd_state_spec;
 
-/* request->made: registers it and packs the field `state`. On failure it is still request->made. */
-int gd_register_state(struct gd_request *request, struct gd_err *err);
+/* Before anything is made: whether the spec is possible, and name, quotas and memory allow it. Any of these three may be missing later
+ * all the same; this is to fail early. name may be NULL. */
+int gd_register_check(const struct gd_service *service, const struct gd_session *session, const struct gd_state_spec *spec, const char *name,
+                      struct gd_err *err);
 
-/* Before anything is made: whether name, quotas and memory allow a State of this spec. Any of the three may be missing later
- * all the same; this is to fail early. */
-int gd_register_check(struct gd_request *request, const struct gd_state_spec *spec, const char *name, struct gd_err *err);
+/* A State that this session has made; it gets a handle on it. On failure nothing knows the State. */
+int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle, struct gd_err *err);
 
 /* gd_register_check for the command at hand (state.create, state.clone); other commands pass. */
 int gd_register_check_request(struct gd_request *request, struct gd_err *err);

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define KEEP_FREE 64           /* requests kept for reuse, with their zones */
-#define INLINE_ATOMS 200000u   /* up to here a pass over a State is shorter than two changes of thread */
 #define INLINE_PAIRS 1000000u
 #define DEFAULT_TIMEOUT_NS 10000000000ull
 
@@ -111,17 +110,16 @@ void gd_request_free_all(struct gd_service *service)
 
 /* ---- answering ---- */
 
-static void count(struct gd_request *request)
+void gd_request_count(struct gd_service *service, const struct gd_command *command, int code, uint64_t started_ns)
 {
-    struct gd_service *service = request->service;
     service->requests++;
-    service->request_errors += request->code != 0;
-    if (request->command == NULL)
+    service->request_errors += code != 0;
+    if (command == NULL)
         return;
-    struct gd_command_stats *stats = &service->command_stats[request->command - gd_commands];
+    struct gd_command_stats *stats = &service->command_stats[command - gd_commands];
     stats->count++;
-    stats->errors += request->code != 0;
-    stats->microseconds += (gd_now_ns() - request->started_ns) / 1000;
+    stats->errors += code != 0;
+    stats->microseconds += (gd_now_ns() - started_ns) / 1000;
 }
 
 void gd_request_answer(struct gd_request *request)
@@ -133,7 +131,7 @@ void gd_request_answer(struct gd_request *request)
         request->code = gd_result_register(request);
     if (request->code == GD_E_OUT_OF_MEMORY)
         gd_results_release_idle(request->service); /* the next try may have it */
-    count(request);
+    gd_request_count(request->service, request->command, request->code, request->started_ns);
     msgpack_sbuffer map;
     msgpack_sbuffer_init(&map);
     if (request->code == 0) {
@@ -166,11 +164,22 @@ static void release_lease(struct gd_request *request)
     gd_edit_release(request->service, request->state, request->waiter.session);
 }
 
+static int register_made(struct gd_request *request)
+{
+    int code = gd_register_state(request->service, request->session, request->made, NULL, &request->err);
+    if (code != 0)
+        return code;
+    gd_pack_str(&request->reply.packer, "state");
+    request->reply.fields++;
+    gd_pack_state(&request->reply.packer, request->made, gd_now_ns());
+    return 0;
+}
+
 static void conclude(struct gd_request *request)
 {
     release_lease(request);
     if (request->code == 0 && request->made != NULL)
-        request->code = gd_register_state(request, &request->err);
+        request->code = register_made(request);
     gd_request_answer(request);
 }
 
@@ -216,7 +225,7 @@ static int is_large(const struct gd_request *request)
 {
     const struct gd_command *command = request->command;
     if (command->handler == gd_cmd_state_create)
-        return gd_arg(request, GD_STATE_CREATE_NUM_ATOMS)->integer > INLINE_ATOMS;
+        return gd_arg(request, GD_STATE_CREATE_NUM_ATOMS)->integer > GD_INLINE_ATOMS;
     size_t atoms = request->state->spec.num_atoms;
     size_t rows = atoms, pairs = 0;
     for (unsigned i = 0; i < command->num_args; i++) {
@@ -229,7 +238,7 @@ static int is_large(const struct gd_request *request)
         const struct gd_value *a = gd_arg(request, GD_STATE_DISTANCE_ARRAY_ATOMS_A), *b = gd_arg(request, GD_STATE_DISTANCE_ARRAY_ATOMS_B);
         pairs = (a->present ? a->array.shape[0] : atoms) * (b->present ? b->array.shape[0] : atoms);
     }
-    return rows > INLINE_ATOMS || pairs > INLINE_PAIRS;
+    return rows > GD_INLINE_ATOMS || pairs > INLINE_PAIRS;
 }
 
 /* A State that outlives this process must not be left half written by it. */

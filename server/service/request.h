@@ -31,6 +31,7 @@ struct gd_session;
 struct gd_state;
 
 #define GD_REQUEST_MAGIC 0x7265713au
+#define GD_INLINE_ATOMS 200000u /* up to here a pass over a State is shorter than two changes of thread */
 
 struct gd_request {
     uint32_t magic;
@@ -83,6 +84,9 @@ void gd_request_begin(struct gd_request *request);
 
 /* Packs and sends the reply (request->code and err, or request->reply), frees the request. Loop thread. */
 void gd_request_answer(struct gd_request *request);
+
+/* One more request in the statistics. */
+void gd_request_count(struct gd_service *service, const struct gd_command *command, int code, uint64_t started_ns);
 
 /* Shorthands for handlers. */
 static inline const struct gd_value *gd_arg(const struct gd_request *request, unsigned index)

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-LAYOUT = 0x67640001
+LAYOUT = 0x67640002
 MAGIC = 0x44474F52
-HELLO, OPEN, RESULT, LEASE, CANCEL, COMMIT, ROLLBACK, RELEASE, CLOSE = range(1, 10)
+HELLO, OPEN, RESULT, LEASE, CANCEL, COMMIT, ROLLBACK, RELEASE, CLOSE, ARGUMENTS, CREATE = range(1, 12)
 LIVE, FRAMES, UNDO, CONTROL = range(1, 5)
 DELETED, STALE = 1, 2
 CONTENDED, HOLDER = 0x80000000, 0x7FFFFFFF
-REQUEST = struct.Struct("<IIII16s128sQ24x")
+REQUEST = struct.Struct("<IIII16s128sQ3I12x")
 REPLY = struct.Struct("<IIiIII16s128sQ4Q32s512s")
 HEAD = struct.Struct("<II16sQQQQIIII8Q8Q")
 MAX_SLOTS, MAX_PINS = 256, 4032
@@ -357,7 +357,7 @@ class FakeDoor:
             client.socket.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, client: Client, packet: bytes) -> None:
-        magic, op, protocol, flags, uuid, raw_name, number = REQUEST.unpack(packet)
+        magic, op, protocol, flags, uuid, raw_name, number, *_more = REQUEST.unpack(packet)
         assert magic == MAGIC
         name = raw_name.split(b"\0")[0].decode()
         if op == HELLO:

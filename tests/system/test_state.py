@@ -323,6 +323,51 @@ def test_describe(any_session):
         assert s.describe().masses
 
 
+BAD_NUMBERS = {"nan": np.nan, "infinite": -np.inf, "too large for float32": 1e39}
+
+
+@pytest.mark.parametrize("bad", BAD_NUMBERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("atoms", [50, 30_000, 600_000])
+def test_bad_numbers_change_nothing(any_session, atoms, dtype, bad):
+    """Wherever they stand, in an array of either precision, in every way to set one: nothing of the State moves, and the next edit goes."""
+    if not any_session.local:
+        atoms = min(atoms, 30_000)  # long arrays differ in how they are copied into memory
+    rng = np.random.default_rng(5)
+    state = any_session.create(atoms, dtype="float32")
+    old = rng.random((atoms, 3), dtype=np.float32)
+    state.set_positions(old)
+    state.set_velocities(old[::-1], publish=False)
+    version = state.version
+    array = rng.random((atoms, 3)).astype(dtype)
+    with np.errstate(over="ignore"):
+        value = np.asarray(BAD_NUMBERS[bad], dtype)
+
+    def unchanged():
+        assert np.array_equal(state.positions(), old) and np.array_equal(state.velocities(), old[::-1])
+        assert state.describe().lease == 0
+
+    for at in (0, atoms * 3 // 2, atoms * 3 - 1):
+        bad_array = array.copy()
+        bad_array.reshape(-1)[at] = value
+        for publish in (True, False):
+            with pytest.raises(gromos.NotFiniteError, match="positions"):
+                state.set_positions(bad_array, publish=publish)
+            unchanged()
+            assert state.version == version
+        with pytest.raises(gromos.NotFiniteError, match="velocities"):
+            state.set_velocities(bad_array)
+        unchanged()
+    with state.edit() as e:
+        e.set_array(1, old)
+        with pytest.raises(gromos.NotFiniteError, match="positions"):
+            e.set_array(0, bad_array)
+    assert np.array_equal(state.positions(), old) and np.array_equal(state.velocities(), old)
+    state.set_positions(array)
+    assert np.array_equal(state.positions(), array.astype(np.float32))
+    state.close()
+
+
 def wrong(error, match, call, id):
     return pytest.param(error, match, call, id=id)
 

@@ -459,6 +459,43 @@ void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t 
     PyErr_Restore(type, value, trace);
 }
 
+/* Runs around every call that makes a Mapping: a State whose last Mapping goes meanwhile may be the one that is being opened. */
+static void begin_opening(struct gd_door *door)
+{
+    Py_INCREF(door);
+    door->opening++;
+}
+
+static void end_opening(struct gd_door *door, unsigned epoch)
+{
+    if (epoch == gd_fork_epoch)
+        door->opening--;
+    flush_closes(door);
+    Py_DECREF(door);
+}
+
+static PyObject *door_create(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"num_atoms", "num_temperature_groups", "num_energy_groups", "name", "float64", "slots", "frame_forces", NULL};
+    struct gd_door *door = (struct gd_door *)self;
+    unsigned long long num_atoms;
+    unsigned int more[3] = {1, 1, 0};
+    const char *name = NULL;
+    int float64 = 0, frame_forces = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "K|IIzpIp:create", names, &num_atoms, &more[0], &more[1], &name, &float64, &more[2], &frame_forces))
+        return NULL;
+    if (name != NULL && (name[0] == '\0' || strlen(name) >= GD_DOOR_NAME))
+        return gd_raise(GD_E_INVALID_ARGUMENT, "a State's name has 1 to %d bytes, not %zu", GD_DOOR_NAME - 1, strlen(name));
+    if (gd_door_require(door) < 0)
+        return NULL;
+    unsigned epoch = gd_fork_epoch;
+    begin_opening(door);
+    PyObject *mapping =
+        gd_mapping_create_state(door, name, num_atoms, more, (float64 ? GD_CREATE_FLOAT64 : 0) | (frame_forces ? GD_CREATE_FRAME_FORCES : 0));
+    end_opening(door, epoch);
+    return mapping;
+}
+
 static PyObject *door_open(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"name", "uuid", "flags", "generation", NULL};
@@ -478,13 +515,9 @@ static PyObject *door_open(PyObject *self, PyObject *args, PyObject *kwargs)
         gd_raise(GD_E_INVALID_ARGUMENT, "a State's name has 1 to %d bytes, not %zu", GD_DOOR_NAME - 1, strlen(name));
     else if (gd_door_require(door) == 0) {
         unsigned epoch = gd_fork_epoch;
-        Py_INCREF(door);
-        door->opening++;
+        begin_opening(door);
         mapping = gd_mapping_open(door, name, uuid.buf, generation, flags);
-        if (epoch == gd_fork_epoch)
-            door->opening--;
-        flush_closes(door);
-        Py_DECREF(door);
+        end_opening(door, epoch);
     }
     PyBuffer_Release(&uuid);
     return mapping;
@@ -524,6 +557,7 @@ static PyObject *get_closed(PyObject *self, void *closure)
 }
 
 static PyMethodDef methods[] = {
+    {"create", (PyCFunction)(void (*)(void))door_create, METH_VARARGS | METH_KEYWORDS, "The Mapping of a new State."},
     {"open", (PyCFunction)(void (*)(void))door_open, METH_VARARGS | METH_KEYWORDS, "The Mapping of a State by name or uuid."},
     {"result", (PyCFunction)(void (*)(void))door_result, METH_VARARGS | METH_KEYWORDS, "A large result, once."},
     {"put", gd_door_put, METH_O, "Put arrays where the daemon can read them: number, and offset and bytes of each; None: not now."},

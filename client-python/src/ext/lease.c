@@ -481,6 +481,8 @@ static void keep_content(struct gd_mapping *mapping, int which)
 
 int gd_lease_touch(struct gd_mapping *mapping, int which, bool keep)
 {
+    if (which == GD_MASSES && gd_mapping_need_masses(mapping) < 0)
+        return -1;
     while (mapping->touching) { /* two threads share an edit: the second waits until the first has its copy */
         Py_BEGIN_ALLOW_THREADS
         sched_yield();

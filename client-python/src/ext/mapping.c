@@ -105,17 +105,13 @@ static PyObject *find_or_create(struct gd_door *door, const struct gd_door_reply
     return mapping;
 }
 
-PyObject *gd_mapping_open(struct gd_door *door, const char *name, const uint8_t *uuid, uint64_t generation, uint32_t flags)
+/* Sends a request that is answered with a State's live segment. */
+static PyObject *ask_for_state(struct gd_door *door, struct gd_door_request *request)
 {
-    struct gd_door_request request;
     struct gd_door_reply reply;
     int fds[GD_DOOR_MAX_FDS];
     unsigned count;
-    gd_door_request_init(&request, GD_DOOR_OPEN, uuid, generation);
-    request.flags = GD_OPEN_LIVE;
-    if (name != NULL)
-        strcpy(request.name, name); /* length checked by the caller */
-    if (gd_door_call(door, &request, &reply, fds, &count, NULL) < 0)
+    if (gd_door_call(door, request, &reply, fds, &count, NULL) < 0)
         return NULL;
     PyObject *mapping = NULL;
     if (count == 1)
@@ -125,6 +121,28 @@ PyObject *gd_mapping_open(struct gd_door *door, const char *name, const uint8_t 
     for (unsigned i = 0; i < count; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    return mapping;
+}
+
+PyObject *gd_mapping_create_state(struct gd_door *door, const char *name, uint64_t num_atoms, const uint32_t more[3], uint32_t flags)
+{
+    struct gd_door_request request;
+    gd_door_request_init(&request, GD_DOOR_CREATE, NULL, num_atoms);
+    request.flags = flags;
+    memcpy(request.more, more, sizeof(request.more));
+    if (name != NULL)
+        strcpy(request.name, name); /* length checked by the caller */
+    return ask_for_state(door, &request);
+}
+
+PyObject *gd_mapping_open(struct gd_door *door, const char *name, const uint8_t *uuid, uint64_t generation, uint32_t flags)
+{
+    struct gd_door_request request;
+    gd_door_request_init(&request, GD_DOOR_OPEN, uuid, generation);
+    request.flags = GD_OPEN_LIVE;
+    if (name != NULL)
+        strcpy(request.name, name); /* length checked by the caller */
+    PyObject *mapping = ask_for_state(door, &request);
     if (mapping != NULL && (((flags & GD_OPEN_FRAMES) != 0 && gd_mapping_open_frames((struct gd_mapping *)mapping) < 0) ||
                             ((flags & GD_OPEN_LIVE_WRITE) != 0 && gd_mapping_open_write((struct gd_mapping *)mapping) < 0)))
         Py_CLEAR(mapping);
@@ -249,6 +267,14 @@ int gd_mapping_open_write(struct gd_mapping *mapping)
     return 0;
 }
 
+int gd_mapping_need_masses(struct gd_mapping *mapping)
+{
+    int fds[GD_DOOR_MAX_FDS];
+    if ((atomic_load(&mapping->live->unset) & GD_ARRAY_BIT(GD_MASSES)) == 0)
+        return 0;
+    return open_more(mapping, GD_OPEN_MASSES, 0, fds);
+}
+
 static void mapping_dealloc(PyObject *self)
 {
     struct gd_mapping *mapping = (struct gd_mapping *)self;
@@ -290,10 +316,30 @@ PyObject *gd_mapping_view(struct gd_mapping *mapping, int which, void *data, boo
     return array;
 }
 
+/* What the masses of a new State are, when there is nobody any more who could write them into it. */
+static PyObject *first_masses(const struct gd_mapping *mapping, int mode)
+{
+    PyArrayObject *array = (PyArrayObject *)PyArray_SimpleNew(1, (npy_intp *)(uintptr_t)mapping->dims[GD_MASSES], NPY_FLOAT64);
+    if (array == NULL)
+        return NULL;
+    double *masses = PyArray_DATA(array);
+    for (npy_intp i = 0; i < mapping->dims[GD_MASSES][0]; i++)
+        masses[i] = 1.0;
+    if (mode == 'r')
+        PyArray_CLEARFLAGS(array, NPY_ARRAY_WRITEABLE);
+    return (PyObject *)array;
+}
+
 PyObject *gd_mapping_array(struct gd_mapping *mapping, int which, int mode)
 {
     if (mapping->head.array_offset[which] == 0)
         return gd_raise(GD_E_UNSUPPORTED, "the State has no %s", gd_array_name(which));
+    if (which == GD_MASSES && gd_mapping_need_masses(mapping) < 0) {
+        if (mode == '+' || !PyErr_ExceptionMatches(PyExc_Exception))
+            return NULL;
+        PyErr_Clear();
+        return first_masses(mapping, mode);
+    }
     if (mode == 'r')
         return gd_mapping_view(mapping, which, (void *)gd_live_array(mapping, which), false, (PyObject *)mapping);
     if (mode == '+')

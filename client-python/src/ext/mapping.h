@@ -213,9 +213,12 @@ extern PyTypeObject gd_mapping_type;
 #define GD_DOOR_OF(link_) ((struct gd_door *)((char *)(link_)-offsetof(struct gd_door, link)))
 
 PyObject *gd_mapping_open(struct gd_door *door, const char *name, const uint8_t *uuid, uint64_t generation, uint32_t flags);
+/* Makes a State; the fields as in the request of that name, name or NULL. */
+PyObject *gd_mapping_create_state(struct gd_door *door, const char *name, uint64_t num_atoms, const uint32_t more[3], uint32_t flags);
 /* 0, or -1 with an exception set. Both release the GIL. */
 int gd_mapping_open_frames(struct gd_mapping *mapping);
 int gd_mapping_open_write(struct gd_mapping *mapping);
+int gd_mapping_need_masses(struct gd_mapping *mapping); /* before anything looks at them: a new State's are not written yet */
 /* A fresh array; mode 'r' or 'c'; base and data as given. */
 PyObject *gd_mapping_view(struct gd_mapping *mapping, int which, void *data, bool writable, PyObject *base);
 PyObject *gd_mapping_array(struct gd_mapping *mapping, int which, int mode);

@@ -208,6 +208,17 @@ class Door:
         now, or not so many. The memory is taken until put_done()."""
     def put_done(self, answered: bool) -> None:
         """The request they were put there for is over; memory that was not answered for is not used again."""
+    def create(
+        self,
+        num_atoms: int,
+        num_temperature_groups: int = 1,
+        num_energy_groups: int = 1,
+        name: str | None = None,
+        float64: bool = False,
+        slots: int = 0,
+        frame_forces: bool = False,
+    ) -> Mapping:
+        """Make a State, as the command state.create does. Numbers must fit the request's fields."""
     def open(self, name: str | None = None, uuid: bytes | None = None, flags: int = 1, generation: int = 0) -> Mapping:
         """The Mapping of a State by name or uuid; the same object as long as it lives (per uuid and generation)."""
     def result(self, number: int, nbytes: int) -> Result:
@@ -228,7 +239,7 @@ class Result:
 
 @final
 class Mapping:
-    """One generation of one State mapped into this process. Made by Door.open."""
+    """One generation of one State mapped into this process. Made by Door.open and Door.create."""
 
     @property
     def door(self) -> Door: ...

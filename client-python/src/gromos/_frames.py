@@ -187,11 +187,13 @@ def checked_array(name: str, value: npt.ArrayLike, shape: tuple[int, ...], dtype
     result = _wire.array(name, value, "float", pattern)
     if result.shape != shape:
         raise ShapeError(f"'{name}' has shape {result.shape}; it must be {shape}")
+    given = result
+    if dtype is not None:
+        with np.errstate(over="ignore"):
+            result = result.astype(dtype, copy=False)
     if not np.isfinite(result).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
-        raise NotFiniteError(f"'{name}' holds {result[where]} at {where}; every element must be finite")
-    if dtype is not None:
-        result = result.astype(dtype, copy=False)
+        raise NotFiniteError(f"'{name}' holds {given[where]} at {where}; every element must be a finite number that fits {result.dtype}")
     return np.ascontiguousarray(result)
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from . import _ext, _wire
 from ._errors import (
     ConflictError,
+    GromosError,
     InvalidArgumentError,
     NoDaemonError,
     NotFoundError,
@@ -115,6 +116,10 @@ class State(_ext.StateBase, Compute):
         frame_forces: bool = False,
     ) -> None:
         session = session if session is not None else default_session()
+        if session.local and _fits_door(num_atoms, num_temp_groups, num_energy_groups, name, slots, frame_forces):
+            options = (num_temp_groups, num_energy_groups, name, _dtype_name(dtype) == "float64", slots, frame_forces)
+            self._bind_new(session, _create_mapping(session, num_atoms, name, options), name or "")
+            return
         made = session.commands.state_create(
             num_atoms=num_atoms,
             num_temperature_groups=num_temp_groups,
@@ -168,6 +173,12 @@ class State(_ext.StateBase, Compute):
         if session._forgotten:
             session._release_forgotten(wait=True)  # or it would give back the handle that this one is about to share
         mapping, name = _open_mapping(session, state)
+        self._bind_new(session, mapping, name)
+        other = session._unmapped.get(mapping.uuid)
+        if other is not None:
+            other._map()  # the mapping takes the handle over, and must then be everybody's
+
+    def _bind_new(self, session: Session, mapping: _ext.Mapping, name: str) -> None:
         self._session = session
         self._uuid = uuid.UUID(bytes=mapping.uuid)
         self._name = name
@@ -176,9 +187,6 @@ class State(_ext.StateBase, Compute):
         self._unmapped = False
         self._bind(mapping)
         session._adopt(self)
-        other = session._unmapped.get(mapping.uuid)
-        if other is not None:
-            other._map()  # the mapping takes the handle over, and must then be everybody's
 
     def _map(self) -> _ext.Mapping:
         """At the first use of a State made here. From then on the mapping holds the handle."""
@@ -807,6 +815,41 @@ class State(_ext.StateBase, Compute):
 
 _get_mapping = _ext.StateBase._mapping.__get__
 """StateBase's own attribute, behind that of State."""
+
+
+DOOR_ATOMS: Final = 2_000_000
+"""A larger State is made by a command, for which nothing else of the session waits, and which may take its time."""
+
+
+def _fits_door(num_atoms: int, num_temp_groups: int, num_energy_groups: int, name: str | None, slots: int, frame_forces: bool) -> bool:
+    """Whether the door's request can say it. What cannot be, or would be refused, is left to the command: it says what is wrong."""
+    if not (type(num_atoms) is type(num_temp_groups) is type(num_energy_groups) is type(slots) is int and type(frame_forces) is bool):
+        return False
+    if not (0 < num_atoms <= DOOR_ATOMS and 0 < num_temp_groups <= 1024 and 0 < num_energy_groups <= 64 and 0 <= slots <= 256):
+        return False
+    return name is None or (type(name) is str and 0 < len(name) < 128 and name.isprintable() and len(name.encode()) < 128)
+
+
+def _create_mapping(session: Session, num_atoms: int, name: str | None, options: tuple[Any, ...]) -> _ext.Mapping:
+    """A State made through the session's door."""
+    if session._forgotten:
+        session._release_forgotten()
+    broken = None
+    while True:
+        door = session._door(broken)
+        try:
+            return door.create(num_atoms, *options)
+        except NoDaemonError:
+            if name is not None:
+                raise OutcomeUnknownError(
+                    "state.create: the daemon went away before it answered; look at the State before you try again", command="state.create"
+                ) from None
+            if broken is not None:
+                raise
+            broken = door  # a State without a name has ended with its connection
+        except GromosError as error:
+            error.command = "state.create"
+            raise
 
 
 def _open_mapping(session: Session, state: str | bytes | uuid.UUID) -> tuple[_ext.Mapping, str]:
