@@ -111,7 +111,9 @@ def writing(report: Report, session: gromos.Session, seconds: float) -> None:
         report.against(f"float32, {atoms:,} atoms", samples["ours"], samples["copyto"], "np.copyto", most=1.25)
         report.against(f"float64, {atoms:,} atoms", samples["ours, double"], samples["copyto, double"], "np.copyto", most=1.25)
         state.close()
-    report.note("copies: publish=False 1 (the caller's array into the State; every number is looked at once before).")
+    report.note("copies: publish=False 1 (the caller's array into the State; every number is looked at once before, so that bad input changes")
+    report.note("nothing). Looking reads the source once more: of an array in the second-level cache three lines come into the first one where")
+    report.note("np.copyto has two, 1.5 of it at the least. Looking while copying would need the old content kept, which is a third line too")
     report.note("publish=True adds 1 copy of positions and velocities into the frame; an edit() that hands arrays out adds 1 copy of")
     report.note("each into the undo memory, unless the newest frame holds the old content already")
 
@@ -164,6 +166,12 @@ def creating(report: Report, build: Path, daemon: Daemon, session: gromos.Sessio
                     session.ping()  # the daemon has let go of it, too
                 return times
 
+            def masses(atoms: int = atoms) -> list[float]:
+                with session.create(atoms) as made:
+                    start = time.perf_counter()
+                    made.masses()
+                    return [time.perf_counter() - start]
+
             line = f"create {bytes_} {count}"
 
             def create_bare(line: str = line) -> list[float]:
@@ -171,10 +179,11 @@ def creating(report: Report, build: Path, daemon: Daemon, session: gromos.Sessio
 
             for where, here, there in places():
                 with placed(here, there, [daemon.pid]), placed(here, there, [bare.pid]):
-                    turns: dict[str, Turn] = {"ours": create, "bare": create_bare, "ping": timed(session.ping, 20)}
+                    turns: dict[str, Turn] = {"ours": create, "bare": create_bare, "ping": timed(session.ping, 20), "masses": masses}
                     samples = take_turns(turns, seconds / 3)
                 both = [a + b for a, b in zip(samples["bare"].medians(), samples["ping"].medians(), strict=True)]
                 report.against(
                     f"create, {atoms:,} atoms ({bytes_ / 1e6:.3g} MB)", samples["ours"], sample_of(both),
                     "memfd + fallocate + mmap + seal + ping", most=1.3, where=where,
                 )
+                report.state("   the first look at its masses, which writes them", samples["masses"], where)

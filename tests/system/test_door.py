@@ -20,6 +20,7 @@ from gromos import _state
 
 LIVE, WRITE, FRAMES, MASSES = 1, 2, 4, 8
 FLOAT64, FRAME_FORCES = 1, 2
+SEED = int(os.environ.get("GROMOS_TEST_SEED", "20240601"))
 UNSET = 272  # gd_live_header.unset
 MASSES_BIT = 1 << 3
 
@@ -200,6 +201,30 @@ def test_malformed_packets_end_the_connection(daemon, session):
         peer.socket.send(whole)
         assert peer.receive() is None
     assert known(session) <= before
+
+
+def test_mutated_requests_are_answered_or_end_the_connection(make_daemon):
+    d = make_daemon("--max-bytes", "20000000")
+    rng = random.Random(SEED)
+    codes = set()
+    with d.connect() as session:
+        before = d.descriptors()
+        for _ in range(200):
+            with Peer(d) as peer:
+                for _ in range(5):
+                    packet = bytearray(REQUEST.pack(MAGIC, CREATE, 1, 0, bytes(16), b"mutated", rng.choice([5, 100_000, 300_000]), 1, 1, 0))
+                    for _ in range(rng.randint(0, 3)):
+                        packet[rng.randrange(8, 192)] = rng.randrange(256)
+                    peer.socket.send(packet)
+                    reply = peer.receive()
+                    codes.add(reply["code"])
+                    for fd in reply["fds"]:
+                        os.close(fd)
+            for state in session.states():
+                if state.name:
+                    session.attach(state.uuid).delete()
+        assert {0, -2, -4, -10} <= codes <= {0, -2, -4, -10}  # made; too large; impossible; the name is taken
+        wait_until(lambda: session.states() == [] and d.descriptors() <= before, what="end of what was made")
 
 
 def test_whoever_hangs_up_while_a_large_state_is_made(own_daemon):

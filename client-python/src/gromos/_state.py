@@ -817,7 +817,7 @@ _get_mapping = _ext.StateBase._mapping.__get__
 """StateBase's own attribute, behind that of State."""
 
 
-DOOR_ATOMS: Final = 2_000_000
+DOOR_ATOMS: Final = 1_000_000
 """A larger State is made by a command, for which nothing else of the session waits, and which may take its time."""
 
 
