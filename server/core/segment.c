@@ -108,11 +108,12 @@ int gd_segment_create(struct gd_segment *out, const char *name, size_t bytes, un
     if (gd_descriptors_check(segment.fd, err) != 0)
         goto fail;
     /* Readers could otherwise reopen their descriptor for writing, and other users theirs at all. */
-    if (fchmod(segment.fd, MODE_PRIVATE) != 0 || ftruncate(segment.fd, (off_t)segment.bytes) != 0) {
+    int sparse = (flags & GD_SEGMENT_SPARSE) != 0;
+    if (fchmod(segment.fd, MODE_PRIVATE) != 0 || (sparse && ftruncate(segment.fd, (off_t)segment.bytes) != 0)) {
         gd_err_errno(err, code, "cannot make shared memory of %zu bytes", segment.bytes);
         goto fail;
     }
-    if ((flags & GD_SEGMENT_SPARSE) == 0 && allocate(segment.fd, 0, segment.bytes, err) != 0)
+    if (!sparse && allocate(segment.fd, 0, segment.bytes, err) != 0)
         goto fail;
     void *base = mmap(NULL, segment.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, segment.fd, 0);
     if (base == MAP_FAILED) {
@@ -121,7 +122,7 @@ int gd_segment_create(struct gd_segment *out, const char *name, size_t bytes, un
     }
     segment.base = base;
     int seals = SEALS_SIZE | ((flags & GD_SEGMENT_WRITER_ONLY) != 0 ? F_SEAL_FUTURE_WRITE : 0);
-    if (fcntl(segment.fd, F_ADD_SEALS, seals) != 0 || fcntl(segment.fd, F_ADD_SEALS, F_SEAL_SEAL) != 0) {
+    if (fcntl(segment.fd, F_ADD_SEALS, seals | F_SEAL_SEAL) != 0) {
         gd_err_errno(err, code, "cannot seal shared memory");
         goto fail;
     }

@@ -105,13 +105,13 @@ static PyObject *find_or_create(struct gd_door *door, const struct gd_door_reply
     return mapping;
 }
 
-/* Sends a request that is answered with a State's live segment. */
-static PyObject *ask_for_state(struct gd_door *door, struct gd_door_request *request)
+/* Sends a request that is answered with a State's live segment. *transport as of gd_door_call. */
+static PyObject *ask_for_state(struct gd_door *door, struct gd_door_request *request, bool *transport)
 {
     struct gd_door_reply reply;
     int fds[GD_DOOR_MAX_FDS];
     unsigned count;
-    if (gd_door_call(door, request, &reply, fds, &count, NULL) < 0)
+    if (gd_door_call(door, request, &reply, fds, &count, transport) < 0)
         return NULL;
     PyObject *mapping = NULL;
     if (count == 1)
@@ -132,7 +132,13 @@ PyObject *gd_mapping_create_state(struct gd_door *door, const char *name, uint64
     memcpy(request.more, more, sizeof(request.more));
     if (name != NULL)
         strcpy(request.name, name); /* length checked by the caller */
-    return ask_for_state(door, &request);
+    bool broken;
+    PyObject *mapping = ask_for_state(door, &request, &broken);
+    if (mapping == NULL && broken && name != NULL) { /* one without a name has ended with the connection */
+        PyErr_Clear();
+        gd_raise(GD_E_OUTCOME_UNKNOWN, "the daemon went away before it answered; look whether there is a State %s before you try again", name);
+    }
+    return mapping;
 }
 
 PyObject *gd_mapping_open(struct gd_door *door, const char *name, const uint8_t *uuid, uint64_t generation, uint32_t flags)
@@ -142,7 +148,7 @@ PyObject *gd_mapping_open(struct gd_door *door, const char *name, const uint8_t 
     request.flags = GD_OPEN_LIVE;
     if (name != NULL)
         strcpy(request.name, name); /* length checked by the caller */
-    PyObject *mapping = ask_for_state(door, &request);
+    PyObject *mapping = ask_for_state(door, &request, NULL);
     if (mapping != NULL && (((flags & GD_OPEN_FRAMES) != 0 && gd_mapping_open_frames((struct gd_mapping *)mapping) < 0) ||
                             ((flags & GD_OPEN_LIVE_WRITE) != 0 && gd_mapping_open_write((struct gd_mapping *)mapping) < 0)))
         Py_CLEAR(mapping);

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import zmq
 
+import gromos  # for State: its module needs this one first
+
 from . import _ext, _private, _progress, _protocol, _wire
 from ._events import Events
 from ._errors import (
@@ -146,7 +148,7 @@ class Session:
         self._link: _Link | None = None
         self._closed = False
         self._forgotten: collections.deque[bytes] = collections.deque()
-        self._states: weakref.WeakValueDictionary[int, State] = weakref.WeakValueDictionary()
+        self._states: dict[int, weakref.ref[State]] = {}  # by the reference's own address: a State equals every other handle on it
         self._unmapped: weakref.WeakValueDictionary[bytes, State] = weakref.WeakValueDictionary()
         self._handles: collections.Counter[bytes] = collections.Counter()
         self._handles_lock = threading.Lock()
@@ -257,9 +259,7 @@ class Session:
 
     def create(self, num_atoms: int, **options: Any) -> State:
         """Make a State here; `gromos.State` with ``session=`` this one, same arguments."""
-        from ._state import State
-
-        return State(num_atoms, session=self, **options)
+        return gromos.State(num_atoms, session=self, **options)
 
     def attach(self, state: str | builtins.bytes | uuid.UUID) -> State:
         """A State that exists, by name or uuid.
@@ -268,9 +268,7 @@ class Session:
         ------
         NotFoundError
         """
-        from ._state import State
-
-        return State._attach(state, self)
+        return gromos.State._attach(state, self)
 
     def load(self, path: str | os.PathLike[str], **options: Any) -> State:
         """Read a file into a new State here; see `gromos.load`."""
@@ -361,6 +359,11 @@ class Session:
             link = self._connect(link)
         assert link.door is not None
         return link.door
+
+    def _present_door(self) -> _ext.Door:
+        """The door there is, if there is one: for calls that look themselves whether it still stands."""
+        link = self._link
+        return link.door if link is not None and link.door is not None else self._door()
 
     def _write_lock(self, identity: bytes) -> WriteLock:
         """The lock of a remote State, the same for every handle of it in this session."""
@@ -457,9 +460,11 @@ class Session:
     def _take_again(self) -> None:
         """After a reconnect: handles on the States of this process, before the daemon ends those that nobody has."""
         if self.local:
-            for state in list(self._states.values()):
-                with contextlib.suppress(GromosError):
-                    state._retake()
+            for reference in list(self._states.values()):
+                state = reference()
+                if state is not None:
+                    with contextlib.suppress(GromosError):
+                        state._retake()
             return
         for identity in [identity for identity, count in list(self._handles.items()) if count > 0]:
             with contextlib.suppress(GromosError):
@@ -467,10 +472,14 @@ class Session:
 
     def _adopt(self, state: State) -> None:
         """From now on this State is looked after when the connection is lost."""
-        self._states[id(state)] = state
+        reference = weakref.ref(state, self._drop)
+        self._states[id(reference)] = reference
         link = self._link
         if link is not None and not link.watched:
             self._look_after(link)
+
+    def _drop(self, reference: weakref.ref[State]) -> None:
+        self._states.pop(id(reference), None)
 
     def _look_after(self, link: _Link) -> None:
         """A local connection is watched as long as there are States that would be lost with it; a remote one always is."""

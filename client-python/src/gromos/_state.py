@@ -94,10 +94,10 @@ class State(_ext.StateBase, Compute):
     array([0.83333333, 0.83333333, 0.5       ])
     """
 
-    __slots__ = ("__weakref__", "_closed", "_finalizer", "_name", "_num_atoms", "_remote", "_session", "_unmapped", "_uuid")
+    __slots__ = ("__weakref__", "_closed", "_finalizer", "_identity", "_name", "_num_atoms", "_remote", "_session", "_unmapped")
 
     _session: Session
-    _uuid: uuid.UUID
+    _identity: uuid.UUID | bytes
     _name: str
     _num_atoms: int
     _remote: Remote
@@ -118,7 +118,7 @@ class State(_ext.StateBase, Compute):
         session = session if session is not None else default_session()
         if session.local and _fits_door(num_atoms, num_temp_groups, num_energy_groups, name, slots, frame_forces):
             options = (num_temp_groups, num_energy_groups, name, _dtype_name(dtype) == "float64", slots, frame_forces)
-            self._bind_new(session, _create_mapping(session, num_atoms, name, options), name or "")
+            self._bind_new(session, _create_mapping(session, num_atoms, options), name or "")
             return
         made = session.commands.state_create(
             num_atoms=num_atoms,
@@ -156,7 +156,7 @@ class State(_ext.StateBase, Compute):
 
     def _take_up(self, session: Session, about: StateDescribeResult) -> None:
         self._session = session
-        self._uuid = about.uuid
+        self._identity = about.uuid
         self._name = about.name
         self._num_atoms = about.num_atoms
         self._closed = False
@@ -180,13 +180,19 @@ class State(_ext.StateBase, Compute):
 
     def _bind_new(self, session: Session, mapping: _ext.Mapping, name: str) -> None:
         self._session = session
-        self._uuid = uuid.UUID(bytes=mapping.uuid)
+        self._identity = mapping.uuid
         self._name = name
         self._num_atoms = mapping.num_atoms
         self._closed = False
         self._unmapped = False
         self._bind(mapping)
         session._adopt(self)
+
+    @property
+    def _uuid(self) -> uuid.UUID:
+        if isinstance(self._identity, bytes):
+            self._identity = uuid.UUID(bytes=self._identity)  # takes as long as the rest of attaching in Python
+        return self._identity
 
     def _map(self) -> _ext.Mapping:
         """At the first use of a State made here. From then on the mapping holds the handle."""
@@ -827,26 +833,21 @@ def _fits_door(num_atoms: int, num_temp_groups: int, num_energy_groups: int, nam
         return False
     if not (0 < num_atoms <= DOOR_ATOMS and 0 < num_temp_groups <= 1024 and 0 < num_energy_groups <= 64 and 0 <= slots <= 256):
         return False
-    return name is None or (type(name) is str and 0 < len(name) < 128 and name.isprintable() and len(name.encode()) < 128)
+    return name is None or (type(name) is str and 0 < len(name) < 128 and name.isprintable() and (name.isascii() or len(name.encode()) < 128))
 
 
-def _create_mapping(session: Session, num_atoms: int, name: str | None, options: tuple[Any, ...]) -> _ext.Mapping:
+def _create_mapping(session: Session, num_atoms: int, options: tuple[Any, ...]) -> _ext.Mapping:
     """A State made through the session's door."""
     if session._forgotten:
         session._release_forgotten()
-    broken = None
+    broken, door = None, session._present_door()
     while True:
-        door = session._door(broken)
         try:
             return door.create(num_atoms, *options)
         except NoDaemonError:
-            if name is not None:
-                raise OutcomeUnknownError(
-                    "state.create: the daemon went away before it answered; look at the State before you try again", command="state.create"
-                ) from None
             if broken is not None:
                 raise
-            broken = door  # a State without a name has ended with its connection
+            broken, door = door, session._door(door)
         except GromosError as error:
             error.command = "state.create"
             raise
