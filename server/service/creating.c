@@ -5,6 +5,7 @@
 #include "service/dispatch.h"
 #include "service/registering.h"
 #include "service/request.h"
+#include "service/results.h"
 #include "service/service.h"
 #include "service/session.h"
 
@@ -33,6 +34,8 @@ static void finish(struct gd_creation *creation)
         creation->state = NULL;
         gd_log_debug("request", "%s: %s", command_name, creation->err.text);
     }
+    if (creation->code == GD_E_OUT_OF_MEMORY)
+        gd_results_release_idle(service); /* the next try may have it */
     gd_request_count(service, gd_dispatch_find(command_name, sizeof command_name - 1), creation->code, creation->started_ns);
     service->in_flight--;
     gd_session_unref(&creation->session);
