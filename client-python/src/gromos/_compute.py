@@ -61,10 +61,11 @@ class Compute:
     __slots__ = ()
 
     if TYPE_CHECKING:
-        _uuid: uuid.UUID
         _num_atoms: int
         _session: Session
 
+        @property
+        def _uuid(self) -> uuid.UUID: ...
         @property
         def _commands(self) -> Commands: ...
         @property
