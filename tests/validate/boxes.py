@@ -73,10 +73,11 @@ def solute(molecules: int, room: float = 1.0) -> Box:
 
     def parameters(**how: Any) -> gromos.InputParameters:
         p = spc.settled(spc.parameters(cutoff, **how))
-        if p.multibath is not None:
-            (bath,) = p.multibath.baths
-            p.multibath.baths = [bath, bath]
-            p.multibath.sets = [blocks.DofSet(SOLUTE, 1, 1), blocks.DofSet(SOLUTE + n, 2, 2)]
+        if p.multibath is None:
+            p.multibath = blocks.MultiBath(baths=[blocks.Bath(0.0, -1.0)])  # not coupled; the State counts two
+        (bath,) = p.multibath.baths
+        p.multibath.baths = [bath, bath]
+        p.multibath.sets = [blocks.DofSet(SOLUTE, 1, 1), blocks.DofSet(SOLUTE + n, 2, 2)]
         return p
 
     @cache
