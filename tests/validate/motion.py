@@ -73,8 +73,11 @@ def nve(options: Options) -> Iterator[Row]:
         length = ps if scheme == "verlet" else ps / 10
         kept = keep / f"nve-{scheme}-{precision}-{per_edge**3}-{radius:g}.npz" if keep is not None else None
         run = stretch(start, p, length, kept)
-        drift, error = (1000 * v / start.num_atoms() for v in spc.slope(run["time"], run["total"]))
+        walk = spc.walk(spc.clone(start), p, 1000) if scheme == "verlet" else None
+        drift, error = (1000 * v / start.num_atoms() for v in spc.slope(run["time"], run["total"], walk))
         what = f"{scheme}, {precision}: {per_edge**3} molecules, {radius:g} nm, {length:g} ps of 2 fs, {run['temperature'].mean():.0f} K: "
+        if walk is not None:
+            yield Row(what + "random walk", f"{walk:.4f} kJ^2/mol^2/ps", "-", "pairs that cross the cutoff", None)
         yield Row(
             what + "drift", f"{drift:+.5f} ± {error:.5f} kJ/mol/ns per atom", f"{DRIFT}, error under a third of it", "the project's requirement",
             abs(drift) < DRIFT and error < DRIFT / 3 if scheme == "verlet" and not options.quick else None,

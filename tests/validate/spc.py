@@ -79,33 +79,56 @@ def record(system: gromos.System, p: gromos.InputParameters, ps: float, every: i
     return reporter
 
 
-def slope(t: Array, y: Array) -> tuple[float, float]:
+def slope(t: Array, y: Array, walk: float | None = None) -> tuple[float, float]:
     """Slope of y(t) and its standard error, where y ripples and may also walk at random, as an energy does by the rounding of its motion.
 
-    Means over blocks, of 5 ps in long runs, so that the ripple does not remember, are a + b t + ripple + walk of independent steps. For each strength of the walk (in units of the ripple's)
-    b follows by generalised least squares; the strengths are weighed by their restricted likelihood (Patterson and Thompson, Biometrika 58
-    (1971) 545). The scatter about a straight line alone would take a walk for a slope and call it certain.
+    Means over blocks, of 5 ps in long runs, so that the ripple does not remember, are a + b t + ripple + walk of independent steps. For
+    each strength of the walk in units of the ripple's b follows by generalised least squares; the strengths are weighed by their restricted
+    likelihood (Patterson and Thompson, Biometrika 58 (1971) 545). `walk`, its variance per unit of t, when that is known, makes the error
+    that of this walk. The scatter about a straight line alone would take a walk for a slope and call it certain.
     """
     blocks = int(np.clip((t[-1] - t[0]) / 5, 10, 40))
     size = len(t) // blocks
     x, z = (a[: size * blocks].reshape(blocks, size).mean(axis=1) for a in (t, y))
     line = np.stack([np.ones(blocks), x - x.mean()], axis=1)
     steps = np.arange(1.0, blocks + 1)
-    walk = np.minimum.outer(steps, steps)
     likelihood, gradient, variance = [], [], []
-    for strength in [0.0, *np.geomspace(1e-4, 1e4, 81)]:
-        v = np.eye(blocks) + strength * walk
+    for strength in [*([0.0] if walk is None else []), *np.geomspace(1e-4, 1e4, 81)]:
+        v = np.eye(blocks) + strength * np.minimum.outer(steps, steps)
         inverse = np.linalg.inv(line.T @ np.linalg.solve(v, line))
         fit = inverse @ (line.T @ np.linalg.solve(v, z))
         rest = z - line @ fit
-        scatter = rest @ np.linalg.solve(v, rest) / (blocks - 2)
-        likelihood.append(-0.5 * ((blocks - 2) * np.log(scatter) + np.linalg.slogdet(v)[1] - np.linalg.slogdet(inverse)[1]))
+        square = rest @ np.linalg.solve(v, rest)
+        scatter = square / (blocks - 2) if walk is None else walk * (x[1] - x[0]) / strength
+        logarithms = (blocks - 2) * np.log(scatter) + np.linalg.slogdet(v)[1] - np.linalg.slogdet(inverse)[1]
+        likelihood.append(-0.5 * (logarithms + square / scatter))
         gradient.append(fit[1])
         variance.append(scatter * inverse[1, 1])
     weight = np.exp(np.array(likelihood) - max(likelihood))
     weight /= weight.sum()
     mean_gradient = float(weight @ gradient)
     return mean_gradient, float(np.sqrt(weight @ (variance + (np.array(gradient) - mean_gradient) ** 2)))
+
+
+def walk(system: gromos.System, p: gromos.InputParameters, steps: int) -> float:
+    """How fast the energy walks at random: its variance per time, kJ^2/mol^2/ps.
+
+    Leap-frog conserves E + (V'' - sum m a^2) dt^2 / 12 + ..., V'' the second derivative of the potential energy by time, up to dt^4 (Skeel
+    and Hardy, SIAM J. Sci. Comput. 23 (2001) 1172): without the ripple the walk shows within steps. Leaves the State where it got to.
+    """
+    run = gromos.Simulation(system, p)
+    total, potential, change = np.zeros((3, steps))
+    before = np.array(system.state.velocities())
+    for k in range(steps):
+        energy = run.step(1)
+        after = np.array(system.state.velocities())
+        total[k], potential[k] = energy.total(), energy.potential
+        change[k] = np.tile(MASSES, len(after) // 3) @ ((after - before) ** 2).sum(axis=1)
+        before = after
+    second = potential[2:] - 2 * potential[1:-1] + potential[:-2]
+    refined = total[2:-1] + (second[1:] - change[2:-1]) / 12
+    lag = 25
+    return float(np.mean((refined[lag:] - refined[:-lag]) ** 2) / (lag * p.dt))
 
 
 def mean(y: Array, blocks: int = 10) -> tuple[float, float]:
