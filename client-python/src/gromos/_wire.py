@@ -9,8 +9,7 @@ from __future__ import annotations
 import operator
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import msgpack  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
@@ -39,8 +38,7 @@ class WireBox(Protocol):
 # --- requests ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A command, encoded but for its number, which is put in when it is sent."""
 
     command: str
@@ -73,6 +71,9 @@ def encode(command: str, args: Mapping[str, Any]) -> Request:
     """
     parts: list[Array] = []
     plain: dict[str, Any] = {}
+    start = _starts.get(command)
+    if start is None:
+        start = _starts[command] = _COMMAND + msgpack.packb(command) + _ARGUMENTS
     for name, value in args.items():
         if isinstance(value, np.ndarray):
             data = np.ascontiguousarray(value)
@@ -85,12 +86,15 @@ def encode(command: str, args: Mapping[str, Any]) -> Request:
     except IndexError:
         packer = msgpack.Packer()
     try:
-        tail = _COMMAND + packer.pack(command) + _ARGUMENTS + packer.pack(plain)
+        tail = start + packer.pack(plain)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(f"{command}: an argument cannot be sent: {error}", command=command) from None
     _packers.append(packer)
     return Request(command, tail, tuple(parts))
 
+
+_starts: dict[str, bytes] = {}
+"""What stands between a request's number and its arguments, by command."""
 
 _packers: list[Any] = []
 """Free ones: making one costs more than packing a request. One that failed is not kept."""
