@@ -99,6 +99,38 @@ Test(state, arrays_are_aligned_padded_and_zero)
     gd_state_unref(&state);
 }
 
+/* Looked at through the segment itself, as a client would: whoever asks writes them, and only the first time. */
+Test(state, masses_are_written_when_they_are_asked_for)
+{
+    struct gd_state *state = make(NULL, 5000);
+    struct gd_live_header *header = gd_state_header(state);
+    const double *masses = (const double *)(const void *)((char *)state->live.base + gd_state_array_offset(&state->spec, GD_MASSES));
+    gd_state_array(state, GD_POSITIONS);
+    gd_state_frame_source(state);
+    cr_expect_eq(atomic_load(&header->unset), GD_ARRAY_BIT(GD_MASSES));
+    cr_expect_eq(masses[0], 0.0);
+    cr_expect_eq(gd_state_array(state, GD_MASSES), masses);
+    cr_expect_eq(atomic_load(&header->unset), 0);
+    for (size_t i = 0; i < 5000; i++)
+        cr_assert_eq(masses[i], 1.0);
+    ((double *)gd_state_array(state, GD_MASSES))[17] = 18.0;
+    cr_expect_eq(((double *)gd_state_array(state, GD_MASSES))[17], 18.0);
+    gd_state_unref(&state);
+}
+
+Test(state, masses_nobody_asked_for_go_to_the_next_generation)
+{
+    struct gd_state *state = make(NULL, 50);
+    struct gd_rollback_report report;
+    struct gd_err err = {0};
+    cr_assert_eq(gd_state_new_generation(state, NULL, 2, 0, &report, &err), 0, "%s", err.text);
+    cr_expect_eq(atomic_load(&gd_state_header(state)->unset), 0);
+    const double *masses = gd_state_array(state, GD_MASSES);
+    for (size_t i = 0; i < 50; i++)
+        cr_assert_eq(masses[i], 1.0);
+    gd_state_unref(&state);
+}
+
 Test(state, names_and_sizes_that_cannot_be)
 {
     struct gd_state_spec spec = {0, 1, 1, GD_FLOAT32, 0, 0};
