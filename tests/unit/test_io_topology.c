@@ -97,6 +97,30 @@ static void refuse_topology(const char *from, const char *to, const char *const 
 
 #define REFUSE_TOPOLOGY(from, to, ...) refuse_topology(from, to, (const char *const[]){__VA_ARGS__, NULL})
 
+/* Besides the bonds: rows of two atoms and a bond's type. */
+Test(io_topology, listed_constraints)
+{
+    size_t size;
+    char *text = io_data_read(io_data_path("small.top"), &size), *more = malloc(size + 64);
+    struct gd_topology *t = NULL;
+    struct gd_err err;
+    gd_err_clear(&err);
+    sprintf(more, "%sCONSTRAINT\n 2\n# I J type\n 1 3 2\n 2 4 1\nEND\n", text);
+    cr_assert_eq(gd_io_read_topology_memory("mem", more, strlen(more), &t, NULL, &err), 0, "%s", err.text);
+    cr_assert_eq(t->num_constraints, 2);
+    cr_assert_eq(t->constraints[0].atom[0], 0);
+    cr_assert_eq(t->constraints[0].atom[1], 2);
+    cr_assert_eq(t->constraints[0].type, 1);
+    cr_assert_eq(t->constraints[1].atom[1], 3);
+    cr_assert_eq(gd_topology_expand(t, 0, 2, &err), 0, "%s", err.text);
+    cr_assert_eq(t->num_constraints, 0); /* without the solute there is nothing to constrain */
+    gd_topology_destroy(&t);
+    free(more);
+    free(text);
+    REFUSE_TOPOLOGY("BONDSTRETCHTYPE\n", "CONSTRAINT\n 1\n 1 3 9\nEND\nBONDSTRETCHTYPE\n", "block CONSTRAINT: the type of a term is 9");
+    REFUSE_TOPOLOGY("BONDSTRETCHTYPE\n", "CONSTRAINT\n 1\n 3 3 1\nEND\nBONDSTRETCHTYPE\n", "block CONSTRAINT: atom 3 occurs twice");
+}
+
 Test(io_topology, faults_name_line_and_block)
 {
     REFUSE_TOPOLOGY("  4 5 2\nEND", "  4 7 2\nEND", "mem:53: block BONDH: an atom of a term is 7; expected an integer from 1 to 6");
