@@ -317,10 +317,11 @@ def test_looking_makes_no_frames(start):
         steps.append(state.step)
     assert state.describe().published == before
     assert steps == sorted(steps) and len(set(steps)) > 1  # what was computed is of the steps reached by then
+    frames = iter(state.frames(timeout=20.0))
     with state.edit(timeout=30) as e:
         e.velocities()[:] = 0.0
-    assert state.temperature() < 150.0
-    assert state.describe().published > before
+    # The run gave way with a frame; the edit has one of its own, of nothing but what it did.
+    assert any(not next(frames).velocities().any() for _ in range(2))
     job.cancel()
 
 
