@@ -80,6 +80,27 @@ int gd_frames_check(const void *base, size_t bytes, const struct gd_segment_head
     return 0;
 }
 
+static void view_arrays(const struct gd_frames_header *h, struct gd_frame_view *view)
+{
+    for (uint32_t a = 0; a < GD_ARRAY_COUNT; a++)
+        view->array[a] = h->head.array_offset[a] != 0 ? (const char *)view->header + h->head.array_offset[a] : NULL;
+}
+
+int gd_frames_find(const void *base, uint64_t sequence, struct gd_frame_view *out)
+{
+    const struct gd_frames_header *h = base;
+    for (uint32_t slot = 0; slot < h->num_slots && sequence != 0; slot++) {
+        if (atomic_load(&h->sequence[slot]) != sequence)
+            continue;
+        out->header = (const void *)((const char *)base + h->slot_offset + slot * h->slot_stride);
+        out->sequence = sequence;
+        out->slot = slot;
+        view_arrays(h, out);
+        return 0;
+    }
+    return GD_E_NOT_FOUND;
+}
+
 int gd_frames_newest(const void *base, struct gd_frame_view *out)
 {
     const struct gd_frames_header *h = base;
@@ -97,8 +118,7 @@ int gd_frames_newest(const void *base, struct gd_frame_view *out)
     }
     if (view.header == NULL)
         return GD_E_NOT_FOUND;
-    for (uint32_t a = 0; a < GD_ARRAY_COUNT; a++)
-        view.array[a] = h->head.array_offset[a] != 0 ? (const char *)view.header + h->head.array_offset[a] : NULL;
+    view_arrays(h, &view);
     *out = view;
     return 0;
 }

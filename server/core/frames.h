@@ -34,4 +34,7 @@ int gd_frames_check(const void *base, size_t bytes, const struct gd_segment_head
  * its slot. Returns 0, or GD_E_NOT_FOUND when there is none. What a publish left half done is passed over. */
 int gd_frames_newest(const void *base, struct gd_frame_view *out);
 
+/* The frame with this sequence in a segment that nobody writes meanwhile. Returns 0 or GD_E_NOT_FOUND. */
+int gd_frames_find(const void *base, uint64_t sequence, struct gd_frame_view *out);
+
 #endif

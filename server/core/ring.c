@@ -39,6 +39,7 @@ int gd_ring_create(struct gd_ring **out, const struct gd_segment_head *like, con
     ring->header = ring->segment.base;
     memcpy(ring->header, &layout, sizeof layout);
     ring->allocated_bytes = layout.slot_offset;
+    ring->may_allocate = UINT64_MAX;
     ring->next_sequence = options->first_sequence > 0 ? options->first_sequence : 1;
     ring->newest = ring->open = NO_SLOT;
     atomic_store_explicit(&ring->header->head.layout, GD_LAYOUT, memory_order_release);
@@ -69,20 +70,24 @@ static int allocate_slot(struct gd_ring *ring, uint32_t slot, struct gd_err *err
 {
     size_t stride = (size_t)ring->header->slot_stride;
     size_t offset = (size_t)(slot_base(ring, slot) - (char *)ring->segment.base);
+    if (stride > ring->may_allocate)
+        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "a frame of %zu bytes is more than the %llu left to the session that made the State, or to the "
+                          "daemon (session_bytes, max_bytes)", stride, (unsigned long long)ring->may_allocate);
     int code = gd_segment_allocate(&ring->segment, offset, stride, err);
     if (code != 0)
         return gd_err_context(err, "frame slot %u", slot), code;
     madvise(slot_base(ring, slot), stride, MADV_POPULATE_WRITE); /* an older kernel takes the faults one by one */
     ring->allocated_bytes += stride;
+    ring->may_allocate -= stride;
     return 0;
 }
 
-/* The slot with the oldest frame that is neither excluded nor the newest; those never used come first. */
-static uint32_t oldest_slot(const struct gd_ring *ring, const struct gd_pin_mask *excluded)
+/* The slot with the oldest frame that is neither excluded nor the newest; those never used come first, or not at all. */
+static uint32_t oldest_slot(const struct gd_ring *ring, const struct gd_pin_mask *excluded, int may_be_new)
 {
     uint32_t best = NO_SLOT;
     for (uint32_t slot = 0; slot < ring->header->num_slots; slot++) {
-        if (slot == ring->newest || gd_pin_mask_has(excluded, slot))
+        if (slot == ring->newest || gd_pin_mask_has(excluded, slot) || (ring->last[slot] == 0 && !may_be_new))
             continue;
         if (best == NO_SLOT || ring->last[slot] < ring->last[best])
             best = slot;
@@ -124,7 +129,7 @@ int gd_ring_begin(struct gd_ring *ring, struct gd_pin_set *pins, struct gd_ring_
     GD_CHECK(ring->open == NO_SLOT);
     gd_pins_collect(pins, h->ring_id, h->num_slots, &excluded); /* look */
     for (;;) {
-        uint32_t slot = oldest_slot(ring, &excluded);
+        uint32_t slot = oldest_slot(ring, &excluded, code == GD_RING_SKIPPED);
         if (slot == NO_SLOT)
             break;
         exclude(&excluded, slot);
@@ -142,7 +147,7 @@ int gd_ring_begin(struct gd_ring *ring, struct gd_pin_set *pins, struct gd_ring_
         out->sequence = ring->next_sequence;
         return 0;
     }
-    if (code == GD_RING_SKIPPED)
+    if (code != GD_E_OUT_OF_MEMORY)
         atomic_fetch_add(&h->skipped, 1);
     return code;
 }

@@ -27,7 +27,7 @@ struct gd_ring {
     uint64_t next_sequence;
     uint64_t last[GD_MAX_SLOTS]; /* sequence of what was published last in the slot; 0: never used */
     uint64_t conflicts;          /* slots found pinned at the second look */
-    uint64_t allocated_bytes;
+    uint64_t allocated_bytes, may_allocate; /* bytes: so far; from now on (set by who keeps account, at first without limit) */
     uint32_t newest; /* slot; GD_MAX_SLOTS before the first publish */
     uint32_t open;   /* slot of the publish that has begun; GD_MAX_SLOTS when there is none */
 };
@@ -59,8 +59,9 @@ int gd_ring_create(struct gd_ring **out, const struct gd_segment_head *like, con
                    struct gd_err *err);
 void gd_ring_destroy(struct gd_ring **ring); /* readers' mappings stay */
 
-/* Chooses a slot and makes it invalid. Returns 0, GD_RING_SKIPPED when all slots are pinned, or GD_E_OUT_OF_MEMORY when
- * no free slot has memory and none can be allocated; nothing has changed then. The oldest frame goes first. */
+/* Chooses a slot and makes it invalid. Returns 0, GD_RING_SKIPPED when all slots are pinned, or when no free slot has memory
+ * and none can be allocated GD_E_OUT_OF_MEMORY or GD_E_QUOTA_EXCEEDED (may_allocate); nothing has changed then, but the
+ * first and the last are counted as skipped. The oldest frame goes first. */
 int gd_ring_begin(struct gd_ring *ring, struct gd_pin_set *pins, struct gd_ring_ticket *out, struct gd_err *err);
 
 /* The copy: nothing but plain stores into the slot. */

@@ -301,9 +301,9 @@ static uint32_t arrays_in_frame(const struct gd_state *state)
     return found;
 }
 
-int gd_state_prepare_write(struct gd_state *state, uint32_t what, struct gd_err *err)
+int gd_state_wants_undo(const struct gd_state *state, uint32_t what)
 {
-    return (what & ~GD_DIRTY_SMALL & ~arrays_in_frame(state)) != 0 ? gd_state_need_undo(state, err) : 0;
+    return (what & ~GD_DIRTY_SMALL & ~arrays_in_frame(state)) != 0;
 }
 
 void gd_state_begin_write(struct gd_state *state, uint32_t what, int kept)

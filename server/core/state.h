@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct gd_charge;
 struct gd_configuration;
 
 struct gd_state_spec {
@@ -71,8 +72,8 @@ struct gd_state {
         uint64_t run; /* version of the run state it has; 0: none */
     } handed;
 
-    size_t charged_bytes;     /* what its maker was charged */
-    uint32_t charged_session; /* 0: nobody any more */
+    struct gd_charge *charge; /* service/charges.h: who is charged for this generation; NULL: not counted */
+    int left_out;             /* the last frame was, for want of memory or quota */
 };
 
 /* What a State can be made of. GD_E_INVALID_ARGUMENT. */
@@ -111,9 +112,9 @@ void gd_state_small(const struct gd_state *state, struct gd_small *out);
 
 /* The undo segment, made if it is missing. */
 int gd_state_need_undo(struct gd_state *state, struct gd_err *err);
-/* Before the daemon itself writes arrays in `what` under the lease, in a State that somebody keeps: makes sure that there is a place for
- * what they hold now (the newest frame, or else the undo segment). Loop thread. Errors: GD_E_OUT_OF_MEMORY. */
-int gd_state_prepare_write(struct gd_state *state, uint32_t what, struct gd_err *err);
+/* Before the daemon itself writes arrays in `what` under the lease, in a State that somebody keeps: whether the undo segment must be
+ * there, because what they hold now does not stand in the newest frame. Loop thread. */
+int gd_state_wants_undo(const struct gd_state *state, uint32_t what);
 /* Then, on whatever thread writes: sets the dirty bits and, in a State that somebody keeps, copies aside what is not in the newest frame, as far
  * as there is a place, so that whoever finds the State after this process died in the middle can put it back. */
 void gd_state_begin_write(struct gd_state *state, uint32_t what, int kept);

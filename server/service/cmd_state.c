@@ -301,6 +301,74 @@ int gd_cmd_state_get(struct gd_request *request, struct gd_err *err)
     return 0;
 }
 
+/* The frame with this sequence, if it still stands in the ring. Only the loop thread overwrites frames, and it is here. */
+static int find_frame(const struct gd_state *state, uint64_t sequence, struct gd_frame_view *out, struct gd_err *err)
+{
+    const struct gd_frames_header *ring = state->ring != NULL ? state->ring->header : NULL;
+    if (ring != NULL && gd_frames_find(ring, sequence, out) == 0)
+        return 0;
+    uint64_t newest = ring != NULL ? GD_NEWEST_SEQUENCE(atomic_load(&ring->newest)) : 0;
+    return gd_err_set(err, GD_E_NOT_FOUND, "frame %llu is not in the ring (any more); the newest is %llu", (unsigned long long)sequence,
+                      (unsigned long long)newest);
+}
+
+static void copy_rows(void *out, const void *in, size_t row, const int32_t *atoms, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        memcpy((char *)out + i * row, (const char *)in + (size_t)atoms[i] * row, row);
+}
+
+int gd_cmd_state_frame(struct gd_request *request, struct gd_err *err)
+{
+    const struct gd_state *state = request->state;
+    const struct gd_value *atoms = gd_arg(request, GD_STATE_FRAME_ATOMS);
+    size_t n = state->spec.num_atoms, count = atoms->present ? atoms->array.shape[0] : n;
+    struct gd_frame_view frame;
+    uint32_t mask;
+    int code = wanted_arrays(&gd_arg(request, GD_STATE_FRAME_ARRAYS)->list, &mask, err);
+    if (code == 0)
+        code = find_frame(state, (uint64_t)gd_arg(request, GD_STATE_FRAME_SEQUENCE)->integer, &frame, err);
+    if (code != 0)
+        return code;
+    size_t bad = atoms->present ? request->service->kernels.check_indices(atoms->array.data, count, n) : count;
+    if (bad < count)
+        return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "'atoms': element %zu is %d; the State has %zu atoms", bad,
+                          ((const int32_t *)atoms->array.data)[bad], n);
+    struct gd_result_array arrays[GD_ARRAY_COUNT];
+    const void *from[GD_ARRAY_COUNT];
+    unsigned found = 0;
+    size_t bytes = 0, row = 3 * (size_t)state->spec.dtype;
+    for (int a = 0; a < GD_ARRAY_COUNT; a++) {
+        if ((mask & GD_ARRAY_BIT(a)) == 0 || frame.array[a] == NULL)
+            continue;
+        from[found] = frame.array[a];
+        arrays[found] = describe_array(state, (enum gd_array)a);
+        if (a <= GD_FORCES)
+            arrays[found].shape[0] = count;
+        arrays[found++].offset = bytes;
+        bytes += (size_t)gd_round_up(a <= GD_FORCES ? count * row : gd_state_array_bytes(&state->spec, (enum gd_array)a), 64);
+    }
+    struct gd_result_buffer buffer;
+    if (found > 0 && (code = gd_result_allocate(&buffer, request, bytes, err)) != 0)
+        return code;
+    for (unsigned k = 0; k < found; k++) {
+        char *out = (char *)buffer.data + arrays[k].offset;
+        if (arrays[k].dimensions == 2 && atoms->present)
+            copy_rows(out, from[k], row, atoms->array.data, count);
+        else
+            memcpy(out, from[k], arrays[k].dimensions == 2 ? count * row : arrays[k].shape[0] * sizeof(double));
+    }
+    gd_reply_int(&request->reply, "version", (int64_t)frame.header->version);
+    gd_reply_int(&request->reply, "step", frame.header->small.step);
+    gd_reply_real(&request->reply, "time", frame.header->small.time);
+    gd_reply_box(&request->reply, "box", &frame.header->small.box);
+    if (found > 0)
+        gd_result_reply_map(request, "arrays", &buffer, arrays, found);
+    else
+        gd_reply_map(&request->reply, "arrays", 0);
+    return 0;
+}
+
 /* One array of state.set: what it must be like. Nothing is written yet. */
 static int check_array(const struct gd_request *request, enum gd_array array, const struct gd_value *value, struct gd_err *err)
 {

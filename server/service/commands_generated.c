@@ -179,6 +179,13 @@ static const struct gd_field args_state_fit[] = {
     {.name = "publish", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 1.0},
 };
 
+static const struct gd_field args_state_frame[] = {
+    {.name = "state", .type = GD_FIELD_STATE, .required = 1},
+    {.name = "sequence", .type = GD_FIELD_INT, .required = 1, .min = 1.0, .max = INFINITY, .ranged = 1},
+    {.name = "arrays", .type = GD_FIELD_LIST, .required = 1},
+    {.name = "atoms", .type = GD_FIELD_ARRAY, .kind = GD_KIND_INT, .dimensions = 1, .last = 0, .shape = "(m,)"},
+};
+
 static const struct gd_field args_state_frames[] = {
     {.name = "state", .type = GD_FIELD_STATE, .required = 1},
 };
@@ -333,6 +340,7 @@ static const struct gd_field args_state_subscribe[] = {
     {.name = "policy", .type = GD_FIELD_STR, .defaulted = 1, .default_str = "latest", .choices = {"latest", "every"}},
     {.name = "atoms", .type = GD_FIELD_ARRAY, .kind = GD_KIND_INT, .dimensions = 1, .last = 0, .shape = "(m,)"},
     {.name = "velocities", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 0.0},
+    {.name = "forces", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 0.0},
     {.name = "credit", .type = GD_FIELD_INT, .min = 1.0, .max = 1024.0, .ranged = 1, .defaulted = 1, .default_number = 4.0},
 };
 
@@ -420,6 +428,7 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"state.distance_array", gd_cmd_state_distance_array, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_distance_array, 3},
     {"state.distances", gd_cmd_state_distances, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_distances, 2},
     {"state.fit", gd_cmd_state_fit, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_WRITE, 0, args_state_fit, 6},
+    {"state.frame", gd_cmd_state_frame, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_frame, 4},
     {"state.frames", gd_cmd_state_frames, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_frames, 1},
     {"state.get", gd_cmd_state_get, GD_ROLE_READER, GD_RUN_WORKER, GD_LEASE_READ, 0, args_state_get, 3},
     {"state.kinetic_energy", gd_cmd_state_kinetic_energy, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_kinetic_energy, 2},
@@ -443,7 +452,7 @@ const struct gd_command gd_commands[GD_NUM_COMMANDS] = {
     {"state.scale", gd_cmd_state_scale, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_WRITE, 0, args_state_scale, 6},
     {"state.set", gd_cmd_state_set, GD_ROLE_WRITER, GD_RUN_WORKER, GD_LEASE_WRITE, 0, args_state_set, 12},
     {"state.set_molecules", gd_cmd_state_set_molecules, GD_ROLE_WRITER, GD_RUN_INLINE, GD_LEASE_WRITE, 0, args_state_set_molecules, 2},
-    {"state.subscribe", gd_cmd_state_subscribe, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_subscribe, 6},
+    {"state.subscribe", gd_cmd_state_subscribe, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_subscribe, 7},
     {"state.temperature", gd_cmd_state_temperature, GD_ROLE_READER, GD_RUN_SIZE, GD_LEASE_READ, 0, args_state_temperature, 3},
     {"state.translate", gd_cmd_state_translate, GD_ROLE_WRITER, GD_RUN_SIZE, GD_LEASE_WRITE, 0, args_state_translate, 4},
     {"state.unsubscribe", gd_cmd_state_unsubscribe, GD_ROLE_READER, GD_RUN_INLINE, GD_LEASE_NONE, 0, args_state_unsubscribe, 1},

@@ -225,7 +225,7 @@ static int collect_segments(struct gd_door_peer *peer, struct gd_state *state, u
     struct gd_handle *handle = NULL;
     int code = 0;
     if (flags & GD_OPEN_LIVE_WRITE)
-        code = gd_state_need_undo(state, err);
+        code = gd_edit_need_undo(service, state, err);
     gd_keep_sync(service->keep, state);
     if (code == 0 && (flags & GD_OPEN_FRAMES))
         code = gd_edit_first_frame(service, state, err);

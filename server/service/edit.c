@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/uuid.h"
 #include "service/events.h"
+#include "service/charges.h"
 #include "service/keep.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -84,21 +85,56 @@ static void copied_on_worker(uv_work_t *work, int status)
     finish(work->data);
 }
 
+int gd_edit_need_undo(struct gd_service *service, struct gd_state *state, struct gd_err *err)
+{
+    if (state->undo.fd >= 0)
+        return 0;
+    int code = gd_charge_check(service, gd_charge_payer(state), state->live.bytes, "the undo copy an edit needs,", err);
+    if (code == 0)
+        code = gd_state_need_undo(state, err);
+    gd_charge_settle(service, state);
+    return code;
+}
+
+static int need_ring(struct gd_service *service, struct gd_state *state, struct gd_err *err)
+{
+    if (state->ring != NULL)
+        return 0;
+    int code = gd_charge_check(service, gd_charge_payer(state), GD_PAGE, "the head of a ring of frames,", err);
+    if (code == 0)
+        code = gd_state_need_ring(state, err);
+    gd_charge_settle(service, state);
+    return code;
+}
+
+/* gd_ring_begin within the quota. */
+static int begin_frame(struct gd_service *service, struct gd_state *state, struct gd_ring_ticket *ticket, struct gd_err *err)
+{
+    int code = need_ring(service, state, err);
+    if (code != 0) {
+        state->skipped += code == GD_E_QUOTA_EXCEEDED;
+        return code;
+    }
+    uint64_t allocated = state->ring->allocated_bytes;
+    state->ring->may_allocate = gd_charge_room(service, state);
+    code = gd_ring_begin(state->ring, &state->pins, ticket, err);
+    if (state->ring->allocated_bytes != allocated)
+        gd_charge_settle(service, state);
+    return code;
+}
+
 /* Makes a ring and chooses a slot; what stands in the way is logged and the publish is left out. Returns 1 when a slot is open. */
-static int open_slot(struct gd_state *state, struct gd_ring_ticket *ticket)
+static int open_slot(struct gd_service *service, struct gd_state *state, struct gd_ring_ticket *ticket)
 {
     struct gd_err err = {0};
     char text[GD_DOOR_NAME];
-    int code = gd_state_need_ring(state, &err);
-    if (code == 0)
-        code = gd_ring_begin(state->ring, &state->pins, ticket, &err);
-    if (code == 0)
-        return 1;
+    int code = begin_frame(service, state, ticket, &err);
     if (code == GD_RING_SKIPPED)
         gd_log_debug("frames", "%s: every slot is held by a reader, frame left out", label(state, text));
-    else
-        gd_log_warn("frames", "%s: frame not published: %s", label(state, text), err.text);
-    return 0;
+    else if (code != 0 && !state->left_out) /* once, not for every step of a run */
+        gd_log_warn("frames", "%s: frames are not published: %s", label(state, text), err.text);
+    state->left_out = code < 0;
+    return code == 0;
 }
 
 void gd_edit_commit(struct gd_service *service, struct gd_state *state, int frame, struct gd_publish *publish,
@@ -113,7 +149,7 @@ void gd_edit_commit(struct gd_service *service, struct gd_state *state, int fram
     if (atomic_load(&gd_state_header(state)->dirty_mask) & GD_ARRAY_BIT(GD_MASSES))
         state->masses_set = 1; /* a hint of the client's, for state.describe only */
     gd_state_ref(state);
-    if (!frame || !open_slot(state, &publish->ticket)) {
+    if (!frame || !open_slot(service, state, &publish->ticket)) {
         finish(publish);
         return;
     }
@@ -132,7 +168,7 @@ void gd_edit_commit(struct gd_service *service, struct gd_state *state, int fram
 /* Copies the present commit into a frame while `holder` of the lease, a client, has changed nothing yet. A client keeps the old
  * content and sets its bits before it writes; so if word, masks, version, small and the instant of the grant are afterwards what they were
  * before, the copy met no write. */
-static int publish_beside(struct gd_state *state, struct gd_err *err)
+static int publish_beside(struct gd_service *service, struct gd_state *state, struct gd_err *err)
 {
     struct gd_live_header *live = gd_state_header(state);
     uint32_t word = atomic_load(&live->lease), undo = atomic_load(&live->undo_mask);
@@ -140,7 +176,7 @@ static int publish_beside(struct gd_state *state, struct gd_err *err)
     struct gd_frame_source source = gd_state_frame_source(state);
     struct gd_ring_ticket ticket;
     int clean = atomic_load(&live->dirty_mask) == 0 && !state->lease.managed; /* what the daemon writes sets no bits */
-    int code = clean ? gd_ring_begin(state->ring, &state->pins, &ticket, err) : 0;
+    int code = clean ? begin_frame(service, state, &ticket, err) : 0;
     if (code != 0)
         return code < 0 ? code : 0;
     if (clean) {
@@ -160,18 +196,23 @@ static int publish_beside(struct gd_state *state, struct gd_err *err)
 
 int gd_edit_first_frame(struct gd_service *service, struct gd_state *state, struct gd_err *err)
 {
-    int code = gd_state_need_ring(state, err);
+    int code = need_ring(service, state, err);
     if (code != 0 || atomic_load(&state->ring->header->newest) != 0 || state->publishing)
         return code;
     struct gd_live_header *live = gd_state_header(state);
     struct gd_lease_waiter waiter = {.session = GD_LEASE_DAEMON, .managed = 1, .deadline = GD_LEASE_NEVER};
     if (gd_lease_holder(&state->lease, live) == 0 && gd_lease_request(&state->lease, live, &waiter, gd_now_ns(), err) == GD_LEASE_GRANTED) {
         struct gd_frame_source source = gd_state_frame_source(state);
-        code = gd_ring_publish(state->ring, &source, &state->pins, NULL, err);
+        struct gd_ring_ticket ticket;
+        code = begin_frame(service, state, &ticket, err);
+        if (code == 0) {
+            gd_ring_copy(state->ring, &ticket, &source);
+            gd_ring_end(state->ring, &ticket);
+        }
         gd_edit_release(service, state, GD_LEASE_DAEMON);
     } else {
         gd_lease_cancel(&waiter); /* somebody was quicker */
-        code = publish_beside(state, err);
+        code = publish_beside(service, state, err);
     }
     gd_keep_sync(service->keep, state);
     return code < 0 ? code : 0;
@@ -222,6 +263,7 @@ int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t s
     int code = gd_state_new_generation(state, NULL, gd_registry_ring_id(&service->registry), gd_now_ns(), &report, err);
     if (code != 0)
         return code;
+    (void)gd_charge_begin(service, state, gd_charge_payer(state), NULL); /* the old generation is charged until its handles are closed */
     gd_keep_sync(service->keep, state);
     gd_events_tell(service, state, &(struct gd_state_event){"generation", session, why});
     gd_log_warn("lease", "%s: session %u lost its lease (%s); rollback %s, now generation %llu", label(state, text), session, why,

@@ -32,9 +32,12 @@ struct gd_publish {
 };
 
 /* Makes what was changed under the lease one step, with a frame if `frame`. The caller holds the lease and keeps it
- * until `done`. A frame that finds no slot or no memory is skipped and counted; the commit stands. */
+ * until `done`. A frame that finds no slot, no memory or no quota is skipped and counted; the commit stands. */
 void gd_edit_commit(struct gd_service *service, struct gd_state *state, int frame, struct gd_publish *publish,
                     void (*done)(struct gd_publish *publish));
+
+/* The State's undo segment, made if it is missing and its maker's quota has room for it. */
+int gd_edit_need_undo(struct gd_service *service, struct gd_state *state, struct gd_err *err);
 
 /* Publishes the present commit if the State has no frame yet. Under the lease or while it is free. */
 int gd_edit_first_frame(struct gd_service *service, struct gd_state *state, struct gd_err *err);

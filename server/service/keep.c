@@ -5,6 +5,7 @@
 #include "core/kept.h"
 #include "core/log.h"
 #include "core/uuid.h"
+#include "service/charges.h"
 #include "service/edit.h"
 #include "service/job_keep.h"
 #include "service/jobs.h"
@@ -577,6 +578,7 @@ static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_er
     code = gd_registry_add(&service->registry, state, err);
     if (code != 0)
         goto fail;
+    (void)gd_charge_begin(service, state, NULL, NULL);
     gd_keep_sync(keep, state);
     gd_keep_update(keep, state);
     gd_segment_close(&frames);

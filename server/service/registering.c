@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/state.h"
 #include "core/uuid.h"
+#include "service/charges.h"
 #include "service/codec.h"
 #include "service/jobs.h"
 #include "service/keep.h"
@@ -13,15 +14,6 @@
 #include "service/waits.h"
 
 #include <string.h>
-
-static size_t held_bytes(const struct gd_service *service)
-{
-    size_t total = 0, cursor = 0;
-    const struct gd_state *state;
-    while ((state = gd_table_next(&service->registry.by_uuid, &cursor)) != NULL)
-        total += gd_state_bytes(state);
-    return total;
-}
 
 int gd_register_check(const struct gd_service *service, const struct gd_session *session, const struct gd_state_spec *spec, const char *name,
                       struct gd_err *err)
@@ -41,13 +33,7 @@ int gd_register_check(const struct gd_service *service, const struct gd_session 
     }
     if (session->made_states >= (size_t)settings->session_states)
         return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "this session has made %zu States, its limit (session_states)", session->made_states);
-    if (settings->session_bytes > 0 && session->made_bytes + bytes > (size_t)settings->session_bytes)
-        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "a State of %zu bytes on top of the %zu this session has made is above its limit of %lld "
-                          "(session_bytes)", bytes, session->made_bytes, (long long)settings->session_bytes);
-    if (settings->max_bytes > 0 && held_bytes(service) + bytes > (size_t)settings->max_bytes)
-        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "a State of %zu bytes on top of the %zu held is above the daemon's limit of %lld (max_bytes)",
-                          bytes, held_bytes(service), (long long)settings->max_bytes);
-    return 0;
+    return gd_charge_check(service, session, bytes, "a State", err);
 }
 
 int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle, struct gd_err *err)
@@ -61,15 +47,15 @@ int gd_register_state(struct gd_service *service, struct gd_session *session, st
     code = gd_registry_add(&service->registry, state, err);
     if (code != 0)
         return code;
-    code = gd_session_open_state(service, session, state, handle, err);
+    code = gd_charge_begin(service, state, session, err);
+    if (code == 0)
+        code = gd_session_open_state(service, session, state, handle, err);
     if (code != 0) {
+        gd_charge_end(service, state);
         gd_registry_remove(&service->registry, state);
         return code;
     }
-    state->charged_session = session->number;
-    state->charged_bytes = state->live.bytes;
     session->made_states++;
-    session->made_bytes += state->charged_bytes;
     gd_keep_sync(service->keep, state);
     gd_keep_run(service->keep, state); /* restored from a checkpoint */
     char uuid[GD_UUID_TEXT];
@@ -87,11 +73,10 @@ void gd_unregister_state(struct gd_service *service, struct gd_state *state, con
     char uuid[GD_UUID_TEXT];
     gd_uuid_format(state->uuid, uuid);
     gd_log_info("state", "ended %s%s%s: %s", uuid, state->name[0] ? " " : "", state->name, why);
-    struct gd_session *maker = gd_session_by_number(service, state->charged_session);
-    if (maker != NULL) {
+    struct gd_session *maker = gd_charge_payer(state);
+    if (maker != NULL)
         maker->made_states--;
-        maker->made_bytes -= state->charged_bytes;
-    }
+    gd_charge_end(service, state);
     gd_state_ref(state);
     state->deleted = 1;
     gd_jobs_state_gone(service->jobs, state);
@@ -108,6 +93,15 @@ static void pack_pair_int(msgpack_packer *packer, const char *name, int64_t valu
 {
     gd_pack_str(packer, name);
     msgpack_pack_int64(packer, value);
+}
+
+static void pack_pair_truth(msgpack_packer *packer, const char *name, int truth)
+{
+    gd_pack_str(packer, name);
+    if (truth)
+        msgpack_pack_true(packer);
+    else
+        msgpack_pack_false(packer);
 }
 
 void gd_pack_state(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns)
@@ -145,16 +139,13 @@ void gd_pack_state_fields(msgpack_packer *packer, const struct gd_state *state, 
     gd_pack_box(packer, &small.box);
     pack_pair_int(packer, "bytes", (int64_t)gd_state_bytes(state));
     pack_pair_int(packer, "slots", state->spec.slots);
+    pack_pair_truth(packer, "frame_forces", state->spec.frame_forces);
     pack_pair_int(packer, "published", (int64_t)published);
     pack_pair_int(packer, "skipped", (int64_t)skipped);
     pack_pair_int(packer, "sessions", (int64_t)state->num_handles);
     pack_pair_int(packer, "lease", gd_lease_holder(&state->lease, header));
     pack_pair_int(packer, "waiters", (int64_t)state->lease.num_waiting);
-    gd_pack_str(packer, "masses");
-    if (state->masses_set)
-        msgpack_pack_true(packer);
-    else
-        msgpack_pack_false(packer);
+    pack_pair_truth(packer, "masses", state->masses_set);
     pack_pair_int(packer, "molecules", (int64_t)state->num_molecules);
     gd_pack_str(packer, "age");
     msgpack_pack_double(packer, (double)(now_ns - state->created_ns) * 1e-9);

@@ -25,7 +25,7 @@ int gd_register_state(struct gd_service *service, struct gd_session *session, st
 int gd_register_check_request(struct gd_request *request, struct gd_err *err);
 
 /* A State as a map, and its fields alone: GD_STATE_FIELDS names and values. */
-#define GD_STATE_FIELDS 21u
+#define GD_STATE_FIELDS 22u
 void gd_pack_state(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns);
 void gd_pack_state_fields(msgpack_packer *packer, const struct gd_state *state, uint64_t now_ns);
 

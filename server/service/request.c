@@ -251,7 +251,7 @@ static int prepare_write(struct gd_request *request)
         what |= (gd_arg(request, GD_STATE_SET_FORCES)->present ? GD_ARRAY_BIT(GD_FORCES) : 0) |
                 (gd_arg(request, GD_STATE_SET_MASSES)->present ? GD_ARRAY_BIT(GD_MASSES) : 0) |
                 (gd_arg(request, GD_STATE_SET_ENERGIES)->present ? GD_ARRAY_BIT(GD_ENERGIES) : 0);
-    int code = gd_state_prepare_write(request->state, what, &request->err);
+    int code = gd_state_wants_undo(request->state, what) ? gd_edit_need_undo(request->service, request->state, &request->err) : 0;
     if (code == 0)
         gd_keep_sync(request->service->keep, request->state);
     return code;
@@ -366,6 +366,10 @@ static int find_state(struct gd_request *request, const struct gd_value *value, 
     struct gd_registry *registry = &request->service->registry;
     struct gd_state *state = value->state.name != NULL ? gd_registry_find(registry, value->state.name, &request->err)
                                                        : gd_registry_find_uuid(registry, value->state.uuid, &request->err);
+    if (state == NULL && request->command->handler == gd_cmd_state_close && value->state.name == NULL) { /* deleted, and held all the same */
+        const struct gd_handle *handle = gd_table_get(&request->session->handles, value->state.uuid, sizeof value->state.uuid);
+        state = handle != NULL ? handle->state : NULL;
+    }
     if (state == NULL)
         return GD_E_NOT_FOUND;
     gd_state_ref(state);

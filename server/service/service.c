@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/uuid.h"
 #include "core/version.h"
+#include "service/charges.h"
 #include "service/checkpoints.h"
 #include "service/door.h"
 #include "service/edit.h"
@@ -282,6 +283,10 @@ void gd_service_destroy(struct gd_service **pointer)
     gd_subscriptions_forget(service, NULL);
     gd_events_forget(service, NULL);
     gd_remote_leases_free(service);
+    cursor = 0;
+    struct gd_state *state;
+    while ((state = gd_table_next(&service->registry.by_uuid, &cursor)) != NULL)
+        gd_charge_end(service, state);
     gd_registry_free(&service->registry);
     gd_checkpoints_free(&service->checkpoints);
     gd_request_free_all(service);

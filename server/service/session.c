@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/pins.h"
 #include "core/state.h"
+#include "service/charges.h"
 #include "service/door.h"
 #include "service/edit.h"
 #include "service/events.h"
@@ -112,13 +113,7 @@ void gd_session_end(struct gd_service *service, struct gd_session *session, cons
     struct gd_handle *handle;
     while ((handle = gd_table_next(&session->handles, &cursor)) != NULL)
         gd_session_close_state(service, session, handle->state);
-    /* What it made and is still there is charged to nobody any more. */
-    cursor = 0;
-    struct gd_state *state;
-    while ((state = gd_table_next(&service->registry.by_uuid, &cursor)) != NULL) {
-        if (state->charged_session == session->number)
-            state->charged_session = 0;
-    }
+    gd_charges_forget(session); /* what it made and is still there is charged to nobody any more */
     gd_session_unref(&session);
 }
 
@@ -177,22 +172,35 @@ struct gd_handle *gd_session_handle(struct gd_session *session, const struct gd_
     return gd_table_get(&session->handles, state->uuid, sizeof state->uuid);
 }
 
+static struct gd_handle *make_handle(struct gd_service *service, struct gd_session *session, struct gd_state *state)
+{
+    struct gd_handle *handle = calloc(1, sizeof *handle);
+    if (handle == NULL)
+        return NULL;
+    handle->state = state;
+    handle->generation = state->generation;
+    if (gd_charge_share(handle, NULL) != 0 || gd_table_put(&session->handles, state->uuid, sizeof state->uuid, handle) != 0) {
+        gd_charge_unshare(service, handle);
+        free(handle);
+        return NULL;
+    }
+    gd_state_ref(state);
+    state->num_handles++;
+    return handle;
+}
+
 int gd_session_open_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **out,
                           struct gd_err *err)
 {
-    (void)service;
     struct gd_handle *handle = gd_session_handle(session, state);
     if (handle == NULL) {
-        handle = calloc(1, sizeof *handle);
-        if (handle == NULL || gd_table_put(&session->handles, state->uuid, sizeof state->uuid, handle) != 0) {
-            free(handle);
+        handle = make_handle(service, session, state);
+        if (handle == NULL)
             return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a handle");
-        }
-        handle->state = state;
-        gd_state_ref(state);
-        state->num_handles++;
-    }
-    if (handle->generation != state->generation) {
+    } else if (handle->generation != state->generation) {
+        int code = gd_charge_share(handle, err);
+        if (code != 0)
+            return code;
         handle->generation = state->generation;
         handle->has_live_write = handle->has_frames = 0;
     }
@@ -211,6 +219,7 @@ void gd_session_close_state(struct gd_service *service, struct gd_session *sessi
         gd_pins_remove(&state->pins, session->control.base);
     gd_edit_session_gone(service, state, session->number);
     state->num_handles--;
+    gd_charge_unshare(service, handle);
     free(handle);
     if (state->num_handles == 0 && state->name[0] == '\0')
         gd_unregister_state(service, state, "its last handle was given back");

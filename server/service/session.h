@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct gd_charge;
+struct gd_charge_share;
 struct gd_service;
 struct gd_state;
 struct gd_door_peer;
@@ -20,6 +22,7 @@ struct gd_door_peer;
 struct gd_handle {
     struct gd_state *state; /* holds a reference */
     uint64_t generation;    /* of the segments it was given last */
+    struct gd_charge_share *shares; /* of the memory of every generation it was given */
     int has_live_write;
     int has_frames;
 };
@@ -54,6 +57,7 @@ struct gd_session {
     size_t in_flight;
     size_t num_subscriptions;
     size_t made_states, made_bytes; /* charged to this session */
+    struct gd_charge *charges;      /* charges.h */
 };
 
 /* Local sessions come from the door, remote ones from a first hello. The service keeps it until gd_session_end. */

@@ -119,7 +119,7 @@ struct gd_subscription {
     uint64_t every, seen, missed, credit;
     uint64_t noticed; /* newest sequence that was sent or left out */
     uint64_t sent;    /* newest sequence that was sent */
-    int velocities;
+    int velocities, forces;
     int gone; /* its connection */
     int32_t *atoms; /* NULL: all */
     size_t num_atoms;
@@ -184,6 +184,8 @@ static void pack_event(const struct gd_subscription *subscription, const struct 
     gd_reply_array(event, "positions", element, shape, 2, copy_rows(subscription, frame->array[GD_POSITIONS]));
     if (subscription->velocities)
         gd_reply_array(event, "velocities", element, shape, 2, copy_rows(subscription, frame->array[GD_VELOCITIES]));
+    if (subscription->forces && frame->array[GD_FORCES] != NULL)
+        gd_reply_array(event, "forces", element, shape, 2, copy_rows(subscription, frame->array[GD_FORCES]));
     pack_energies(subscription, frame, event);
 }
 
@@ -312,6 +314,7 @@ int gd_cmd_state_subscribe(struct gd_request *request, struct gd_err *err)
     subscription->every = (uint64_t)gd_arg(request, GD_STATE_SUBSCRIBE_EVERY)->integer;
     subscription->credit = (uint64_t)gd_arg(request, GD_STATE_SUBSCRIBE_CREDIT)->integer;
     subscription->velocities = gd_arg(request, GD_STATE_SUBSCRIBE_VELOCITIES)->truth;
+    subscription->forces = gd_arg(request, GD_STATE_SUBSCRIBE_FORCES)->truth;
     subscription->num_atoms = count;
     struct gd_frame_view newest;
     if (request->state->ring != NULL && gd_frames_newest(request->state->ring->header, &newest) == 0)

@@ -1,6 +1,7 @@
 """Frames as a user iterates over them, waiting, and what happens to them when things end; over both kinds of session."""
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -201,8 +202,8 @@ def test_unpublished_commits_give_no_frame(state):
     assert state.version == 2
 
 
-def test_history(session):
-    with gromos.State(N, session=session, slots=4) as s:
+def test_history(any_session):
+    with gromos.State(N, session=any_session, slots=4) as s:
         assert len(s.history()) <= 1
         for step in range(1, 10):
             publish(s, step)
@@ -210,6 +211,51 @@ def test_history(session):
         assert all(consistent(f) for f in history)
         assert [f.step for f in history] == [6, 7, 8, 9][-len(history) :]
         assert len(history) >= 3
+        assert [f.version for f in history] == [6, 7, 8, 9][-len(history) :]
+        assert all(b.sequence == a.sequence + 1 for a, b in itertools.pairwise(history))
+        assert [f.step for f in s.history(newest=2)] == [8, 9]
+        assert s.history(newest=0) == []
+        assert len(s.history(newest=100)) >= 3
+        with pytest.raises(gromos.InvalidArgumentError, match="newest"):
+            s.history(newest=-1)
+
+
+def test_a_remote_history_is_the_local_one(session, remote):
+    with gromos.State(N, name="past", session=session, slots=6, frame_forces=True) as here:
+        there = gromos.attach("past", session=remote)
+        random = np.random.default_rng(11)
+        for step in range(1, 6):
+            with here.edit() as e:
+                e.step, e.time = step, 0.5 * step
+                e.box = gromos.Box.rectangular(step, 2, 3)
+                for which in (e.positions, e.velocities, e.forces):
+                    which()[:] = random.random((N, 3))
+                e.energies()[:] = step
+        pairs = list(zip(here.history(), there.history(), strict=True))
+        assert len(pairs) >= 4
+        for ours, theirs in pairs:
+            assert (ours.sequence, ours.version, ours.step, ours.time) == (theirs.sequence, theirs.version, theirs.step, theirs.time)
+            assert ours.box == theirs.box
+            for name in ("positions", "velocities", "forces"):
+                np.testing.assert_array_equal(getattr(ours, name)(), getattr(theirs, name)())
+                assert not getattr(theirs, name)().flags.writeable
+            assert ours.energies.to_dict() == theirs.energies.to_dict()
+            with pytest.raises(gromos.UnsupportedError):
+                theirs.masses()
+        chosen = there.history(newest=2, atoms=[4, 0, 4])
+        assert [f.step for f in chosen] == [4, 5]
+        np.testing.assert_array_equal(chosen[1].forces(), here.snapshot().forces()[[4, 0, 4]])
+        with pytest.raises(gromos.IndexRangeError):
+            there.history(atoms=[N])
+        gone = pairs[0][0].sequence - 1
+        with pytest.raises(gromos.NotFoundError, match="not in the ring"):
+            there._commands.state_frame(there.uuid, sequence=max(gone, 1) if gone else 999, arrays=["positions"])
+        with pytest.raises(gromos.UnsupportedError, match="index"):
+            here.history(atoms=[1])
+        here.delete()
+        with pytest.raises(gromos.StateDeletedError):
+            there.history()
+        there.close()
 
 
 def test_held_frames_do_not_change_and_do_not_stop_the_writer(session):
@@ -253,11 +299,15 @@ def test_too_many_held_frames(make_daemon):
         s.snapshot()
 
 
-def test_forces_in_frames_on_request(session):
-    with gromos.State(N, session=session, frame_forces=True) as s:
-        s.set_forces(np.ones((N, 3)))
-        assert (s.snapshot().forces() == 1).all()
-    with gromos.State(N, session=session) as s:
+def test_forces_in_frames_on_request(any_session):
+    with gromos.State(N, session=any_session, frame_forces=True) as s:
+        assert s.describe().frame_forces
+        with s.frames(timeout=5) as frames:
+            s.set_forces(np.ones((N, 3)))
+            assert (s.snapshot().forces() == 1).all()
+            assert (next(frames).forces() == 1).all()
+    with gromos.State(N, session=any_session) as s:
+        assert not s.describe().frame_forces
         publish(s, 1)
         with pytest.raises(gromos.UnsupportedError):
             s.snapshot().forces()
@@ -272,6 +322,13 @@ def test_a_remote_reader_may_choose_atoms(remote):
             frame.velocities()
         with pytest.raises(gromos.IndexRangeError):
             s.frames(atoms=[N])
+
+
+def test_a_remote_reader_may_do_without_forces(remote):
+    with gromos.State(N, session=remote, frame_forces=True) as s, s.frames(timeout=5, forces=False) as frames:
+        publish(s, 1)
+        with pytest.raises(gromos.UnsupportedError, match="forces"):
+            next(frames).forces()
 
 
 def test_a_local_reader_has_them_all(session):

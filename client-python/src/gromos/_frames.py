@@ -157,11 +157,8 @@ class RemoteFrame:
 
     @property
     def energies(self) -> Energy:
-        """The energies of this step; frames of `State.frames` carry none over a remote session."""
-        try:
-            return Energy._over(self._arrays["energies"], *self._groups)
-        except KeyError:
-            raise UnsupportedError("this frame carries no energies; a snapshot does") from None
+        """The energies of this step."""
+        return Energy._over(self._arrays["energies"], *self._groups)
 
     def __repr__(self) -> str:
         return f"<gromos.RemoteFrame {self.sequence}: step {self.step}, {self.time:g} ps, {self.num_atoms()} atoms>"
@@ -402,6 +399,7 @@ class Remote:
         self.num_atoms = int(about.num_atoms)
         self.dtype = np.dtype(about.dtype)
         self.groups = (int(about.num_temperature_groups), int(about.num_energy_groups))
+        self.frame_forces = bool(about.frame_forces)
         self._cache: dict[str, tuple[int, npt.NDArray[Any]]] = {}
         self.lock = state.session._write_lock(about.uuid.bytes)
 
@@ -425,11 +423,29 @@ class Remote:
 
     def frame(self) -> RemoteFrame:
         # What a ring carries: the daemon can then answer from it while somebody writes.
-        got = self.get(["positions", "velocities", "energies"])
+        got = self.get(["positions", "velocities", "energies"] + (["forces"] if self.frame_forces else []))
         box = Box._from_wire(got.box["kind"], got.box["vectors"])
         return RemoteFrame(
             got.arrays, sequence=0, version=got.version, step=got.step, time=got.time, box=box, groups=self.groups
         )
+
+    def history(self, atoms: npt.NDArray[Any] | None, newest: int | None) -> list[AnyFrame]:
+        """Copies of the newest frames in the ring, all of them for None, oldest first."""
+        found: list[AnyFrame] = []
+        commands, uuid = self._state._commands, self._state._uuid
+        listed = commands.state_frames(uuid).frames
+        for about in listed[len(listed) - newest if newest is not None and newest < len(listed) else 0 :]:
+            try:
+                got = commands.state_frame(uuid, sequence=about["sequence"], arrays=list(NAMES), atoms=atoms)
+            except NotFoundError:
+                continue  # overwritten meanwhile
+            box = Box._from_wire(got.box["kind"], got.box["vectors"])
+            found.append(
+                RemoteFrame(
+                    got.arrays, sequence=about["sequence"], version=got.version, step=got.step, time=got.time, box=box, groups=self.groups
+                )
+            )
+        return found
 
     def value(self, name: str) -> Any:
         if name == "num_atoms":
@@ -581,7 +597,14 @@ class RemoteFrames(Frames):
     CREDIT: Final = 4
 
     def __init__(
-        self, state: State, policy: Policy, timeout: float | None, every: int, atoms: npt.NDArray[Any] | None, velocities: bool
+        self,
+        state: State,
+        policy: Policy,
+        timeout: float | None,
+        every: int,
+        atoms: npt.NDArray[Any] | None,
+        velocities: bool,
+        forces: bool,
     ) -> None:
         super().__init__(timeout)
         self._state = state
@@ -590,6 +613,7 @@ class RemoteFrames(Frames):
             "every": every,
             "policy": policy,
             "velocities": velocities,
+            "forces": forces,
             "credit": self.CREDIT,
         }
         if atoms is not None:
@@ -617,7 +641,7 @@ class RemoteFrames(Frames):
 
     def _frame(self, message: dict[str, Any], parts: Any) -> RemoteFrame:
         _wire.attach_arrays(message, parts)
-        arrays = {name: message[name] for name in ("positions", "velocities", "energies") if message.get(name) is not None}
+        arrays = {name: message[name] for name in ("positions", "velocities", "forces", "energies") if message.get(name) is not None}
         missed = int(message.get("missed", 0))
         self.missed += missed
         box = message["box"]

@@ -473,6 +473,14 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         ("state", "reference", "reference_state", "mass_weighted", "atoms", "publish"),
         ("state",),
     ),
+    "state.frame": CommandInfo(
+        "reader",
+        "inline",
+        "none",
+        False,
+        ("state", "sequence", "arrays", "atoms"),
+        ("state", "sequence", "arrays"),
+    ),
     "state.frames": CommandInfo(
         "reader",
         "inline",
@@ -662,7 +670,7 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
         "inline",
         "none",
         False,
-        ("state", "every", "policy", "atoms", "velocities", "credit"),
+        ("state", "every", "policy", "atoms", "velocities", "forces", "credit"),
         ("state",),
     ),
     "state.temperature": CommandInfo(
@@ -748,7 +756,7 @@ COMMANDS: Final[Mapping[str, CommandInfo]] = {
 }
 
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "frame": ("subscription", "sequence", "version", "step", "time", "box", "missed", "positions", "velocities", "energies"),
+    "frame": ("subscription", "sequence", "version", "step", "time", "box", "missed", "positions", "velocities", "forces", "energies"),
     "state": ("subscription", "uuid", "name", "what", "version", "generation", "session", "text", "missed"),
 }
 
@@ -976,8 +984,11 @@ class StateDescribeResult:
     """of all its segments; in byte"""
     slots: int
     """frames the ring can hold"""
+    frame_forces: bool
+    """frames carry forces"""
     published: int
     skipped: int
+    """frames not published: every slot was pinned, or the quota was used up"""
     sessions: int
     """that have it open"""
     lease: int
@@ -1015,6 +1026,20 @@ class StateFitResult:
     value: float
     """RMSD after the fit; in nm"""
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateFrameResult:
+    """Result of `state.frame`."""
+
+    version: int
+    """of the State"""
+    step: int
+    time: float
+    """in ps"""
+    box: Box
+    arrays: dict[str, Any]
+    """name to array"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1238,7 +1263,7 @@ class StatsResult:
     published: int
     """frames"""
     skipped: int
-    """frames not published because every slot was pinned"""
+    """frames not published: every slot was pinned, or the quota was used up"""
     dropped_replies: int
     """replies whose peer was gone or full"""
     resident: int
@@ -1302,6 +1327,7 @@ def _describe(result: Mapping[str, Any]) -> StateDescribeResult:
         box=result["box"],
         bytes=result["bytes"],
         slots=result["slots"],
+        frame_forces=result["frame_forces"],
         published=result["published"],
         skipped=result["skipped"],
         sessions=result["sessions"],
@@ -2195,6 +2221,46 @@ class Commands:
             version=result["version"],
         )
 
+    def state_frame(
+        self,
+        state: StateName,
+        *,
+        sequence: int,
+        arrays: Sequence[Any],
+        atoms: npt.ArrayLike | None = None,
+    ) -> StateFrameResult:
+        """Copies of arrays of one frame that stands in the ring, and its box, step and time.
+
+        Parameters
+        ----------
+        state : state
+        sequence : int
+            of the frame, as state.frames lists them; at least 1
+        arrays : list
+            of positions, velocities, forces, energies; those the State's frames do not carry are left out
+        atoms : array_like, optional
+            only these atoms; int (m,)
+
+        Raises
+        ------
+        GromosError of code not_found, index_out_of_range, out_of_memory.
+        """
+        args: dict[str, Any] = {
+            "state": _wire.state("state", state),
+            "sequence": _wire.integer("sequence", sequence),
+            "arrays": list(arrays),
+        }
+        if atoms is not None:
+            args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
+        result = self._call("state.frame", args)
+        return StateFrameResult(
+            version=result["version"],
+            step=result["step"],
+            time=result["time"],
+            box=result["box"],
+            arrays=result["arrays"],
+        )
+
     def state_frames(self, state: StateName) -> StateFramesResult:
         """Which frames stand in the ring.
 
@@ -2909,6 +2975,7 @@ class Commands:
         policy: str = "latest",
         atoms: npt.ArrayLike | None = None,
         velocities: bool = False,
+        forces: bool = False,
         credit: int = 4,
     ) -> StateSubscribeResult:
         """Send every new frame as a `frame` event, as long as there is credit.
@@ -2923,6 +2990,8 @@ class Commands:
         atoms : array_like, optional
             only these atoms; int (m,)
         velocities : bool
+        forces : bool
+            where the State's frames carry them
         credit : int
             frames that may be on the way; 1 to 1024
 
@@ -2935,6 +3004,7 @@ class Commands:
             "every": _wire.integer("every", every),
             "policy": policy,
             "velocities": velocities,
+            "forces": forces,
             "credit": _wire.integer("credit", credit),
         }
         if atoms is not None:

@@ -519,6 +519,7 @@ class State(_ext.StateBase, Compute):
         spin: float = 0.0,
         atoms: Atoms = None,
         velocities: bool = True,
+        forces: bool = True,
     ) -> Frames:
         """The frames published from now on, for ``for`` and ``async for``.
 
@@ -536,6 +537,8 @@ class State(_ext.StateBase, Compute):
             Only these atoms are sent (remote sessions).
         velocities : bool
             Whether velocities are sent too (remote sessions).
+        forces : bool
+            Whether forces are sent too, if the State's frames carry them (remote sessions).
 
         Returns
         -------
@@ -557,25 +560,50 @@ class State(_ext.StateBase, Compute):
             raise InvalidArgumentError(f"every is {every}; it must be at least 1")
         if self._mapping is None:
             self._remote_of()
-            return RemoteFrames(self, policy, timeout, every, self._indices("atoms", atoms), velocities)
+            return RemoteFrames(self, policy, timeout, every, self._indices("atoms", atoms), velocities, forces)
         if atoms is not None:
             raise UnsupportedError("a local frame is the shared memory itself, all atoms of it: index the arrays instead")
         return LocalFrames(self, policy, timeout, every, spin)
 
-    def history(self) -> list[AnyFrame]:
-        """The frames that still stand in the ring, oldest first. They are held until dropped: do not keep them long.
+    def history(self, newest: int | None = None, *, atoms: Atoms = None) -> list[AnyFrame]:
+        """The frames that still stand in the ring, oldest first. Local ones are held until dropped: do not keep them long.
+
+        Parameters
+        ----------
+        newest : int, optional
+            Only so many, the newest ones. A remote session fetches every frame it gives.
+        atoms : array_like of int, optional
+            Only these atoms are sent (remote sessions).
+
+        Returns
+        -------
+        list of Frame or RemoteFrame
 
         Raises
         ------
         UnsupportedError
-            Over a remote session, which has no ring at hand.
+            `atoms` was given to a local session.
+        TooManyPinsError
+
+        Examples
+        --------
+        >>> import gromos
+        >>> s = gromos.State(10)
+        >>> for step in (1, 2, 3):
+        ...     s.step = step
+        >>> [f.step for f in s.history(newest=2)]
+        [2, 3]
         """
+        if newest is not None and (newest := _wire.integer("newest", newest)) < 0:
+            raise InvalidArgumentError(f"newest is {newest}; it is a number of frames")
         if self._mapping is None:
-            self._remote_of()
-            raise UnsupportedError("history() needs the ring of frames in this machine's memory; use frames() over a remote session")
+            return self._remote_of().history(self._indices("atoms", atoms), newest)
+        if atoms is not None:
+            raise UnsupportedError("a local frame is the shared memory itself, all atoms of it: index the arrays instead")
         found: list[AnyFrame] = []
+        listed = self._with_mapping(lambda m: m.frames_list())
         mapping = self._bound()
-        for sequence in self._with_mapping(lambda m: m.frames_list()):
+        for sequence in listed[len(listed) - newest if newest is not None and newest < len(listed) else 0 :]:
             try:
                 frame = mapping.snapshot(sequence)
             except NotFoundError:

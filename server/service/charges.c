@@ -1,0 +1,143 @@
+#include "service/charges.h"
+
+#include "core/check.h"
+#include "core/state.h"
+#include "service/service.h"
+#include "service/session.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+struct gd_charge {
+    struct gd_charge *next, **link; /* among those of the session */
+    struct gd_session *session;     /* NULL: nobody any more */
+    unsigned refs;                  /* the State, while it stands in this generation, and one per share */
+    size_t bytes;
+};
+
+struct gd_charge_share {
+    struct gd_charge_share *next;
+    struct gd_charge *charge;
+};
+
+int gd_charge_check(const struct gd_service *service, const struct gd_session *session, size_t bytes, const char *what, struct gd_err *err)
+{
+    const struct gd_settings *settings = &service->settings;
+    if (session != NULL && settings->session_bytes > 0 && session->made_bytes + bytes > (size_t)settings->session_bytes)
+        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "%s of %zu bytes on top of the %zu that session %u is charged for is above its limit of %lld "
+                          "(session_bytes)", what, bytes, session->made_bytes, session->number, (long long)settings->session_bytes);
+    if (settings->max_bytes > 0 && service->charged_bytes + bytes > (size_t)settings->max_bytes)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s of %zu bytes on top of the %zu held is above the daemon's limit of %lld (max_bytes)",
+                          what, bytes, service->charged_bytes, (long long)settings->max_bytes);
+    return 0;
+}
+
+static void set_bytes(struct gd_service *service, struct gd_charge *charge, size_t bytes)
+{
+    service->charged_bytes += bytes - charge->bytes;
+    if (charge->session != NULL)
+        charge->session->made_bytes += bytes - charge->bytes;
+    charge->bytes = bytes;
+}
+
+static void take_from_session(struct gd_charge *charge)
+{
+    if (charge->session == NULL)
+        return;
+    charge->session->made_bytes -= charge->bytes;
+    charge->session = NULL;
+    *charge->link = charge->next;
+    if (charge->next != NULL)
+        charge->next->link = charge->link;
+}
+
+static void let_go(struct gd_service *service, struct gd_charge *charge)
+{
+    GD_CHECK(charge->refs > 0);
+    if (--charge->refs > 0)
+        return;
+    take_from_session(charge);
+    service->charged_bytes -= charge->bytes;
+    free(charge);
+}
+
+int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct gd_session *session, struct gd_err *err)
+{
+    struct gd_charge *charge = calloc(1, sizeof *charge);
+    if (charge == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a charge");
+    charge->refs = 1;
+    charge->session = session;
+    if (session != NULL) {
+        charge->next = session->charges;
+        charge->link = &session->charges;
+        if (charge->next != NULL)
+            charge->next->link = &charge->next;
+        session->charges = charge;
+    }
+    gd_charge_end(service, state);
+    state->charge = charge;
+    gd_charge_settle(service, state);
+    return 0;
+}
+
+void gd_charge_end(struct gd_service *service, struct gd_state *state)
+{
+    if (state->charge != NULL)
+        let_go(service, state->charge);
+    state->charge = NULL;
+}
+
+struct gd_session *gd_charge_payer(const struct gd_state *state)
+{
+    return state->charge != NULL ? state->charge->session : NULL;
+}
+
+void gd_charge_settle(struct gd_service *service, struct gd_state *state)
+{
+    if (state->charge != NULL)
+        set_bytes(service, state->charge, gd_state_bytes(state));
+}
+
+static size_t left(int64_t limit, size_t used)
+{
+    return limit <= 0 ? SIZE_MAX : used < (size_t)limit ? (size_t)limit - used : 0;
+}
+
+size_t gd_charge_room(const struct gd_service *service, const struct gd_state *state)
+{
+    const struct gd_session *payer = gd_charge_payer(state);
+    size_t daemon = left(service->settings.max_bytes, service->charged_bytes);
+    size_t session = payer != NULL ? left(service->settings.session_bytes, payer->made_bytes) : SIZE_MAX;
+    return daemon < session ? daemon : session;
+}
+
+int gd_charge_share(struct gd_handle *handle, struct gd_err *err)
+{
+    struct gd_charge *charge = handle->state->charge;
+    if (charge == NULL)
+        return 0;
+    struct gd_charge_share *share = malloc(sizeof *share);
+    if (share == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a handle");
+    *share = (struct gd_charge_share){handle->shares, charge};
+    handle->shares = share;
+    charge->refs++;
+    return 0;
+}
+
+void gd_charge_unshare(struct gd_service *service, struct gd_handle *handle)
+{
+    while (handle->shares != NULL) {
+        struct gd_charge_share *share = handle->shares;
+        handle->shares = share->next;
+        let_go(service, share->charge);
+        free(share);
+    }
+}
+
+void gd_charges_forget(struct gd_session *session)
+{
+    while (session->charges != NULL)
+        take_from_session(session->charges);
+}

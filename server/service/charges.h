@@ -1,0 +1,42 @@
+/* Who is charged for memory.
+ *
+ * A charge is the memory of one generation of a State: live arrays, undo copy, ring of frames, each from its first byte. It is its
+ * maker's for as long as the State stands in that generation or a session that was given it has not closed its handle, so also after the
+ * State was deleted. Once the maker's session has ended it is nobody's; the daemon's own sum counts it all the same.
+ *
+ * Loop thread only. */
+#ifndef GD_SERVICE_CHARGES_H
+#define GD_SERVICE_CHARGES_H
+
+#include "core/err.h"
+
+#include <stddef.h>
+
+struct gd_handle;
+struct gd_service;
+struct gd_session;
+struct gd_state;
+
+/* Whether `bytes` more fit into the session's quota (NULL: nobody's) and under the daemon's limit. `what` names them in the error:
+ * GD_E_QUOTA_EXCEEDED (session_bytes), GD_E_OUT_OF_MEMORY (max_bytes). */
+int gd_charge_check(const struct gd_service *service, const struct gd_session *session, size_t bytes, const char *what, struct gd_err *err);
+
+/* A State begins, or has moved to a new generation: from now on what it holds is charged to `session` (NULL: nobody). GD_E_OUT_OF_MEMORY. */
+int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct gd_session *session, struct gd_err *err);
+/* It is gone; what handles share stays charged. */
+void gd_charge_end(struct gd_service *service, struct gd_state *state);
+/* Whom a State is charged to; NULL: nobody. */
+struct gd_session *gd_charge_payer(const struct gd_state *state);
+/* Segments were made or slots allocated: brings the charge up to date. */
+void gd_charge_settle(struct gd_service *service, struct gd_state *state);
+/* Bytes that may be allocated for this State. */
+size_t gd_charge_room(const struct gd_service *service, const struct gd_state *state);
+
+/* The handle's session was given the State's present generation; and: the handle is closed. */
+int gd_charge_share(struct gd_handle *handle, struct gd_err *err);
+void gd_charge_unshare(struct gd_service *service, struct gd_handle *handle);
+
+/* The session ended. */
+void gd_charges_forget(struct gd_session *session);
+
+#endif

@@ -1,0 +1,169 @@
+"""What a session may take: every byte of a State's memory is charged to its maker, until the last one who has it lets go."""
+
+import gc
+
+import gromos
+import numpy as np
+import pytest
+from conftest import wait_until
+
+N = 20_000
+LIVE = 900_000  # bytes of live arrays of a State of N atoms, a little more than there are
+FRAME = 500_000  # of a frame
+
+
+@pytest.fixture
+def pair(make_daemon):
+    """Two sessions of a daemon that gives each 5 live segments' worth."""
+    daemon = make_daemon("--session-bytes", str(6 * LIVE))
+    with daemon.connect() as a, daemon.connect() as b:
+        yield daemon, a, b
+
+
+def of(session):
+    """Bytes the session is charged for."""
+    return next(s["bytes"] for s in session.commands.sessions().sessions if s["session"] == session.number)
+
+
+def test_each_segment_counts_from_its_first_byte(pair):
+    _, a, _ = pair
+    s = gromos.State(N, session=a, slots=4)
+    live = of(a)
+    assert N * 12 * 3 < live <= LIVE
+    with s.edit(publish=False) as e:
+        e.positions()[:] = 1
+    undo = of(a) - live
+    assert undo == live, "the undo copy is as large as the live arrays"
+    before = of(a)
+    s.step = 1
+    first = of(a) - before
+    assert N * 12 * 2 < first < 2 * FRAME + 8192, "the ring is charged slot by slot"
+    for step in range(2, 10):
+        s.step = step
+    assert of(a) - before <= 4 * FRAME + 8192
+    assert of(a) == s.describe().bytes
+    s.delete()
+    del e  # it has the State mapped
+    s.close()
+    wait_until(lambda: of(a) == 0, what="the end of the charge")
+
+
+def test_an_edit_beyond_the_quota_is_refused_whole(make_daemon):
+    daemon = make_daemon("--session-bytes", str(LIVE))
+    with daemon.connect() as a, daemon.connect() as b:
+        s = gromos.State(N, session=a, name="tight")
+        other = gromos.attach("tight", session=b)
+        for state in (s, other):  # the maker pays, whoever edits
+            with pytest.raises(gromos.QuotaExceededError, match=r"undo copy .*session_bytes"), state.edit():
+                raise AssertionError("the edit began")
+        assert s.version == 0
+        with pytest.raises(gromos.QuotaExceededError, match="session_bytes"):
+            gromos.State(N, session=a)
+        with gromos.State(N, session=b) as mine:
+            assert mine.num_atoms() == N, "another session has a quota of its own"
+
+
+def test_a_frame_beyond_the_quota_is_left_out(make_daemon):
+    daemon = make_daemon("--session-bytes", str(2 * LIVE + 3 * FRAME))
+    with daemon.connect() as a:
+        s = gromos.State(N, session=a, slots=16)
+        for step in range(1, 12):
+            s.step = step
+        about = s.describe()
+        assert about.step == 11, "every edit stands"
+        assert about.published == 11, "the ring goes on with the slots it has"
+        assert of(a) <= 2 * LIVE + 3 * FRAME
+        held = s.history()
+        assert 2 <= len(held) < 16
+        s.step = 12
+        about = s.describe()
+        assert about.step == 12
+        assert (about.published, about.skipped) == (11, 1), "no slot is free, and none may be made"
+        s.step = 13
+        assert daemon.log().count("frames are not published") == 1, "told once"
+        del held
+        gc.collect()
+        s.step = 14
+        assert s.snapshot().step == 14
+        assert s.describe().skipped == 2
+
+
+def test_without_room_for_any_frame(make_daemon):
+    daemon = make_daemon("--session-bytes", str(2 * LIVE + FRAME))
+    with daemon.connect() as a, daemon.connect() as b:
+        s = gromos.State(N, session=a, name="frameless")
+        more = gromos.State(8000, session=a)
+        s.step = 1
+        about = s.describe()
+        assert (about.step, about.published, about.skipped) == (1, 0, 1)
+        with pytest.raises(gromos.QuotaExceededError, match="session_bytes"):
+            gromos.attach("frameless", session=b).snapshot()
+        more.close()
+        a.ping()  # gives it back
+        s.step = 2
+        assert s.snapshot().step == 2, "there is room again"
+
+
+def test_a_deleted_state_is_charged_until_everybody_has_let_it_go(pair):
+    _, a, b = pair
+    s = gromos.State(N, session=a, name="shared")
+    other = gromos.attach("shared", session=b)
+    array = other.positions()
+    was = of(a)
+    s.delete()
+    s.close()
+    a.ping()
+    assert of(a) == was
+    other.close()
+    b.ping()
+    assert of(a) == was, "an array over it is left"
+    del array
+    gc.collect()
+    wait_until(lambda: of(a) == 0, what="the end of the charge")
+
+
+def test_the_end_of_a_session_lets_go_too(pair):
+    daemon, a, _ = pair
+    s = gromos.State(N, session=a, name="left")
+    with daemon.connect() as c:
+        held = gromos.attach("left", session=c).positions()
+        s.delete()
+        s.close()
+        assert of(a) > 0
+    wait_until(lambda: of(a) == 0, what="the end of the charge")
+    assert not held.any()
+
+
+def test_an_old_generation_is_charged_as_long_as_it_is_held(pair):
+    daemon, a, b = pair
+    s = gromos.State(N, session=a, name="moved")
+    holder = gromos.attach("moved", session=b)
+    edit = holder.edit()
+    edit.__enter__()
+    edit.positions()[:] = 5
+    before = of(a)
+    b_number = b.number
+    s.positions()  # this session, too, holds the old memory
+    a.commands.evict(session=b_number)
+    about = s.describe()
+    assert about.generation == 2
+    assert of(a) == before + about.bytes, "both generations"
+    del edit
+    s.delete()
+    s.close()
+    gc.collect()
+    wait_until(lambda: of(a) == 0, what="the end of the charge")
+
+
+def test_max_bytes_bounds_all_sessions_together(make_daemon):
+    daemon = make_daemon("--max-bytes", str(3 * LIVE))
+    with daemon.connect() as a, daemon.connect() as b:
+        first = gromos.State(N, session=a)
+        first.set_positions(np.ones((N, 3)), publish=False)  # live and undo
+        with pytest.raises(gromos.OutOfMemoryError, match="max_bytes"):
+            gromos.State(2 * N, session=b, name="too-large")
+        assert len(a.states()) == 1, "nothing is half made"
+        first.delete()
+        first.close()
+        wait_until(lambda: of(a) == 0, what="the end of the charge")
+        assert gromos.State(2 * N, session=b).num_atoms() == 2 * N
