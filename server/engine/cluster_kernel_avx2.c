@@ -4,11 +4,15 @@
 
 #include "engine/cluster_pairs.h"
 
-/* The processor's estimate (12 bits) and one step of Newton's method: within 2e-7. */
-static inline __m256 inverse_root(__m256 v)
+#define NAME(function) avx2_##function
+#include "engine/cluster_near_body.h"
+#undef NAME
+
+/* Twice the inverse root: the processor's estimate (12 bits) and one step of Newton's method: within 2e-7. */
+static inline __m256 double_inverse_root(__m256 v)
 {
     __m256 y = _mm256_rsqrt_ps(v);
-    return _mm256_set1_ps(0.5f) * y * (_mm256_set1_ps(3.0f) - v * y * y);
+    return y * _mm256_fnmadd_ps(v * y, y, _mm256_set1_ps(3.0f));
 }
 
 static inline __m256 chosen_f32(uint32_t bits)
@@ -26,18 +30,21 @@ static inline __m256d chosen_f64(uint32_t bits)
 #define REAL float
 #define WIDTH 8
 #define V __m256
-#define V4 __m128
 #define MASK __m256
-#define NAME gd_cluster_kernel_f32_avx2
+#define NAME(function) f32_##function
 #define SET1(s) _mm256_set1_ps(s)
-#define REPEAT(p) _mm256_set_m128(_mm_loadu_ps(p), _mm_loadu_ps(p))
+#define REPEAT(p) _mm256_broadcast_ps((const __m128 *)(const void *)(p))
 #define SPREAD(p, part) _mm256_set_m128(_mm_set1_ps((p)[2 * (part) + 1]), _mm_set1_ps((p)[2 * (part)]))
 #define ROWS(r, at, part) _mm256_set_m128(_mm_loadu_ps((r)[2 * (part) + 1] + (at)), _mm_loadu_ps((r)[2 * (part)] + (at)))
-#define CHOSEN(bits, part) chosen_f32((bits) >> (8 * (part)))
+#define CHOSEN(bits, part) chosen_f32((uint32_t)(bits) >> (8 * (part)))
 #define WITHIN(m, v, w) _mm256_and_ps((m), _mm256_cmp_ps((v), (w), _CMP_LE_OQ))
-#define KEEP(m, v, w) _mm256_blendv_ps((w), (v), (m))
 #define ONLY(m, v) _mm256_and_ps((m), (v))
-#define RSQRT(v) inverse_root(v)
+#define ANY(m) (_mm256_movemask_ps(m) != 0)
+#define MADD(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define MSUB(a, b, c) _mm256_fmsub_ps((a), (b), (c))
+#define MUL_ONLY(m, a, b) ONLY(m, (a) * (b))
+#define ROOT_SCALE 2.0
+#define ROOT(m, v) ONLY(m, double_inverse_root(v))
 #define SUM4(v) (_mm256_castps256_ps128(v) + _mm256_extractf128_ps((v), 1))
 #define LOAD4(p) _mm_loadu_ps(p)
 #define STORE4(p, v) _mm_storeu_ps((p), (v))
@@ -46,22 +53,28 @@ static inline __m256d chosen_f64(uint32_t bits)
 #define REAL double
 #define WIDTH 4
 #define V __m256d
-#define V4 __m256d
 #define MASK __m256d
-#define NAME gd_cluster_kernel_f64_avx2
+#define NAME(function) f64_##function
 #define SET1(s) _mm256_set1_pd(s)
 #define REPEAT(p) _mm256_loadu_pd(p)
 #define SPREAD(p, part) _mm256_set1_pd((p)[part])
 #define ROWS(r, at, part) _mm256_loadu_pd((r)[part] + (at))
-#define CHOSEN(bits, part) chosen_f64((bits) >> (4 * (part)))
+#define CHOSEN(bits, part) chosen_f64((uint32_t)(bits) >> (4 * (part)))
 #define WITHIN(m, v, w) _mm256_and_pd((m), _mm256_cmp_pd((v), (w), _CMP_LE_OQ))
-#define KEEP(m, v, w) _mm256_blendv_pd((w), (v), (m))
 #define ONLY(m, v) _mm256_and_pd((m), (v))
-#define RSQRT(v) _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(v))
+#define ANY(m) (_mm256_movemask_pd(m) != 0)
+#define MADD(a, b, c) _mm256_fmadd_pd((a), (b), (c))
+#define MSUB(a, b, c) _mm256_fmsub_pd((a), (b), (c))
+#define MUL_ONLY(m, a, b) ONLY(m, (a) * (b))
+#define ROOT_SCALE 1.0
+#define ROOT(m, v) ONLY(m, _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(v)))
 #define SUM4(v) (v)
 #define LOAD4(p) _mm256_loadu_pd(p)
 #define STORE4(p, v) _mm256_storeu_pd((p), (v))
 #include "engine/cluster_kernel_body.h"
+
+const struct gd_cluster_kernels gd_cluster_kernels_f32_avx2 = {f32_forces, f32_prune, avx2_near};
+const struct gd_cluster_kernels gd_cluster_kernels_f64_avx2 = {f64_forces, f64_prune, avx2_near};
 #else
 typedef int gd_no_cluster_avx2_here; /* a translation unit may not be empty */
 #endif

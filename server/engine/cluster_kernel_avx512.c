@@ -4,16 +4,15 @@
 
 #include "engine/cluster_pairs.h"
 
-/* The processor's estimate (14 bits) and one step of Newton's method: within 2e-7. */
-static inline __m512 inverse_root(__m512 v)
+#define NAME(function) avx512_##function
+#include "engine/cluster_near_body.h"
+#undef NAME
+
+/* Twice the inverse root: the processor's estimate (14 bits) and one step of Newton's method: within 2e-7. */
+static inline __m512 double_inverse_root(__mmask16 m, __m512 v)
 {
     __m512 y = _mm512_rsqrt14_ps(v);
-    return _mm512_set1_ps(0.5f) * y * (_mm512_set1_ps(3.0f) - v * y * y);
-}
-
-static inline __m512d inverse_root_f64(__m512d v)
-{
-    return _mm512_div_pd(_mm512_set1_pd(1.0), _mm512_sqrt_pd(v));
+    return _mm512_maskz_mul_ps(m, y, _mm512_fnmadd_ps(v * y, y, _mm512_set1_ps(3.0f)));
 }
 
 static inline __m512 side_by_side(const float *a, const float *b, const float *c, const float *d)
@@ -24,44 +23,59 @@ static inline __m512 side_by_side(const float *a, const float *b, const float *c
     return _mm512_insertf32x4(v, _mm_loadu_ps(d), 3);
 }
 
-static inline __m128 sum4_f32(__m512 v)
-{
-    __m256 half = _mm512_castps512_ps256(v) + _mm512_extractf32x8_ps(v, 1);
-    return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
-}
-
 static inline __m512 spread_f32(const float *p)
 {
     const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
     return _mm512_permutexvar_ps(each, _mm512_castps128_ps512(_mm_loadu_ps(p)));
 }
 
+/* x, y and z at once: of quarters 0..3 first 0 + 2 and 1 + 3, then both together; the last quarter of f is not used. */
+static inline void take_off_f32(float *f, __m512 x, __m512 y, __m512 z)
+{
+    const __m512 xy = _mm512_shuffle_f32x4(x, y, 0x44) + _mm512_shuffle_f32x4(x, y, 0xee);
+    const __m512 zz = _mm512_castps256_ps512(_mm512_castps512_ps256(z) + _mm512_extractf32x8_ps(z, 1));
+    _mm512_storeu_ps(f, _mm512_loadu_ps(f) - (_mm512_shuffle_f32x4(xy, zz, 0x08) + _mm512_shuffle_f32x4(xy, zz, 0x5d)));
+}
+
+/* Within each quarter a: x, y, z of b = 0 + 2 and 1 + 3, then both together: x y z z; transposed, they are as in f. */
+static inline void hand_out_f32(float *f, double *s, __m512 x, __m512 y, __m512 z)
+{
+    const __m512i transposed = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512 xy = _mm512_unpacklo_ps(x, y) + _mm512_unpackhi_ps(x, y), zz = _mm512_unpacklo_ps(z, z) + _mm512_unpackhi_ps(z, z);
+    const __m512 sum = _mm512_shuffle_ps(xy, zz, 0x44) + _mm512_shuffle_ps(xy, zz, 0xee);
+    _mm512_storeu_ps(f, _mm512_loadu_ps(f) + _mm512_permutexvar_ps(transposed, sum));
+    const __m256 half = _mm512_castps512_ps256(sum) + _mm512_extractf32x8_ps(sum, 1);
+    const __m128 all = _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+    _mm256_storeu_pd(s, _mm256_loadu_pd(s) + _mm256_cvtps_pd(all));
+}
+
 #define REAL float
 #define WIDTH 16
 #define V __m512
-#define V4 __m128
 #define MASK __mmask16
-#define NAME gd_cluster_kernel_f32_avx512
+#define NAME(function) f32_##function
 #define SET1(s) _mm512_set1_ps(s)
 #define REPEAT(p) _mm512_broadcast_f32x4(_mm_loadu_ps(p))
 #define SPREAD(p, part) spread_f32(p)
 #define ROWS(r, at, part) side_by_side((r)[0] + (at), (r)[1] + (at), (r)[2] + (at), (r)[3] + (at))
 #define CHOSEN(bits, part) (__mmask16)(bits)
 #define WITHIN(m, v, w) _mm512_mask_cmp_ps_mask((m), (v), (w), _CMP_LE_OQ)
-#define KEEP(m, v, w) _mm512_mask_blend_ps((m), (w), (v))
 #define ONLY(m, v) _mm512_maskz_mov_ps((m), (v))
-#define RSQRT(v) inverse_root(v)
-#define SUM4(v) sum4_f32(v)
-#define LOAD4(p) _mm_loadu_ps(p)
-#define STORE4(p, v) _mm_storeu_ps((p), (v))
+#define ANY(m) ((m) != 0)
+#define MADD(a, b, c) _mm512_fmadd_ps((a), (b), (c))
+#define MSUB(a, b, c) _mm512_fmsub_ps((a), (b), (c))
+#define MUL_ONLY(m, a, b) _mm512_maskz_mul_ps((m), (a), (b))
+#define ROOT_SCALE 2.0
+#define ROOT(m, v) double_inverse_root((m), (v))
+#define TAKE_OFF(f, x, y, z) take_off_f32((f), (x), (y), (z))
+#define HAND_OUT(f, s, x, y, z) hand_out_f32((f), (s), (x)[0], (y)[0], (z)[0])
 #include "engine/cluster_kernel_body.h"
 
 #define REAL double
 #define WIDTH 8
 #define V __m512d
-#define V4 __m256d
 #define MASK __mmask8
-#define NAME gd_cluster_kernel_f64_avx512
+#define NAME(function) f64_##function
 #define SET1(s) _mm512_set1_pd(s)
 #define REPEAT(p) _mm512_broadcast_f64x4(_mm256_loadu_pd(p))
 #define SPREAD(p, part) \
@@ -70,13 +84,20 @@ static inline __m512 spread_f32(const float *p)
     _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd((r)[2 * (part)] + (at))), _mm256_loadu_pd((r)[2 * (part) + 1] + (at)), 1)
 #define CHOSEN(bits, part) (__mmask8)((bits) >> (8 * (part)))
 #define WITHIN(m, v, w) _mm512_mask_cmp_pd_mask((m), (v), (w), _CMP_LE_OQ)
-#define KEEP(m, v, w) _mm512_mask_blend_pd((m), (w), (v))
 #define ONLY(m, v) _mm512_maskz_mov_pd((m), (v))
-#define RSQRT(v) inverse_root_f64(v)
+#define ANY(m) ((m) != 0)
+#define MADD(a, b, c) _mm512_fmadd_pd((a), (b), (c))
+#define MSUB(a, b, c) _mm512_fmsub_pd((a), (b), (c))
+#define MUL_ONLY(m, a, b) _mm512_maskz_mul_pd((m), (a), (b))
+#define ROOT_SCALE 1.0
+#define ROOT(m, v) _mm512_maskz_div_pd((m), _mm512_set1_pd(1.0), _mm512_sqrt_pd(v))
 #define SUM4(v) (_mm512_castpd512_pd256(v) + _mm512_extractf64x4_pd((v), 1))
 #define LOAD4(p) _mm256_loadu_pd(p)
 #define STORE4(p, v) _mm256_storeu_pd((p), (v))
 #include "engine/cluster_kernel_body.h"
+
+const struct gd_cluster_kernels gd_cluster_kernels_f32_avx512 = {f32_forces, f32_prune, avx512_near};
+const struct gd_cluster_kernels gd_cluster_kernels_f64_avx512 = {f64_forces, f64_prune, avx512_near};
 #else
 typedef int gd_no_cluster_avx512_here; /* a translation unit may not be empty */
 #endif

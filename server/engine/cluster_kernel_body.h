@@ -1,111 +1,251 @@
-/* The kernel over cluster pairs, for one precision and one instruction set. The file that includes this defines
- *   REAL, NAME, V (vector of WIDTH reals), V4 (of four), MASK, and the operations below;
+/* The kernels over cluster pairs, for one precision and one instruction set. The file that includes this defines
+ *   REAL, NAME(of a function), V (vector of WIDTH reals), MASK, and the operations below;
  * arithmetic on V is written with operators, which gcc and clang both have. Lane l of part p is lane k = p WIDTH + l of
  * sixteen: atom a = k / 4 of the row's cluster with atom b = k % 4 of the entry's.
  *   SET1(x)            x in every lane                      REPEAT(p)       four numbers, over and over
  *   SPREAD(p, part)    numbers a, each four times           ROWS(r, at, part) rows r[a] + at, side by side
  *   CHOSEN(bits, part) mask of the lanes whose bit is set   WITHIN(m, v, w) of those, lanes with v <= w
- *   KEEP(m, v, w)      v where m, else w                    ONLY(m, v)      v where m, else 0
- *   RSQRT(v)           v^-1/2                               SUM4(v)         sum over a of the lanes of one part
- *   LOAD4, STORE4      four numbers */
+ *   ONLY(m, v)         v where m, else 0                    ANY(m)          whether any lane is set
+ *   MADD(a, b, c)      a b + c                              MSUB(a, b, c)   a b - c
+ *   MUL_ONLY(m, a, b)  a b where m, else 0
+ *   ROOT(m, v)         ROOT_SCALE v^-1/2 where m, else 0 (which saves a multiplication in Newton's step)
+ *   LOAD4, STORE4      four numbers                         SUM4(v)         sum over a of the lanes of one part
+ * and, where there is a better way than with these, its own
+ *   TAKE_OFF(f, x, y, z) subtracts from f[0..3], f[4..7], f[8..11] the sums over a of the lanes of x, y, z
+ *   HAND_OUT(f, s, x, y, z) adds to f the sums of x, y, z over b, and all of them to s[0], s[1], s[2] */
 #define PARTS (16 / WIDTH)
 
-void NAME(const struct gd_cluster_job *job)
+#ifndef TAKE_OFF
+#define TAKE_OFF(f, x, y, z)                           \
+    do {                                               \
+        REAL *to_ = (f);                               \
+        STORE4(to_, LOAD4(to_) - SUM4(x));             \
+        STORE4(to_ + 4, LOAD4(to_ + 4) - SUM4(y));     \
+        STORE4(to_ + 8, LOAD4(to_ + 8) - SUM4(z));     \
+    } while (0)
+#endif
+
+#ifndef HAND_OUT
+static inline void NAME(hand_out)(REAL *f, double *s, const V *x, const V *y, const V *z)
 {
-    const REAL *x = job->x, *y = job->y, *z = job->z, *charge = job->charge;
-    REAL *fx = job->fx, *fy = job->fy, *fz = job->fz;
-    const V cutoff2 = SET1((REAL)job->cutoff2), s6 = SET1((REAL)job->shift_r6), s12 = SET1((REAL)job->shift_r12);
-    const V cut3i = SET1((REAL)job->rf.cut3i), two_cut3i = SET1((REAL)job->rf.two_cut3i), cut = SET1((REAL)job->rf.cut);
-    const V six = SET1((REAL)6), zero = SET1((REAL)0);
-    double total_lj = 0.0, total_crf = 0.0;
-    for (size_t n = 0; n < job->num_rows; n++) {
-        const struct gd_cluster_row *row = &job->row[n];
-        const double *shift = job->shift[row->shift];
-        const size_t i0 = (size_t)row->cluster * GD_CLUSTER;
-        V xi[PARTS], yi[PARTS], zi[PARTS], qi[PARTS], fxi[PARTS], fyi[PARTS], fzi[PARTS];
-        V sum_lj = zero, sum_crf = zero;
-        const REAL *c6_row[4], *c12_row[4];
+    REAL lane[3][16];
+    memcpy(lane[0], x, sizeof lane[0]);
+    memcpy(lane[1], y, sizeof lane[1]);
+    memcpy(lane[2], z, sizeof lane[2]);
+    for (int d = 0; d < 3; d++)
+        for (int a = 0; a < 4; a++) {
+            REAL sum = (lane[d][4 * a] + lane[d][4 * a + 1]) + (lane[d][4 * a + 2] + lane[d][4 * a + 3]);
+            f[4 * d + a] += sum;
+            s[d] += (double)sum;
+        }
+}
+#define HAND_OUT(f, s, x, y, z) NAME(hand_out)(f, s, x, y, z)
+#endif
+
+struct NAME(row) {
+    V x[PARTS], y[PARTS], z[PARTS], q[PARTS], fx[PARTS], fy[PARTS], fz[PARTS];
+    const REAL *c6[4], *c12[4];
+};
+
+/* Energies of pairs of groups `pair`, not yet added to the job's. */
+struct NAME(energy) {
+    V lj, crf;
+    size_t pair;
+};
+
+static inline void NAME(settle)(const struct gd_cluster_job *job, struct NAME(energy) *energy)
+{
+    REAL lj[WIDTH], crf[WIDTH];
+    double sum_lj = 0.0, sum_crf = 0.0;
+    memcpy(lj, &energy->lj, sizeof lj);
+    memcpy(crf, &energy->crf, sizeof crf);
+    for (int l = 0; l < WIDTH; l++) {
+        sum_lj += (double)lj[l];
+        sum_crf += (double)crf[l];
+    }
+    job->lj[energy->pair] += sum_lj;
+    job->crf[energy->pair] += sum_crf;
+    energy->lj = energy->crf = SET1((REAL)0);
+}
+
+/* Energies of one pair of clusters: to the sum of their groups, or atom by atom where a cluster has several groups. */
+static inline void NAME(to_groups)(const struct gd_cluster_job *job, int32_t i, int32_t j, const V *lj, const V *crf,
+                                   struct NAME(energy) *energy)
+{
+    if (job->cluster_group[i] >= 0 && job->cluster_group[j] >= 0) {
+        size_t pair = (size_t)job->cluster_group[i] * job->num_groups + (size_t)job->cluster_group[j];
+        if (pair != energy->pair)
+            NAME(settle)(job, energy);
+        energy->pair = pair;
         for (int p = 0; p < PARTS; p++) {
-            xi[p] = SPREAD(x + i0, p) + SET1((REAL)shift[0]);
-            yi[p] = SPREAD(y + i0, p) + SET1((REAL)shift[1]);
-            zi[p] = SPREAD(z + i0, p) + SET1((REAL)shift[2]);
-            qi[p] = SPREAD(charge + i0, p);
-            fxi[p] = fyi[p] = fzi[p] = zero;
+            energy->lj += lj[p];
+            energy->crf += crf[p];
         }
-        for (size_t a = 0; a < 4; a++) {
-            c6_row[a] = (const REAL *)job->c6 + (size_t)job->type[i0 + a] * job->slots;
-            c12_row[a] = (const REAL *)job->c12 + (size_t)job->type[i0 + a] * job->slots;
-        }
-        for (int32_t e = row->begin; e < row->end; e++) {
-            const size_t j0 = (size_t)job->entry[e].cluster * GD_CLUSTER;
-            const uint32_t bits = job->entry[e].mask;
-            const V xj = REPEAT(x + j0), yj = REPEAT(y + j0), zj = REPEAT(z + j0), qj = REPEAT(charge + j0);
-            V fxj = zero, fyj = zero, fzj = zero;
-            REAL lane_lj[16], lane_crf[16];
-            for (int p = 0; p < PARTS; p++) {
-                V dx = xi[p] - xj, dy = yi[p] - yj, dz = zi[p] - zj;
-                V r2 = dx * dx + dy * dy + dz * dz;
-                MASK acts = CHOSEN(bits, p);
-                acts = WITHIN(acts, r2, cutoff2);
-                r2 = KEEP(acts, r2, cutoff2);
-                const V ri = RSQRT(r2), r2i = ri * ri, r6i = r2i * r2i * r2i, qq = qi[p] * qj;
-                const V c6 = ROWS(c6_row, j0, p), c12 = ROWS(c12_row, j0, p), c12_r6 = c12 * r6i;
-                V lj = (c12_r6 - c6) * r6i - (c12 * s12 - c6 * s6);
-                V crf = qq * (ri - two_cut3i * r2 - cut);
-                V f = (c12_r6 + c12_r6 - c6) * six * r6i * r2i + qq * (ri * r2i + cut3i);
-                f = ONLY(acts, f);
-                lj = ONLY(acts, lj);
-                crf = ONLY(acts, crf);
-                dx *= f;
-                dy *= f;
-                dz *= f;
-                fxi[p] += dx;
-                fyi[p] += dy;
-                fzi[p] += dz;
+        return;
+    }
+    REAL lane_lj[16], lane_crf[16];
+    memcpy(lane_lj, lj, sizeof lane_lj);
+    memcpy(lane_crf, crf, sizeof lane_crf);
+    for (int k = 0; k < 16; k++) {
+        size_t pair = (size_t)job->group[4 * i + k / 4] * job->num_groups + (size_t)job->group[4 * j + k % 4];
+        job->lj[pair] += (double)lane_lj[k];
+        job->crf[pair] += (double)lane_crf[k];
+    }
+}
+
+/* Entries [begin, end) of a row; `kind` and `energies` are constants where this is called. */
+static inline __attribute__((always_inline)) void NAME(entries)(const struct gd_cluster_job *job, int32_t i,
+                                                                struct NAME(row) *row, int32_t begin, int32_t end,
+                                                                const enum gd_cluster_kind kind,
+                                                                const enum gd_cluster_energies energies,
+                                                                struct NAME(energy) *energy)
+{
+    const double s = ROOT_SCALE, s2 = s * s, s6 = s2 * s2 * s2;
+    const V cutoff2 = SET1((REAL)job->cutoff2), cut3i = SET1((REAL)(s * s2 * job->rf.cut3i));
+    const V f6 = SET1((REAL)(6.0 * job->common.c6 / (s6 * s2))), f12 = SET1((REAL)(12.0 * job->common.c12 / (s6 * s6 * s2)));
+    for (int32_t e = begin; e < end; e++) {
+        const struct gd_cluster_entry entry = job->list->entry[e];
+        const REAL *at = (const REAL *)job->place + 16 * (size_t)entry.cluster;
+        const V xj = REPEAT(at), yj = REPEAT(at + 4), zj = REPEAT(at + 8), qj = REPEAT(at + 12);
+        V fxj, fyj, fzj, lj[PARTS], crf[PARTS];
+        for (int p = 0; p < PARTS; p++) {
+            V dx = row->x[p] - xj, dy = row->y[p] - yj, dz = row->z[p] - zj;
+            const V r2 = MADD(dx, dx, MADD(dy, dy, dz * dz));
+            const MASK acts = WITHIN(CHOSEN(entry.mask, p), r2, cutoff2);
+            const V ri = ROOT(acts, r2), r2i = ri * ri, qq = row->q[p] * qj;
+            V f = MUL_ONLY(acts, MADD(ri, r2i, cut3i), qq);
+            if (kind == GD_CLUSTER_COMMON) {
+                const V r6i = MUL_ONLY(CHOSEN(entry.common, p), r2i * r2i, r2i);
+                f = MADD(MSUB(f12, r6i, f6) * r6i, r2i, f);
+                if (energies != GD_CLUSTER_NO_ENERGIES) {
+                    const double c6 = job->common.c6, c12 = job->common.c12;
+                    const V shift = SET1((REAL)(c12 * job->shift_r12 - c6 * job->shift_r6));
+                    const V e6 = SET1((REAL)(c6 / s6)), e12 = SET1((REAL)(c12 / (s6 * s6)));
+                    lj[p] = ONLY(WITHIN(CHOSEN(entry.mask & entry.common, p), r2, cutoff2), MSUB(MSUB(e12, r6i, e6), r6i, shift));
+                }
+            } else if (kind == GD_CLUSTER_ANY) {
+                const size_t j0 = GD_CLUSTER * (size_t)entry.cluster;
+                const V c6 = ROWS(row->c6, j0, p), c12 = ROWS(row->c12, j0, p);
+                const V r6i = r2i * r2i * r2i * SET1((REAL)(1.0 / s6)), c12_r6 = c12 * r6i;
+                f = MADD((c12_r6 + c12_r6 - c6) * (r6i * SET1((REAL)(6.0 / s2))), r2i, f);
+                if (energies != GD_CLUSTER_NO_ENERGIES) {
+                    const V shift = c12 * SET1((REAL)job->shift_r12) - c6 * SET1((REAL)job->shift_r6);
+                    lj[p] = ONLY(acts, MSUB(c12_r6 - c6, r6i, shift));
+                }
+            } else {
+                lj[p] = SET1((REAL)0);
+            }
+            if (energies != GD_CLUSTER_NO_ENERGIES) {
+                const V constant = MADD(SET1((REAL)(s * s2 * job->rf.two_cut3i)), r2, SET1((REAL)(s * s2 * job->rf.cut)));
+                crf[p] = MUL_ONLY(acts, qq, MSUB(SET1((REAL)s2), ri, constant));
+            }
+            dx *= f;
+            dy *= f;
+            dz *= f;
+            row->fx[p] += dx;
+            row->fy[p] += dy;
+            row->fz[p] += dz;
+            if (p == 0) {
+                fxj = dx;
+                fyj = dy;
+                fzj = dz;
+            } else {
                 fxj += dx;
                 fyj += dy;
                 fzj += dz;
-                sum_lj += lj;
-                sum_crf += crf;
-                if (job->group != NULL) {
-                    memcpy(lane_lj + p * WIDTH, &lj, sizeof lj);
-                    memcpy(lane_crf + p * WIDTH, &crf, sizeof crf);
+            }
+        }
+        TAKE_OFF((REAL *)job->force + 16 * (size_t)entry.cluster, fxj, fyj, fzj);
+        for (int p = 0; p < PARTS && energies == GD_CLUSTER_ONE_GROUP; p++) {
+            energy->lj += lj[p];
+            energy->crf += crf[p];
+        }
+        if (energies == GD_CLUSTER_GROUPS)
+            NAME(to_groups)(job, i, entry.cluster, lj, crf, energy);
+    }
+}
+
+static inline __attribute__((always_inline)) void NAME(rows)(const struct gd_cluster_job *job,
+                                                             const enum gd_cluster_energies energies)
+{
+    const double s3 = ROOT_SCALE * ROOT_SCALE * ROOT_SCALE;
+    struct NAME(energy) energy = {SET1((REAL)0), SET1((REAL)0), 0};
+    for (size_t n = 0; n < job->list->num_rows; n++) {
+        const struct gd_cluster_row *row = &job->list->row[n];
+        const double *shift = job->shift[row->shift];
+        const REAL *at = (const REAL *)job->place + 16 * (size_t)row->cluster;
+        struct NAME(row) now;
+        for (int p = 0; p < PARTS; p++) {
+            now.x[p] = SPREAD(at, p) + SET1((REAL)shift[0]);
+            now.y[p] = SPREAD(at + 4, p) + SET1((REAL)shift[1]);
+            now.z[p] = SPREAD(at + 8, p) + SET1((REAL)shift[2]);
+            now.q[p] = SPREAD(at + 12, p) * SET1((REAL)(1.0 / s3));
+            now.fx[p] = now.fy[p] = now.fz[p] = SET1((REAL)0);
+        }
+        NAME(entries)(job, row->cluster, &now, row->begin[0], row->begin[1], GD_CLUSTER_CHARGES, energies, &energy);
+        NAME(entries)(job, row->cluster, &now, row->begin[1], row->begin[2], GD_CLUSTER_COMMON, energies, &energy);
+        if (row->begin[2] < row->begin[3]) {
+            for (size_t a = 0; a < 4; a++) {
+                size_t of = (size_t)job->type[4 * (size_t)row->cluster + a] * job->slots;
+                now.c6[a] = (const REAL *)job->c6 + of;
+                now.c12[a] = (const REAL *)job->c12 + of;
+            }
+            NAME(entries)(job, row->cluster, &now, row->begin[2], row->begin[3], GD_CLUSTER_ANY, energies, &energy);
+        }
+        HAND_OUT((REAL *)job->force + 16 * (size_t)row->cluster, job->shift_force[row->shift], now.fx, now.fy, now.fz);
+        if (energies == GD_CLUSTER_ONE_GROUP)
+            NAME(settle)(job, &energy);
+    }
+    if (energies == GD_CLUSTER_GROUPS)
+        NAME(settle)(job, &energy);
+}
+
+static void NAME(forces)(const struct gd_cluster_job *job)
+{
+    if (job->energies == GD_CLUSTER_NO_ENERGIES)
+        NAME(rows)(job, GD_CLUSTER_NO_ENERGIES);
+    else if (job->energies == GD_CLUSTER_ONE_GROUP)
+        NAME(rows)(job, GD_CLUSTER_ONE_GROUP);
+    else
+        NAME(rows)(job, GD_CLUSTER_GROUPS);
+}
+
+static void NAME(prune)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius2,
+                        struct gd_cluster_list *kept)
+{
+    const V limit = SET1((REAL)radius2);
+    int32_t used = 0;
+    kept->num_rows = 0;
+    for (size_t n = 0; n < found->num_rows; n++) {
+        const struct gd_cluster_row *row = &found->row[n];
+        struct gd_cluster_row *out = &kept->row[kept->num_rows];
+        const REAL *at = (const REAL *)place + 16 * (size_t)row->cluster;
+        V x[PARTS], y[PARTS], z[PARTS];
+        for (int p = 0; p < PARTS; p++) {
+            x[p] = SPREAD(at, p) + SET1((REAL)shift[row->shift][0]);
+            y[p] = SPREAD(at + 4, p) + SET1((REAL)shift[row->shift][1]);
+            z[p] = SPREAD(at + 8, p) + SET1((REAL)shift[row->shift][2]);
+        }
+        out->cluster = row->cluster;
+        out->shift = row->shift;
+        out->begin[0] = used;
+        for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++) {
+            for (int32_t e = row->begin[kind]; e < row->begin[kind + 1]; e++) {
+                const struct gd_cluster_entry entry = found->entry[e];
+                const REAL *to = (const REAL *)place + 16 * (size_t)entry.cluster;
+                int near = 0;
+                for (int p = 0; p < PARTS; p++) {
+                    const V dx = x[p] - REPEAT(to), dy = y[p] - REPEAT(to + 4), dz = z[p] - REPEAT(to + 8);
+                    near |= ANY(WITHIN(CHOSEN(entry.mask, p), MADD(dx, dx, MADD(dy, dy, dz * dz)), limit));
                 }
+                kept->entry[used] = entry;
+                used += near;
             }
-            STORE4(fx + j0, LOAD4(fx + j0) - SUM4(fxj));
-            STORE4(fy + j0, LOAD4(fy + j0) - SUM4(fyj));
-            STORE4(fz + j0, LOAD4(fz + j0) - SUM4(fzj));
-            for (size_t k = 0; job->group != NULL && k < 16; k++) {
-                size_t pair = (size_t)job->group[i0 + k / 4] * job->num_groups + (size_t)job->group[j0 + k % 4];
-                job->lj[pair] += (double)lane_lj[k];
-                job->crf[pair] += (double)lane_crf[k];
-            }
+            out->begin[kind + 1] = used;
         }
-        REAL lane[3][16], energy[2][WIDTH];
-        memcpy(lane[0], fxi, sizeof lane[0]);
-        memcpy(lane[1], fyi, sizeof lane[1]);
-        memcpy(lane[2], fzi, sizeof lane[2]);
-        memcpy(energy[0], &sum_lj, sizeof energy[0]);
-        memcpy(energy[1], &sum_crf, sizeof energy[1]);
-        for (size_t a = 0; a < 4; a++) {
-            REAL part[3];
-            for (int d = 0; d < 3; d++) {
-                part[d] = (lane[d][4 * a] + lane[d][4 * a + 1]) + (lane[d][4 * a + 2] + lane[d][4 * a + 3]);
-                job->shift_force[row->shift][d] += (double)part[d];
-            }
-            fx[i0 + a] += part[0];
-            fy[i0 + a] += part[1];
-            fz[i0 + a] += part[2];
-        }
-        for (int l = 0; l < WIDTH; l++) {
-            total_lj += (double)energy[0][l];
-            total_crf += (double)energy[1][l];
-        }
+        kept->num_rows += out->begin[GD_CLUSTER_KINDS] > out->begin[0];
     }
-    if (job->group == NULL) {
-        job->lj[0] += total_lj;
-        job->crf[0] += total_crf;
-    }
+    kept->num_entries = (size_t)used;
 }
 
 #undef PARTS
@@ -121,9 +261,15 @@ void NAME(const struct gd_cluster_job *job)
 #undef ROWS
 #undef CHOSEN
 #undef WITHIN
-#undef KEEP
 #undef ONLY
-#undef RSQRT
+#undef ANY
+#undef MADD
+#undef MSUB
+#undef MUL_ONLY
+#undef ROOT
+#undef ROOT_SCALE
 #undef SUM4
 #undef LOAD4
 #undef STORE4
+#undef TAKE_OFF
+#undef HAND_OUT

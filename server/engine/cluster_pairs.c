@@ -1,160 +1,5 @@
-/* Storage of the cluster pairs, and their part in a step. Contract: cluster_pairs.h. */
+/* The cluster pairs' part in a step. Contract: cluster_pairs.h. */
 #include "engine/cluster_pairs.h"
-
-#include <stdlib.h>
-
-#include "core/cpu.h"
-
-/* GROMOSD_CPU restrains the choice, as it does for all kernels. */
-static int choose_kernel(struct gd_cluster_pairs *p, int single, struct gd_err *err)
-{
-    unsigned mask;
-    int rc = gd_cpu_parse_mask(getenv("GROMOSD_CPU"), &mask, err);
-    if (rc != 0)
-        return rc;
-    unsigned flags = gd_cpu_detect() & mask;
-    (void)flags;
-    p->real_size = single ? sizeof(float) : sizeof(double);
-    p->kernel = single ? gd_cluster_kernel_f32 : gd_cluster_kernel_f64;
-#if defined(__x86_64__)
-    if (flags & GD_CPU_AVX512)
-        p->kernel = single ? gd_cluster_kernel_f32_avx512 : gd_cluster_kernel_f64_avx512;
-    else if (flags & GD_CPU_AVX2)
-        p->kernel = single ? gd_cluster_kernel_f32_avx2 : gd_cluster_kernel_f64_avx2;
-#endif
-    return 0;
-}
-
-static int number_types(const struct gd_md *md, struct gd_cluster_pairs *p, struct gd_err *err)
-{
-    int rc = gd_md_allocate((void **)&p->local_type, md->nonbonded->num_types, sizeof *p->local_type, err);
-    if (rc != 0)
-        return rc;
-    for (size_t t = 0; t < md->nonbonded->num_types; t++)
-        p->local_type[t] = -1;
-    for (size_t i = 0; i < md->n; i++)
-        if (p->local_type[md->type[i]] < 0)
-            p->local_type[md->type[i]] = (int32_t)p->num_local++;
-    return 0;
-}
-
-/* Counts (partner NULL) or writes both directions of one pair. */
-static void note_pair(struct gd_cluster_pairs *p, int32_t *used, int32_t i, int32_t j)
-{
-    if (p->partner != NULL) {
-        p->partner[used[i]] = j;
-        p->partner[used[j]] = i;
-    }
-    used[i]++;
-    used[j]++;
-}
-
-static void note_pairs(const struct gd_topology *top, struct gd_cluster_pairs *p, int32_t *used)
-{
-    for (int32_t i = 0; (size_t)i < top->num_solute_atoms; i++) {
-        for (int32_t k = top->exclusion_start[i]; k < top->exclusion_start[i + 1]; k++)
-            note_pair(p, used, i, top->exclusions[k]);
-        for (int32_t k = top->one_four_start[i]; k < top->one_four_start[i + 1]; k++)
-            note_pair(p, used, i, top->one_fours[k]);
-    }
-    for (size_t k = 0; k < top->num_lj_exceptions; k++)
-        note_pair(p, used, top->lj_exceptions[k].atom[0], top->lj_exceptions[k].atom[1]);
-}
-
-static int collect_partners(const struct gd_topology *top, struct gd_cluster_pairs *p, struct gd_err *err)
-{
-    int32_t *used = NULL;
-    size_t n = top->num_solute_atoms;
-    int rc = gd_md_allocate((void **)&used, n + 1, sizeof *used, err);
-    if (rc == 0)
-        rc = gd_md_allocate((void **)&p->partner_start, n + 1, sizeof *p->partner_start, err);
-    if (rc == 0) {
-        note_pairs(top, p, used);
-        for (size_t i = 0; i < n; i++) {
-            p->partner_start[i + 1] = p->partner_start[i] + used[i];
-            used[i] = p->partner_start[i];
-        }
-        rc = gd_md_allocate((void **)&p->partner, (size_t)p->partner_start[n], sizeof *p->partner, err);
-    }
-    if (rc == 0)
-        note_pairs(top, p, used);
-    free(used);
-    return rc;
-}
-
-static int create_slots(const struct gd_md *md, struct gd_cluster_pairs *p, struct gd_err *err)
-{
-    p->column_capacity = (int)(md->n / 4 < 1000000 ? md->n / 4 + 1 : 1000000);
-    p->slot_capacity = md->n + 3 * (size_t)p->column_capacity + 16;
-    struct {
-        void **array;
-        size_t count, size;
-    } wanted[] = {
-        {(void **)&p->column_start, (size_t)p->column_capacity + 1, sizeof *p->column_start},
-        {(void **)&p->column_of, md->n, sizeof *p->column_of},
-        {(void **)&p->slot, md->n, sizeof *p->slot},
-        {(void **)&p->part, md->n, sizeof *p->part},
-        {(void **)&p->atom, p->slot_capacity, sizeof *p->atom},
-        {(void **)&p->home, p->slot_capacity, sizeof *p->home},
-        {(void **)&p->type, p->slot_capacity, sizeof *p->type},
-        {(void **)&p->group, p->slot_capacity, sizeof *p->group},
-        {(void **)&p->box, p->slot_capacity / GD_CLUSTER, sizeof *p->box},
-        {&p->x, p->slot_capacity, p->real_size},
-        {&p->y, p->slot_capacity, p->real_size},
-        {&p->z, p->slot_capacity, p->real_size},
-        {&p->charge, p->slot_capacity, p->real_size},
-        {&p->c6, p->slot_capacity * p->num_local, p->real_size},
-        {&p->c12, p->slot_capacity * p->num_local, p->real_size},
-    };
-    int rc = 0;
-    for (size_t k = 0; k < sizeof wanted / sizeof wanted[0] && rc == 0; k++)
-        rc = gd_md_allocate(wanted[k].array, wanted[k].count, wanted[k].size, err);
-    for (size_t t = 0; t < p->num_threads && rc == 0; t++) {
-        rc = gd_md_allocate((void **)&p->thread[t].head, p->slot_capacity / GD_CLUSTER, sizeof(int32_t), err);
-        for (int d = 0; d < 3 && rc == 0; d++)
-            rc = gd_md_allocate(&p->thread[t].force[d], p->slot_capacity, p->real_size, err);
-    }
-    return rc;
-}
-
-int gd_cluster_pairs_create(struct gd_md *md, struct gd_err *err)
-{
-    struct gd_cluster_pairs *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for cluster pairs");
-    md->nonbonded->clusters = p;
-    p->num_threads = md->nonbonded->num_threads;
-    int rc = choose_kernel(p, md->par.precision == GD_PRECISION_FLOAT32, err);
-    if (rc == 0)
-        rc = number_types(md, p, err);
-    if (rc == 0)
-        rc = collect_partners(md->top, p, err);
-    if (rc == 0)
-        rc = gd_md_allocate((void **)&p->thread, p->num_threads, sizeof *p->thread, err);
-    return rc == 0 ? create_slots(md, p, err) : rc;
-}
-
-void gd_cluster_pairs_destroy(struct gd_cluster_pairs **pairs)
-{
-    struct gd_cluster_pairs *p = *pairs;
-    if (p == NULL)
-        return;
-    void *arrays[] = {p->column_start, p->column_of, p->slot, p->part, p->atom, p->home, p->type, p->group, p->box,
-                      p->x, p->y, p->z, p->charge, p->c6, p->c12, p->local_type, p->partner_start, p->partner};
-    for (size_t k = 0; k < sizeof arrays / sizeof arrays[0]; k++)
-        free(arrays[k]);
-    for (size_t t = 0; p->thread != NULL && t < p->num_threads; t++) {
-        free(p->thread[t].row);
-        free(p->thread[t].entry);
-        free(p->thread[t].next);
-        free(p->thread[t].head);
-        for (int d = 0; d < 3; d++)
-            free(p->thread[t].force[d]);
-    }
-    free(p->thread);
-    free(p);
-    *pairs = NULL;
-}
 
 static void put(void *array, size_t real_size, size_t at, double value)
 {
@@ -169,6 +14,22 @@ static double get(const void *array, size_t real_size, size_t at)
     return real_size == sizeof(float) ? (double)((const float *)array)[at] : ((const double *)array)[at];
 }
 
+/* Where number d (x, y, z, charge) of a slot stands in `place` and `force`. */
+static size_t at_slot(size_t s, size_t d)
+{
+    return s / GD_CLUSTER * 16 + d * GD_CLUSTER + s % GD_CLUSTER;
+}
+
+static void fill_parameters(const struct gd_nonbonded *nb, struct gd_cluster_pairs *p, size_t s)
+{
+    for (size_t t = 0; t < p->num_local; t++) {
+        size_t at = t * p->num_slots + s;
+        const struct gd_lj *lj = &nb->lj[(size_t)p->local_number[t] * nb->num_types + (size_t)p->local_number[p->type[s]]];
+        put(p->c6, p->real_size, at, p->atom[s] < 0 ? 0.0 : lj->c6);
+        put(p->c12, p->real_size, at, p->atom[s] < 0 ? 0.0 : lj->c12);
+    }
+}
+
 /* What belongs to the atom of each slot. */
 static void fill_slots(struct gd_md *md)
 {
@@ -179,17 +40,29 @@ static void fill_slots(struct gd_md *md)
         int32_t i = p->atom[s];
         p->type[s] = i < 0 ? 0 : p->local_type[md->type[i]];
         p->group[s] = i < 0 ? 0 : md->energy_group[i];
-        put(p->charge, p->real_size, s, i < 0 ? 0.0 : unit * nb->charge[i]);
-        put(p->x, p->real_size, s, p->home[s][0]);
-        put(p->y, p->real_size, s, p->home[s][1]);
-        put(p->z, p->real_size, s, p->home[s][2]);
-        for (size_t t = 0; t < nb->num_types; t++) {
-            if (p->local_type[t] < 0)
+        put(p->place, p->real_size, at_slot(s, 3), i < 0 ? 0.0 : unit * nb->charge[i]);
+        for (size_t d = 0; d < 3; d++)
+            put(p->place, p->real_size, at_slot(s, d), p->home[s][d]);
+        if (p->any)
+            fill_parameters(nb, p, s);
+    }
+}
+
+static void fill_clusters(struct gd_cluster_pairs *p)
+{
+    for (size_t c = 0; c < p->num_clusters; c++) {
+        p->cluster_kind[c] = GD_CLUSTER_CHARGES;
+        p->cluster_common[c] = 0;
+        p->cluster_group[c] = p->group[c * GD_CLUSTER]; /* the first slot always has an atom */
+        for (size_t a = 0; a < GD_CLUSTER; a++) {
+            size_t s = c * GD_CLUSTER + a;
+            enum gd_cluster_kind kind = p->type_kind[p->type[s]];
+            if (p->atom[s] < 0)
                 continue;
-            size_t at = (size_t)p->local_type[t] * p->num_slots + s;
-            const struct gd_lj *lj = &nb->lj[t * nb->num_types + (size_t)(i < 0 ? 0 : md->type[i])];
-            put(p->c6, p->real_size, at, i < 0 ? 0.0 : lj->c6);
-            put(p->c12, p->real_size, at, i < 0 ? 0.0 : lj->c12);
+            p->cluster_kind[c] = (uint8_t)(kind > p->cluster_kind[c] ? kind : p->cluster_kind[c]);
+            p->cluster_common[c] |= (uint8_t)((kind == GD_CLUSTER_COMMON) << a);
+            if (p->group[s] != p->cluster_group[c])
+                p->cluster_group[c] = -1;
         }
     }
 }
@@ -215,12 +88,15 @@ int gd_cluster_pairs_update(struct gd_md *md, struct gd_err *err)
     struct gd_cluster_pairs *p = md->nonbonded->clusters;
     gd_cluster_sort(md);
     fill_slots(md);
+    fill_clusters(p);
     set_shifts(p, &md->pbc);
     for (size_t t = 0; t < p->num_threads; t++) {
         p->thread[t].begin = p->num_clusters * t / p->num_threads;
         p->thread[t].end = p->num_clusters * (t + 1) / p->num_threads;
     }
     gd_thread_pool_run(md->pool, search_thread, md);
+    p->pruned = 0;
+    p->prune_now = 1;
     for (size_t t = 0; t < p->num_threads; t++)
         if (p->thread[t].failed) {
             p->thread[t].failed = 0;
@@ -234,37 +110,113 @@ void gd_cluster_pairs_begin(struct gd_md *md)
     set_shifts(md->nonbonded->clusters, &md->pbc);
 }
 
-/* Each atom at the image that is nearest to where the list saw it, in a box that may have changed since. */
-void gd_cluster_pairs_place(struct gd_md *md, int thread)
+/* The thread's share of the clusters. */
+static size_t share(const struct gd_cluster_pairs *p, int thread)
+{
+    return p->num_clusters * (size_t)thread / p->num_threads;
+}
+
+/* Each atom at the image that is nearest to where the list saw it, in a box that may have changed since. `kind` and
+ * `real_size` are constants where this is called. */
+static inline __attribute__((always_inline)) void place(struct gd_md *md, int thread, const int kind, const size_t real_size)
 {
     struct gd_cluster_pairs *p = md->nonbonded->clusters;
     gd_mat3 map;
-    double r[3], from[3];
+    double way2 = 0.0, pruned_way2 = 0.0;
     int same = gd_verlet_box_map(md, map) == 1.0;
-    size_t begin = p->num_slots * (size_t)thread / p->num_threads, end = p->num_slots * ((size_t)thread + 1) / p->num_threads;
-    for (size_t s = begin; s < end; s++) {
+    for (size_t s = GD_CLUSTER * share(p, thread); s < GD_CLUSTER * share(p, thread + 1); s++) {
+        double r[3], from[3], since_pruned = 0.0;
         if (p->atom[s] < 0)
             continue;
         if (same)
             gd_vec3_copy(from, p->home[s]);
         else
             gd_mat3_mul_vec((const gd_vec3 *)map, p->home[s], from);
-        gd_nearest_image(&md->pbc, md->pos[p->atom[s]], from, r);
-        put(p->x, p->real_size, s, from[0] + r[0]);
-        put(p->y, p->real_size, s, from[1] + r[1]);
-        put(p->z, p->real_size, s, from[2] + r[2]);
+        gd_nearest_image_of(&md->pbc, kind, md->pos[p->atom[s]], from, r);
+        for (size_t d = 0; d < 3; d++) {
+            put(p->place, real_size, at_slot(s, d), from[d] + r[d]);
+            double way = get(p->place, real_size, at_slot(s, d)) - get(p->pruned_place, real_size, at_slot(s, d));
+            since_pruned += way * way;
+        }
+        /* in this sense a NaN counts */
+        way2 = gd_vec3_norm2(r) <= way2 ? way2 : gd_vec3_norm2(r);
+        pruned_way2 = since_pruned <= pruned_way2 ? pruned_way2 : since_pruned;
     }
+    p->thread[thread].way2 = way2;
+    p->thread[thread].pruned_way2 = pruned_way2;
+}
+
+void gd_cluster_pairs_place(struct gd_md *md, int thread)
+{
+    int single = md->nonbonded->clusters->real_size == sizeof(float);
+    switch (md->pbc.kind) {
+    case GD_BOX_VACUUM: place(md, thread, GD_BOX_VACUUM, single ? sizeof(float) : sizeof(double)); return;
+    case GD_BOX_RECTANGULAR:
+        if (single)
+            place(md, thread, GD_BOX_RECTANGULAR, sizeof(float));
+        else
+            place(md, thread, GD_BOX_RECTANGULAR, sizeof(double));
+        return;
+    default: place(md, thread, GD_BOX_TRICLINIC, single ? sizeof(float) : sizeof(double)); return;
+    }
+}
+
+/* How far any shift has moved since the list was pruned. */
+static double shifts_moved(const struct gd_cluster_pairs *p)
+{
+    double most = 0.0;
+    for (int s = 0; s < GD_CLUSTER_SHIFTS; s++) {
+        double r[3];
+        gd_vec3_sub(p->shift[s], p->pruned_shift[s], r);
+        most = gd_vec3_norm2(r) > most ? gd_vec3_norm2(r) : most;
+    }
+    return sqrt(most);
+}
+
+/* A pair that is not in the list was farther apart than its radius, moved by the map of the box and by both atoms' own ways;
+ * one that was pruned, farther than the smaller radius, moved by both ways and the shift. */
+int gd_cluster_pairs_hold(struct gd_md *md)
+{
+    const struct gd_nonbonded *nb = md->nonbonded;
+    struct gd_cluster_pairs *p = nb->clusters;
+    gd_mat3 map;
+    double way2 = 0.0, pruned_way2 = 0.0;
+    for (size_t t = 0; t < p->num_threads; t++) {
+        way2 = p->thread[t].way2 <= way2 ? way2 : p->thread[t].way2;
+        pruned_way2 = p->thread[t].pruned_way2 <= pruned_way2 ? pruned_way2 : p->thread[t].pruned_way2;
+    }
+    double way = 0.5 * (gd_verlet_box_map(md, map) * nb->list_radius - nb->cutoff);
+    if (!(way > 0.0 && way2 <= way * way))
+        return 0;
+    /* less a thousandth for the rounding of distances in single precision */
+    double pruned_way = 0.4995 * (nb->prune_radius - nb->cutoff - shifts_moved(p));
+    p->prune_now = !(p->pruned && pruned_way > 0.0 && pruned_way2 <= pruned_way * pruned_way);
+    return 1;
+}
+
+/* The thread's part of the list; forces of all threads read positions, which none writes meanwhile. */
+static void prune(struct gd_nonbonded *nb, int thread)
+{
+    struct gd_cluster_pairs *p = nb->clusters;
+    struct gd_cluster_thread *th = &p->thread[thread];
+    double start = gd_md_clock();
+    p->kernels->prune(&th->found, (const double(*)[3])p->shift, p->place, nb->prune_radius * nb->prune_radius, &th->kept);
+    size_t begin = share(p, thread) * 16 * p->real_size, end = share(p, thread + 1) * 16 * p->real_size;
+    memcpy((char *)p->pruned_place + begin, (const char *)p->place + begin, end - begin);
+    th->prune_seconds = gd_md_clock() - start;
 }
 
 /* sum r x f of the pairs: positions times the thread's forces, and shifts times the forces on what was shifted. */
 static void add_virial(const struct gd_cluster_pairs *p, const struct gd_cluster_thread *th, gd_mat3 virial)
 {
     for (size_t s = 0; s < p->num_slots; s++) {
+        double x[3], f[3];
         if (p->atom[s] < 0)
             continue;
-        double x[3] = {get(p->x, p->real_size, s), get(p->y, p->real_size, s), get(p->z, p->real_size, s)}, f[3];
-        for (int d = 0; d < 3; d++)
-            f[d] = get(th->force[d], p->real_size, s);
+        for (size_t d = 0; d < 3; d++) {
+            x[d] = get(p->place, p->real_size, at_slot(s, d));
+            f[d] = get(th->force, p->real_size, at_slot(s, d));
+        }
         gd_mat3_add_outer(virial, 1.0, x, f);
     }
     for (int s = 0; s < GD_CLUSTER_SHIFTS; s++)
@@ -276,20 +228,31 @@ void gd_cluster_pairs_forces(struct gd_md *md, int thread, struct gd_pair_sums *
     struct gd_nonbonded *nb = md->nonbonded;
     struct gd_cluster_pairs *p = nb->clusters;
     struct gd_cluster_thread *th = &p->thread[thread];
-    for (int d = 0; d < 3; d++)
-        memset(th->force[d], 0, p->num_slots * p->real_size);
+    th->prune_seconds = 0.0;
+    if (p->prune_now)
+        prune(nb, thread);
+    memset(th->force, 0, p->num_clusters * 16 * p->real_size);
     memset(th->shift_force, 0, sizeof th->shift_force);
     struct gd_cluster_job job = {
-        .row = th->row, .num_rows = th->num_rows, .entry = th->entry, .shift = (const double(*)[3])p->shift,
-        .x = p->x, .y = p->y, .z = p->z, .charge = p->charge, .c6 = p->c6, .c12 = p->c12, .slots = p->num_slots,
-        .type = p->type, .group = nb->num_groups > 1 ? p->group : NULL, .num_groups = nb->num_groups,
+        .list = &th->kept, .shift = (const double(*)[3])p->shift, .place = p->place,
+        .common = p->common, .c6 = p->c6, .c12 = p->c12, .slots = p->num_slots, .type = p->type,
+        .group = p->group, .cluster_group = p->cluster_group, .num_groups = nb->num_groups,
+        .energies = nb->num_groups > 1 ? GD_CLUSTER_GROUPS : GD_CLUSTER_ONE_GROUP,
         .cutoff2 = nb->cutoff * nb->cutoff, .shift_r6 = nb->shift_r6, .shift_r12 = nb->shift_r12, .rf = nb->rf,
-        .fx = th->force[0], .fy = th->force[1], .fz = th->force[2], .shift_force = th->shift_force,
-        .lj = sums->lj, .crf = sums->crf,
+        .force = th->force, .shift_force = th->shift_force, .lj = sums->lj, .crf = sums->crf,
     };
-    p->kernel(&job);
+    p->kernels->forces(&job);
     if (nb->with_virial)
         add_virial(p, th, sums->virial);
+}
+
+double gd_cluster_pairs_end(struct gd_md *md)
+{
+    struct gd_cluster_pairs *p = md->nonbonded->clusters;
+    if (p->prune_now)
+        memcpy(p->pruned_shift, p->shift, sizeof p->pruned_shift);
+    p->pruned |= p->prune_now;
+    return p->thread[0].prune_seconds;
 }
 
 void gd_cluster_pairs_add_forces(struct gd_md *md, size_t begin, size_t end)
@@ -297,6 +260,6 @@ void gd_cluster_pairs_add_forces(struct gd_md *md, size_t begin, size_t end)
     const struct gd_cluster_pairs *p = md->nonbonded->clusters;
     for (size_t i = begin; i < end; i++)
         for (size_t t = 0; t < p->num_threads; t++)
-            for (int d = 0; d < 3; d++)
-                md->force[i][d] += get(p->thread[t].force[d], p->real_size, (size_t)p->slot[i]);
+            for (size_t d = 0; d < 3; d++)
+                md->force[i][d] += get(p->thread[t].force, p->real_size, at_slot((size_t)p->slot[i], d));
 }

@@ -1,14 +1,15 @@
-/* Finds the pairs of clusters with atoms within the list radius of each other, over all lattice shifts, and takes out the
- * pairs of atoms that do not act on each other. */
+/* Finds the pairs of clusters whose bounding boxes are within the list radius of each other, over half of the lattice shifts,
+ * and takes out the pairs of atoms that do not act on each other. */
 #include "engine/cluster_pairs.h"
 
 #include <stdlib.h>
 
-#define ALL 0xffffu
 #define LATER 0x8ceu /* of a cluster with itself: bits with b > a: 1 2 3, 6 7, 11 */
 
 static int grow(void **array, size_t *capacity, size_t size, size_t needed)
 {
+    if (needed <= *capacity)
+        return 1;
     size_t more = needed + needed / 4 + 64;
     void *grown = more > INT32_MAX ? NULL : realloc(*array, more * size);
     if (grown == NULL)
@@ -18,65 +19,30 @@ static int grow(void **array, size_t *capacity, size_t size, size_t needed)
     return 1;
 }
 
-static int room_for_entry(struct gd_cluster_thread *th)
+static int room_for(struct gd_cluster_list *list, size_t rows, size_t entries)
 {
-    if (th->num_entries < th->entry_capacity)
-        return 1;
-    size_t capacity = th->entry_capacity;
-    return grow((void **)&th->entry, &capacity, sizeof *th->entry, th->entry_capacity) &&
-           grow((void **)&th->next, &th->entry_capacity, sizeof *th->next, th->entry_capacity);
+    return grow((void **)&list->row, &list->row_capacity, sizeof *list->row, rows) &&
+           grow((void **)&list->entry, &list->entry_capacity, sizeof *list->entry, entries);
 }
 
-static void add_entry(struct gd_cluster_thread *th, int32_t cluster, uint32_t mask)
+/* The clusters of a row, those of the first kind at the list's end, the others until the row is complete. */
+static void add_near(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, int32_t i, int shift, int32_t near)
 {
-    if (!room_for_entry(th)) {
-        th->failed = 1;
-        return;
+    const int kind_i = p->cluster_kind[i];
+    uint16_t common_i = 0;
+    for (int a = 0; a < GD_CLUSTER; a++)
+        common_i |= (uint16_t)((p->cluster_common[i] >> a & 1) * 0xf << 4 * a);
+    for (int32_t k = 0; k < near; k++) {
+        int32_t j = th->near[k];
+        int kind_j = p->cluster_kind[j], kind = kind_i == 0 || kind_j == 0 ? 0 : kind_i > kind_j ? kind_i : kind_j;
+        struct gd_cluster_entry entry = {j, th->allowed[j], (uint16_t)(common_i & p->cluster_common[j] * 0x1111)};
+        if (i == j && shift == GD_CLUSTER_CENTRE)
+            entry.mask &= LATER;
+        if (kind == 0)
+            th->found.entry[th->found.num_entries++] = entry;
+        else
+            th->waiting[kind][th->num_waiting[kind]++] = entry;
     }
-    th->next[th->num_entries] = th->head[cluster];
-    th->head[cluster] = (int32_t)th->num_entries;
-    th->entry[th->num_entries++] = (struct gd_cluster_entry){cluster, mask};
-}
-
-static double gap2(const struct gd_cluster_box *a, const double shift[3], const struct gd_cluster_box *b)
-{
-    double sum = 0.0;
-    for (int d = 0; d < 3; d++) {
-        double left = b->low[d] - (a->high[d] + shift[d]), right = a->low[d] + shift[d] - b->high[d];
-        double gap = left > right ? left : right;
-        sum += gap > 0.0 ? gap * gap : 0.0;
-    }
-    return sum;
-}
-
-/* No two points of the boxes are farther apart than this. */
-static double reach2(const struct gd_cluster_box *a, const double shift[3], const struct gd_cluster_box *b)
-{
-    double sum = 0.0;
-    for (int d = 0; d < 3; d++) {
-        double left = b->high[d] - (a->low[d] + shift[d]), right = a->high[d] + shift[d] - b->low[d];
-        double reach = left > right ? left : right;
-        sum += reach * reach;
-    }
-    return sum;
-}
-
-static int any_within(const gd_vec3 *a, const double shift[3], const gd_vec3 *b, double radius2)
-{
-    double least = 1e30;
-    for (int i = 0; i < GD_CLUSTER; i++)
-        for (int j = 0; j < GD_CLUSTER; j++) {
-            double x = a[i][0] + shift[0] - b[j][0], y = a[i][1] + shift[1] - b[j][1], z = a[i][2] + shift[2] - b[j][2];
-            double r2 = x * x + y * y + z * z;
-            least = r2 < least ? r2 : least;
-        }
-    return least <= radius2;
-}
-
-/* Which of two clusters has the pair in its row. */
-static int owns(int32_t i, int32_t j)
-{
-    return ((i + j) & 1) == (i < j);
 }
 
 struct range {
@@ -98,7 +64,7 @@ static int32_t first_reaching(const struct gd_cluster_pairs *p, int32_t from, in
 {
     while (from < to) {
         int32_t middle = from + (to - from) / 2;
-        if (p->box[middle].high_part[2] < low)
+        if (p->extent[middle].high[2] < low)
             from = middle + 1;
         else
             to = middle;
@@ -106,27 +72,68 @@ static int32_t first_reaching(const struct gd_cluster_pairs *p, int32_t from, in
     return from;
 }
 
-static void search_column(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, int32_t i, int shift, int column,
-                          const double part[2], double radius2)
+/* First cluster of [from, to) that begins above `high` along the third edge, or `to`. */
+static int32_t first_beyond(const struct gd_cluster_pairs *p, int32_t from, int32_t to, double high)
 {
-    const gd_vec3 *home = (const gd_vec3 *)p->home;
-    int32_t last = p->column_start[column + 1];
-    for (int32_t j = first_reaching(p, p->column_start[column], last, part[0]); j < last && p->box[j].low_part[2] <= part[1]; j++) {
-        uint32_t mask = ALL;
-        if (i == j) {
-            if (shift < GD_CLUSTER_SHIFTS / 2) /* its images at the opposite shifts are the same pairs */
-                continue;
-            mask = shift == GD_CLUSTER_SHIFTS / 2 ? LATER : ALL;
-        } else if (!owns(i, j)) {
-            continue;
-        }
-        const struct gd_cluster_box *a = &p->box[i], *b = &p->box[j];
-        const double *by = p->shift[shift];
-        if (gap2(a, by, b) <= radius2 &&
-            (reach2(a, by, b) <= radius2 ||
-             any_within(home + (size_t)i * GD_CLUSTER, by, home + (size_t)j * GD_CLUSTER, radius2)))
-            add_entry(th, j, mask);
+    while (from < to) {
+        int32_t middle = from + (to - from) / 2;
+        if (p->extent[middle].low[2] <= high)
+            from = middle + 1;
+        else
+            to = middle;
     }
+    return from;
+}
+
+struct searched {
+    float low[3], high[3], radius2; /* the moved bounding box, nm */
+    double part[2];                 /* what it reaches along the third edge */
+};
+
+static int column_is_near(const struct gd_cluster_boxes *columns, int column, const struct searched *box)
+{
+    float sum = 0.0f;
+    for (int d = 0; d < 3; d++) {
+        float below = columns->low[d][column] - box->high[d], above = box->low[d] - columns->high[d][column];
+        float gap = below > above ? below : above;
+        gap = gap > 0.0f ? gap : 0.0f;
+        sum += gap * gap;
+    }
+    return sum <= box->radius2;
+}
+
+/* Which of two clusters has the pair in its row. Without a period there are no pairs through faces to make up for a first
+ * cluster that all others come behind: parity then deals out. */
+static int owns(const struct gd_cluster_pairs *p, int32_t i, int32_t j)
+{
+    return p->periodic ? i <= j : i == j || ((i + j) & 1) == (i < j);
+}
+
+static void search_column(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, int32_t i, int shift, int column,
+                          const struct searched *box)
+{
+    int32_t from = p->column_start[column], to = p->column_start[column + 1];
+    if (p->periodic && shift == GD_CLUSTER_CENTRE && from < i)
+        from = i;
+    if (from >= to || !column_is_near(&p->column_boxes, column, box))
+        return;
+    if (to - from > GD_CLUSTER_BLOCK) {
+        from = first_reaching(p, from, to, box->part[0]);
+        to = first_beyond(p, from, to, box->part[1]);
+    }
+    int32_t near = p->kernels->near(&p->boxes, box->low, box->high, box->radius2, from, to, th->near);
+    if (!p->periodic) {
+        int32_t own = 0;
+        for (int32_t k = 0; k < near; k++)
+            if (owns(p, i, th->near[k]))
+                th->near[own++] = th->near[k];
+        near = own;
+    }
+    if (!room_for(&th->found, th->found.num_rows, th->found.num_entries + (size_t)near)) {
+        th->failed = 1;
+        return;
+    }
+    add_near(p, th, i, shift, near);
 }
 
 static void search_shift(const struct gd_md *md, struct gd_cluster_thread *th, int32_t i, int shift)
@@ -134,28 +141,40 @@ static void search_shift(const struct gd_md *md, struct gd_cluster_thread *th, i
     const struct gd_cluster_pairs *p = md->nonbonded->clusters;
     double radius = md->nonbonded->list_radius, low[3], high[3];
     const int steps[3] = {shift / 9 - 1, shift / 3 % 3 - 1, shift % 3 - 1};
+    struct searched box = {.radius2 = (float)(radius * radius * (1.0 + 1e-6))};
     for (int d = 0; d < 3; d++) {
         double reach = radius * gd_vec3_norm(p->reciprocal[d]) + 1e-9;
-        low[d] = p->box[i].low_part[d] + steps[d] - reach;
-        high[d] = p->box[i].high_part[d] + steps[d] + reach;
+        low[d] = p->extent[i].low[d] + steps[d] - reach;
+        high[d] = p->extent[i].high[d] + steps[d] + reach;
+        double from = (double)p->boxes.low[d][i] + p->shift[shift][d], to = (double)p->boxes.high[d][i] + p->shift[shift][d];
+        box.low[d] = (float)(from - 1e-7 * fabs(from));
+        box.high[d] = (float)(to + 1e-7 * fabs(to));
     }
     struct range x = columns_between(p, 0, low[0], high[0]), y = columns_between(p, 1, low[1], high[1]);
     if (low[2] > 1.0 || high[2] < 0.0)
         return;
+    box.part[0] = low[2];
+    box.part[1] = high[2];
     for (int u = x.from; u < x.to; u++)
-        for (int v = y.from; v < y.to; v++)
-            search_column(p, th, i, shift, u * p->columns[1] + v, (double[2]){low[2], high[2]}, radius * radius);
+        for (int v = y.from; v < y.to && !th->failed; v++)
+            search_column(p, th, i, shift, u * p->columns[1] + v, &box);
 }
 
 static void take_out(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, size_t a, int32_t partner)
 {
     int32_t slot = p->slot[partner];
-    for (int32_t e = th->head[slot / GD_CLUSTER]; e >= 0; e = th->next[e])
-        th->entry[e].mask &= ~(1u << (GD_CLUSTER * a + (size_t)(slot % GD_CLUSTER)));
+    th->allowed[slot / GD_CLUSTER] &= (uint16_t)~(1u << (GD_CLUSTER * a + (size_t)(slot % GD_CLUSTER)));
 }
 
-/* Excluded pairs of the row's atoms, whichever image they are listed with: no other image is within the cutoff. */
-static void take_out_exclusions(const struct gd_md *md, struct gd_cluster_thread *th, int32_t cluster)
+static void let_in(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, size_t a, int32_t partner)
+{
+    (void)a;
+    th->allowed[p->slot[partner] / GD_CLUSTER] = GD_CLUSTER_ALL;
+}
+
+/* All that the cluster's atoms do not act on, whichever image it is listed with: no other image is within the cutoff. */
+static void for_excluded(const struct gd_md *md, struct gd_cluster_thread *th, int32_t cluster,
+                         void (*each)(const struct gd_cluster_pairs *, struct gd_cluster_thread *, size_t, int32_t))
 {
     const struct gd_cluster_pairs *p = md->nonbonded->clusters;
     size_t solute = md->top->num_solute_atoms, sites = md->top->num_solvent_atoms;
@@ -165,40 +184,51 @@ static void take_out_exclusions(const struct gd_md *md, struct gd_cluster_thread
             continue;
         if ((size_t)i < solute) {
             for (int32_t k = p->partner_start[i]; k < p->partner_start[i + 1]; k++)
-                take_out(p, th, a, p->partner[k]);
+                each(p, th, a, p->partner[k]);
             continue;
         }
         size_t first = solute + ((size_t)i - solute) / sites * sites;
         for (size_t j = first; j < first + sites; j++)
             if (j != (size_t)i)
-                take_out(p, th, a, (int32_t)j);
+                each(p, th, a, (int32_t)j);
+    }
+}
+
+static void complete_row(struct gd_cluster_thread *th, int32_t i, int shift, size_t begin)
+{
+    struct gd_cluster_list *list = &th->found;
+    size_t waiting = (size_t)(th->num_waiting[GD_CLUSTER_COMMON] + th->num_waiting[GD_CLUSTER_ANY]);
+    if (th->failed || list->num_entries + waiting == begin)
+        return;
+    if (!room_for(list, list->num_rows + 1, list->num_entries + waiting)) {
+        th->failed = 1;
+        return;
+    }
+    struct gd_cluster_row *row = &list->row[list->num_rows++];
+    *row = (struct gd_cluster_row){i, shift, {(int32_t)begin, (int32_t)list->num_entries}};
+    for (int kind = 1; kind < GD_CLUSTER_KINDS; kind++) {
+        size_t more = (size_t)th->num_waiting[kind];
+        memcpy(list->entry + list->num_entries, th->waiting[kind], more * sizeof *list->entry);
+        list->num_entries += more;
+        row->begin[kind + 1] = (int32_t)list->num_entries;
+        th->num_waiting[kind] = 0;
     }
 }
 
 void gd_cluster_search(const struct gd_md *md, struct gd_cluster_thread *th)
 {
     const struct gd_cluster_pairs *p = md->nonbonded->clusters;
-    th->num_rows = th->num_entries = 0;
-    for (size_t c = 0; c < p->num_clusters; c++)
-        th->head[c] = -1;
+    th->found.num_rows = th->found.num_entries = 0;
+    memset(th->num_waiting, 0, sizeof th->num_waiting);
     for (size_t i = th->begin; i < th->end && !th->failed; i++) {
-        size_t first = th->num_entries;
-        if (th->num_rows + GD_CLUSTER_SHIFTS > th->row_capacity &&
-            !grow((void **)&th->row, &th->row_capacity, sizeof *th->row, th->num_rows + GD_CLUSTER_SHIFTS)) {
-            th->failed = 1;
-            return;
-        }
-        for (int shift = 0; shift < GD_CLUSTER_SHIFTS; shift++) {
-            if (!p->periodic && shift != GD_CLUSTER_SHIFTS / 2)
-                continue;
-            size_t begin = th->num_entries;
+        for_excluded(md, th, (int32_t)i, take_out);
+        for (int shift = p->periodic ? 0 : GD_CLUSTER_CENTRE; shift <= GD_CLUSTER_CENTRE; shift++) {
+            size_t begin = th->found.num_entries;
             search_shift(md, th, (int32_t)i, shift);
-            if (th->num_entries > begin)
-                th->row[th->num_rows++] =
-                    (struct gd_cluster_row){(int32_t)i, shift, (int32_t)begin, (int32_t)th->num_entries};
+            complete_row(th, (int32_t)i, shift, begin);
         }
-        take_out_exclusions(md, th, (int32_t)i);
-        for (size_t e = first; e < th->num_entries; e++)
-            th->head[th->entry[e].cluster] = -1;
+        for_excluded(md, th, (int32_t)i, let_in);
     }
+    if (!th->failed && !room_for(&th->kept, th->found.num_rows + 1, th->found.num_entries + 1))
+        th->failed = 1;
 }

@@ -109,24 +109,39 @@ static void sort_column(const struct gd_cluster_pairs *p, int32_t *atom, int32_t
         }
 }
 
-static void bound(struct gd_cluster_pairs *p, size_t c)
+/* Rounded outwards, so that no atom is outside. */
+static void widen(struct gd_cluster_boxes *boxes, int d, size_t at, double x)
 {
-    struct gd_cluster_box *box = &p->box[c];
+    float below = (float)(x - 1e-7 * fabs(x)), above = (float)(x + 1e-7 * fabs(x));
+    boxes->low[d][at] = below < boxes->low[d][at] ? below : boxes->low[d][at];
+    boxes->high[d][at] = above > boxes->high[d][at] ? above : boxes->high[d][at];
+}
+
+static void empty(struct gd_cluster_boxes *boxes, size_t at)
+{
     for (int d = 0; d < 3; d++) {
-        box->low[d] = box->low_part[d] = 1e30;
-        box->high[d] = box->high_part[d] = -1e30;
+        boxes->low[d][at] = 1e30f;
+        boxes->high[d][at] = -1e30f;
     }
-    for (size_t s = c * GD_CLUSTER; s < (c + 1) * GD_CLUSTER; s++) {
-        if (p->atom[s] < 0)
-            continue;
+}
+
+static void bound(struct gd_cluster_pairs *p, size_t c, size_t column)
+{
+    struct gd_cluster_extent *extent = &p->extent[c];
+    empty(&p->boxes, c);
+    for (int d = 0; d < 3; d++) {
+        extent->low[d] = 1e30;
+        extent->high[d] = -1e30;
+    }
+    for (size_t s = c * GD_CLUSTER; s < (c + 1) * GD_CLUSTER && p->atom[s] >= 0; s++) {
         double r[3];
         gd_vec3_sub(p->home[s], p->origin, r);
         for (int d = 0; d < 3; d++) {
-            double part = gd_vec3_dot(p->reciprocal[d], r), x = p->home[s][d];
-            box->low[d] = x < box->low[d] ? x : box->low[d];
-            box->high[d] = x > box->high[d] ? x : box->high[d];
-            box->low_part[d] = part < box->low_part[d] ? part : box->low_part[d];
-            box->high_part[d] = part > box->high_part[d] ? part : box->high_part[d];
+            double part = gd_vec3_dot(p->reciprocal[d], r);
+            extent->low[d] = part < extent->low[d] ? part : extent->low[d];
+            extent->high[d] = part > extent->high[d] ? part : extent->high[d];
+            widen(&p->boxes, d, c, p->home[s][d]);
+            widen(&p->column_boxes, d, column, p->home[s][d]);
         }
     }
 }
@@ -158,6 +173,9 @@ void gd_cluster_sort(struct gd_md *md)
     }
     for (size_t s = 0; s < p->num_slots; s++)
         place_home(md, s);
-    for (size_t c = 0; c < p->num_clusters; c++)
-        bound(p, c);
+    for (size_t k = 0; k < (size_t)(p->columns[0] * p->columns[1]); k++) {
+        empty(&p->column_boxes, k);
+        for (size_t c = (size_t)p->column_start[k]; c < (size_t)p->column_start[k + 1]; c++)
+            bound(p, c, k);
+    }
 }

@@ -278,13 +278,28 @@ static void place_thread(void *argument, int number)
     gd_cluster_pairs_place(argument, number);
 }
 
+/* Whether the list has every pair within the cutoff; with cluster pairs, atoms are then in their slots. */
+static int list_holds(struct gd_md *md)
+{
+    struct gd_nonbonded *nb = md->nonbonded;
+    if (!nb->valid)
+        return 0;
+    if (!nb->verlet)
+        return md->step % md->par.pairlist.nsnb != 0;
+    if (!nb->use_clusters)
+        return gd_verlet_list_holds(md);
+    gd_cluster_pairs_begin(md);
+    gd_thread_pool_run(md->pool, place_thread, md);
+    return gd_cluster_pairs_hold(md);
+}
+
 int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
 {
     struct gd_nonbonded *nb = md->nonbonded;
     if (!md->par.force.vdw && !md->par.force.electrostatic)
         return 0;
     double start = gd_md_clock();
-    int holds = nb->valid && (nb->verlet ? gd_verlet_list_holds(md) : md->step % md->par.pairlist.nsnb != 0);
+    int holds = list_holds(md);
     if (!holds) {
         int rc = update_list(md, err);
         if (rc != 0)
@@ -292,19 +307,17 @@ int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
         memcpy(nb->list_pos, md->pos, md->n * sizeof *nb->list_pos);
         nb->list_box = md->box;
         nb->valid = 1;
-        double listed = gd_md_clock();
-        md->phase_seconds[GD_MD_PAIRLIST] += listed - start;
-        start = listed;
+    }
+    double listed = gd_md_clock();
+    md->phase_seconds[GD_MD_PAIRLIST] += listed - start;
+    if (!holds)
         gd_thread_pool_run(md->pool, long_range_thread, md);
-    }
-    if (nb->use_clusters) {
-        gd_cluster_pairs_begin(md);
-        gd_thread_pool_run(md->pool, place_thread, md);
-    }
     gd_thread_pool_run(md->pool, short_range_thread, md);
     gd_thread_pool_run(md->pool, reduce_thread, md);
     reduce_energies(md);
-    md->phase_seconds[GD_MD_NONBONDED] += gd_md_clock() - start;
+    double pruned = nb->use_clusters ? gd_cluster_pairs_end(md) : 0.0;
+    md->phase_seconds[GD_MD_PAIRLIST] += pruned;
+    md->phase_seconds[GD_MD_NONBONDED] += gd_md_clock() - listed - pruned;
     return 0;
 }
 

@@ -5,7 +5,9 @@
  * which do the work otherwise. Source: Verlet 1967; Chialvo and Debenedetti 1990 (the test). */
 #include "engine/nonbonded.h"
 
-#define DEFAULT_BUFFER 0.12 /* nm; some ten steps of 2 fs of water at 300 K */
+/* nm; with 2 fs and water at 300 K the list holds for some twenty steps, its pruned part for some five (cluster_pairs.h) */
+#define DEFAULT_BUFFER 0.24
+#define PRUNE_BUFFER 0.06
 
 int gd_verlet_check(const struct gd_md *md, struct gd_err *err)
 {
@@ -34,6 +36,7 @@ void gd_verlet_prepare(struct gd_md *md)
     nb->atomic = 1;
     nb->cutoff = cutoff;
     nb->list_radius = cutoff + (buffer < 0.0 ? DEFAULT_BUFFER : buffer);
+    nb->prune_radius = nb->list_radius < cutoff + PRUNE_BUFFER ? nb->list_radius : cutoff + PRUNE_BUFFER;
     nb->cutoff_short2 = nb->cutoff_long2 = nb->list_radius * nb->list_radius;
     double r6i = pow(cutoff, -6.0);
     nb->shift_r6 = r6i;
