@@ -4,9 +4,26 @@
 
 #include "engine/cluster_pairs.h"
 
-#define NAME(function) avx512_##function
-#include "engine/cluster_near_body.h"
-#undef NAME
+static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from,
+                    int32_t to, int32_t *out)
+{
+    int32_t found = 0;
+    for (int32_t first = from; first < to; first += GD_CLUSTER_BLOCK) {
+        __m512 sum = _mm512_setzero_ps();
+        for (int d = 0; d < 3; d++) {
+            const __m512 below = _mm512_sub_ps(_mm512_loadu_ps(boxes->low[d] + first), _mm512_set1_ps(high[d]));
+            const __m512 above = _mm512_sub_ps(_mm512_set1_ps(low[d]), _mm512_loadu_ps(boxes->high[d] + first));
+            const __m512 gap = _mm512_max_ps(_mm512_max_ps(below, above), _mm512_setzero_ps());
+            sum = _mm512_fmadd_ps(gap, gap, sum);
+        }
+        const uint32_t left = to - first < GD_CLUSTER_BLOCK ? (1u << (to - first)) - 1 : 0xffffu;
+        const __mmask16 hit = _mm512_mask_cmp_ps_mask((__mmask16)left, sum, _mm512_set1_ps(radius2), _CMP_LE_OQ);
+        const __m512i number = _mm512_add_epi32(_mm512_set1_epi32(first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+        _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(hit, number));
+        found += __builtin_popcount(hit);
+    }
+    return found;
+}
 
 /* Twice the inverse root: the processor's estimate (14 bits) and one step of Newton's method: within 2e-7. */
 static inline __m512 double_inverse_root(__mmask16 m, __m512 v)
@@ -51,6 +68,7 @@ static inline void hand_out_f32(float *f, double *s, __m512 x, __m512 y, __m512 
 
 #define REAL float
 #define WIDTH 16
+#define AHEAD 1
 #define V __m512
 #define MASK __mmask16
 #define NAME(function) f32_##function
@@ -73,6 +91,7 @@ static inline void hand_out_f32(float *f, double *s, __m512 x, __m512 y, __m512 
 
 #define REAL double
 #define WIDTH 8
+#define AHEAD 1
 #define V __m512d
 #define MASK __mmask8
 #define NAME(function) f64_##function
@@ -96,8 +115,8 @@ static inline void hand_out_f32(float *f, double *s, __m512 x, __m512 y, __m512 
 #define STORE4(p, v) _mm256_storeu_pd((p), (v))
 #include "engine/cluster_kernel_body.h"
 
-const struct gd_cluster_kernels gd_cluster_kernels_f32_avx512 = {f32_forces, f32_prune, avx512_near};
-const struct gd_cluster_kernels gd_cluster_kernels_f64_avx512 = {f64_forces, f64_prune, avx512_near};
+const struct gd_cluster_kernels gd_cluster_kernels_f32_avx512 = {f32_forces, f32_prune, near};
+const struct gd_cluster_kernels gd_cluster_kernels_f64_avx512 = {f64_forces, f64_prune, near};
 #else
 typedef int gd_no_cluster_avx512_here; /* a translation unit may not be empty */
 #endif

@@ -10,6 +10,7 @@
  *   MUL_ONLY(m, a, b)  a b where m, else 0
  *   ROOT(m, v)         ROOT_SCALE v^-1/2 where m, else 0 (which saves a multiplication in Newton's step)
  *   LOAD4, STORE4      four numbers                         SUM4(v)         sum over a of the lanes of one part
+ *   AHEAD              1: begin the next pair of clusters before one is finished, which takes registers; else 0
  * and, where there is a better way than with these, its own
  *   TAKE_OFF(f, x, y, z) subtracts from f[0..3], f[4..7], f[8..11] the sums over a of the lanes of x, y, z
  *   HAND_OUT(f, s, x, y, z) adds to f the sums of x, y, z over b, and all of them to s[0], s[1], s[2] */
@@ -43,7 +44,7 @@ static inline void NAME(hand_out)(REAL *f, double *s, const V *x, const V *y, co
 #endif
 
 struct NAME(row) {
-    V x[PARTS], y[PARTS], z[PARTS], q[PARTS], fx[PARTS], fy[PARTS], fz[PARTS];
+    V x[PARTS], y[PARTS], z[PARTS], q[PARTS], fx[PARTS], fy[PARTS], fz[PARTS], cutoff2;
     const REAL *c6[4], *c12[4];
 };
 
@@ -93,7 +94,29 @@ static inline void NAME(to_groups)(const struct gd_cluster_job *job, int32_t i, 
     }
 }
 
-/* Entries [begin, end) of a row; `kind` and `energies` are constants where this is called. */
+/* One pair of clusters as far as ROOT. */
+struct NAME(tile) {
+    V dx[PARTS], dy[PARTS], dz[PARTS], r2[PARTS], ri[PARTS];
+    MASK acts[PARTS];
+};
+
+static inline __attribute__((always_inline)) void NAME(begin)(const struct gd_cluster_job *job, const struct NAME(row) *row,
+                                                              const struct gd_cluster_entry *entry, struct NAME(tile) *tile)
+{
+    const REAL *at = (const REAL *)job->place + 16 * (size_t)entry->cluster;
+    const V xj = REPEAT(at), yj = REPEAT(at + 4), zj = REPEAT(at + 8);
+    for (int p = 0; p < PARTS; p++) {
+        tile->dx[p] = row->x[p] - xj;
+        tile->dy[p] = row->y[p] - yj;
+        tile->dz[p] = row->z[p] - zj;
+        tile->r2[p] = MADD(tile->dx[p], tile->dx[p], MADD(tile->dy[p], tile->dy[p], tile->dz[p] * tile->dz[p]));
+        tile->acts[p] = WITHIN(CHOSEN(entry->mask, p), tile->r2[p], row->cutoff2);
+        tile->ri[p] = ROOT(tile->acts[p], tile->r2[p]);
+    }
+}
+
+/* Entries [begin, end) of a row; `kind` and `energies` are constants where this is called. There is an entry at `end`: the
+ * next pair of clusters is begun before one is finished, so that the processor need not wait for the one's roots. */
 static inline __attribute__((always_inline)) void NAME(entries)(const struct gd_cluster_job *job, int32_t i,
                                                                 struct NAME(row) *row, int32_t begin, int32_t end,
                                                                 const enum gd_cluster_kind kind,
@@ -101,30 +124,31 @@ static inline __attribute__((always_inline)) void NAME(entries)(const struct gd_
                                                                 struct NAME(energy) *energy)
 {
     const double s = ROOT_SCALE, s2 = s * s, s6 = s2 * s2 * s2;
-    const V cutoff2 = SET1((REAL)job->cutoff2), cut3i = SET1((REAL)(s * s2 * job->rf.cut3i));
+    const V cut3i = SET1((REAL)(s * s2 * job->rf.cut3i));
     const V f6 = SET1((REAL)(6.0 * job->common.c6 / (s6 * s2))), f12 = SET1((REAL)(12.0 * job->common.c12 / (s6 * s6 * s2)));
-    for (int32_t e = begin; e < end; e++) {
-        const struct gd_cluster_entry entry = job->list->entry[e];
-        const REAL *at = (const REAL *)job->place + 16 * (size_t)entry.cluster;
-        const V xj = REPEAT(at), yj = REPEAT(at + 4), zj = REPEAT(at + 8), qj = REPEAT(at + 12);
+    const struct gd_cluster_entry *entry = job->list->entry + begin, *last = job->list->entry + end;
+    struct NAME(tile) tile, next;
+    if (AHEAD && entry < last)
+        NAME(begin)(job, row, entry, &tile);
+    for (; entry < last; entry++) {
         V fxj, fyj, fzj, lj[PARTS], crf[PARTS];
+        const V qj = REPEAT((const REAL *)job->place + 16 * (size_t)entry->cluster + 12);
+        NAME(begin)(job, row, entry + AHEAD, AHEAD ? &next : &tile);
         for (int p = 0; p < PARTS; p++) {
-            V dx = row->x[p] - xj, dy = row->y[p] - yj, dz = row->z[p] - zj;
-            const V r2 = MADD(dx, dx, MADD(dy, dy, dz * dz));
-            const MASK acts = WITHIN(CHOSEN(entry.mask, p), r2, cutoff2);
-            const V ri = ROOT(acts, r2), r2i = ri * ri, qq = row->q[p] * qj;
+            const MASK acts = tile.acts[p];
+            const V r2 = tile.r2[p], ri = tile.ri[p], r2i = ri * ri, qq = row->q[p] * qj;
             V f = MUL_ONLY(acts, MADD(ri, r2i, cut3i), qq);
             if (kind == GD_CLUSTER_COMMON) {
-                const V r6i = MUL_ONLY(CHOSEN(entry.common, p), r2i * r2i, r2i);
+                const V r6i = MUL_ONLY(CHOSEN(entry->common, p), r2i * r2i, r2i);
                 f = MADD(MSUB(f12, r6i, f6) * r6i, r2i, f);
                 if (energies != GD_CLUSTER_NO_ENERGIES) {
                     const double c6 = job->common.c6, c12 = job->common.c12;
                     const V shift = SET1((REAL)(c12 * job->shift_r12 - c6 * job->shift_r6));
                     const V e6 = SET1((REAL)(c6 / s6)), e12 = SET1((REAL)(c12 / (s6 * s6)));
-                    lj[p] = ONLY(WITHIN(CHOSEN(entry.mask & entry.common, p), r2, cutoff2), MSUB(MSUB(e12, r6i, e6), r6i, shift));
+                    lj[p] = ONLY(WITHIN(CHOSEN(entry->mask & entry->common, p), r2, row->cutoff2), MSUB(MSUB(e12, r6i, e6), r6i, shift));
                 }
             } else if (kind == GD_CLUSTER_ANY) {
-                const size_t j0 = GD_CLUSTER * (size_t)entry.cluster;
+                const size_t j0 = GD_CLUSTER * (size_t)entry->cluster;
                 const V c6 = ROWS(row->c6, j0, p), c12 = ROWS(row->c12, j0, p);
                 const V r6i = r2i * r2i * r2i * SET1((REAL)(1.0 / s6)), c12_r6 = c12 * r6i;
                 f = MADD((c12_r6 + c12_r6 - c6) * (r6i * SET1((REAL)(6.0 / s2))), r2i, f);
@@ -139,29 +163,29 @@ static inline __attribute__((always_inline)) void NAME(entries)(const struct gd_
                 const V constant = MADD(SET1((REAL)(s * s2 * job->rf.two_cut3i)), r2, SET1((REAL)(s * s2 * job->rf.cut)));
                 crf[p] = MUL_ONLY(acts, qq, MSUB(SET1((REAL)s2), ri, constant));
             }
-            dx *= f;
-            dy *= f;
-            dz *= f;
-            row->fx[p] += dx;
-            row->fy[p] += dy;
-            row->fz[p] += dz;
+            const V fx = tile.dx[p] * f, fy = tile.dy[p] * f, fz = tile.dz[p] * f;
+            row->fx[p] += fx;
+            row->fy[p] += fy;
+            row->fz[p] += fz;
             if (p == 0) {
-                fxj = dx;
-                fyj = dy;
-                fzj = dz;
+                fxj = fx;
+                fyj = fy;
+                fzj = fz;
             } else {
-                fxj += dx;
-                fyj += dy;
-                fzj += dz;
+                fxj += fx;
+                fyj += fy;
+                fzj += fz;
             }
         }
-        TAKE_OFF((REAL *)job->force + 16 * (size_t)entry.cluster, fxj, fyj, fzj);
+        TAKE_OFF((REAL *)job->force + 16 * (size_t)entry->cluster, fxj, fyj, fzj);
         for (int p = 0; p < PARTS && energies == GD_CLUSTER_ONE_GROUP; p++) {
             energy->lj += lj[p];
             energy->crf += crf[p];
         }
         if (energies == GD_CLUSTER_GROUPS)
-            NAME(to_groups)(job, i, entry.cluster, lj, crf, energy);
+            NAME(to_groups)(job, i, entry->cluster, lj, crf, energy);
+        if (AHEAD)
+            tile = next;
     }
 }
 
@@ -175,6 +199,7 @@ static inline __attribute__((always_inline)) void NAME(rows)(const struct gd_clu
         const double *shift = job->shift[row->shift];
         const REAL *at = (const REAL *)job->place + 16 * (size_t)row->cluster;
         struct NAME(row) now;
+        now.cutoff2 = SET1((REAL)job->cutoff2);
         for (int p = 0; p < PARTS; p++) {
             now.x[p] = SPREAD(at, p) + SET1((REAL)shift[0]);
             now.y[p] = SPREAD(at + 4, p) + SET1((REAL)shift[1]);
@@ -231,14 +256,14 @@ static void NAME(prune)(const struct gd_cluster_list *found, const double (*shif
         out->begin[0] = used;
         for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++) {
             for (int32_t e = row->begin[kind]; e < row->begin[kind + 1]; e++) {
-                const struct gd_cluster_entry entry = found->entry[e];
-                const REAL *to = (const REAL *)place + 16 * (size_t)entry.cluster;
+                const struct gd_cluster_entry *entry = &found->entry[e];
+                const REAL *to = (const REAL *)place + 16 * (size_t)entry->cluster;
                 int near = 0;
                 for (int p = 0; p < PARTS; p++) {
                     const V dx = x[p] - REPEAT(to), dy = y[p] - REPEAT(to + 4), dz = z[p] - REPEAT(to + 8);
-                    near |= ANY(WITHIN(CHOSEN(entry.mask, p), MADD(dx, dx, MADD(dy, dy, dz * dz)), limit));
+                    near |= ANY(WITHIN(CHOSEN(entry->mask, p), MADD(dx, dx, MADD(dy, dy, dz * dz)), limit));
                 }
-                kept->entry[used] = entry;
+                memcpy(&kept->entry[used], entry, sizeof *entry);
                 used += near;
             }
             out->begin[kind + 1] = used;
@@ -246,12 +271,14 @@ static void NAME(prune)(const struct gd_cluster_list *found, const double (*shif
         kept->num_rows += out->begin[GD_CLUSTER_KINDS] > out->begin[0];
     }
     kept->num_entries = (size_t)used;
+    kept->entry[used] = (struct gd_cluster_entry){0, 0, 0}; /* where the kernel looks ahead */
 }
 
 #undef PARTS
 #undef REAL
 #undef NAME
 #undef WIDTH
+#undef AHEAD
 #undef V
 #undef V4
 #undef MASK

@@ -1,6 +1,7 @@
 /* The operations of cluster_kernel_body.h on vectors of four for any processor. The file that includes this defines REAL,
  * INTEGER (as wide), V, MASK, NAME and ROOT. */
 #define WIDTH 4
+#define AHEAD 0
 #define SET1(s) (V){(s), (s), (s), (s)}
 #define REPEAT(p) LOAD4(p)
 #define SPREAD(p, part) SET1((p)[part])

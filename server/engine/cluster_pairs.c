@@ -223,6 +223,28 @@ static void add_virial(const struct gd_cluster_pairs *p, const struct gd_cluster
         gd_mat3_add_outer(virial, 1.0, p->shift[s], th->shift_force[s]);
 }
 
+/* The kernel over the thread's pairs; forces are added to the thread's. */
+static void run_kernel(struct gd_nonbonded *nb, int thread, enum gd_cluster_energies energies)
+{
+    struct gd_cluster_pairs *p = nb->clusters;
+    struct gd_cluster_thread *th = &p->thread[thread];
+    struct gd_cluster_job job = {
+        .list = &th->kept, .shift = (const double(*)[3])p->shift, .place = p->place,
+        .common = p->common, .c6 = p->c6, .c12 = p->c12, .slots = p->num_slots, .type = p->type,
+        .group = p->group, .cluster_group = p->cluster_group, .num_groups = nb->num_groups, .energies = energies,
+        .cutoff2 = nb->cutoff * nb->cutoff, .shift_r6 = nb->shift_r6, .shift_r12 = nb->shift_r12, .rf = nb->rf,
+        .force = th->force, .shift_force = th->shift_force, .lj = th->lj, .crf = th->crf,
+    };
+    memset(th->lj, 0, nb->num_groups * nb->num_groups * sizeof *th->lj);
+    memset(th->crf, 0, nb->num_groups * nb->num_groups * sizeof *th->crf);
+    p->kernels->forces(&job);
+}
+
+static enum gd_cluster_energies kind_of_energies(const struct gd_nonbonded *nb)
+{
+    return nb->num_groups > 1 ? GD_CLUSTER_GROUPS : GD_CLUSTER_ONE_GROUP;
+}
+
 void gd_cluster_pairs_forces(struct gd_md *md, int thread, struct gd_pair_sums *sums)
 {
     struct gd_nonbonded *nb = md->nonbonded;
@@ -233,17 +255,27 @@ void gd_cluster_pairs_forces(struct gd_md *md, int thread, struct gd_pair_sums *
         prune(nb, thread);
     memset(th->force, 0, p->num_clusters * 16 * p->real_size);
     memset(th->shift_force, 0, sizeof th->shift_force);
-    struct gd_cluster_job job = {
-        .list = &th->kept, .shift = (const double(*)[3])p->shift, .place = p->place,
-        .common = p->common, .c6 = p->c6, .c12 = p->c12, .slots = p->num_slots, .type = p->type,
-        .group = p->group, .cluster_group = p->cluster_group, .num_groups = nb->num_groups,
-        .energies = nb->num_groups > 1 ? GD_CLUSTER_GROUPS : GD_CLUSTER_ONE_GROUP,
-        .cutoff2 = nb->cutoff * nb->cutoff, .shift_r6 = nb->shift_r6, .shift_r12 = nb->shift_r12, .rf = nb->rf,
-        .force = th->force, .shift_force = th->shift_force, .lj = sums->lj, .crf = sums->crf,
-    };
-    p->kernels->forces(&job);
+    run_kernel(nb, thread, nb->energies_missing ? GD_CLUSTER_NO_ENERGIES : kind_of_energies(nb));
     if (nb->with_virial)
         add_virial(p, th, sums->virial);
+}
+
+void gd_cluster_pairs_energies(struct gd_md *md, int thread)
+{
+    run_kernel(md->nonbonded, thread, kind_of_energies(md->nonbonded));
+}
+
+void gd_cluster_pairs_add_energies(struct gd_md *md)
+{
+    const struct gd_cluster_pairs *p = md->nonbonded->clusters;
+    size_t n = md->nonbonded->num_groups;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            for (size_t t = 0; t < p->num_threads; t++) {
+                size_t upper = i <= j ? i * n + j : j * n + i;
+                md->energies.pair_lj[upper] += p->thread[t].lj[i * n + j];
+                md->energies.pair_crf[upper] += p->thread[t].crf[i * n + j];
+            }
 }
 
 double gd_cluster_pairs_end(struct gd_md *md)

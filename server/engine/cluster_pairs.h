@@ -75,7 +75,7 @@ struct gd_cluster_boxes {
  * forces: of all pairs of a list.
  * prune: into `kept`, which has room, the pairs of `found` with two atoms within radius of each other.
  * near: those of boxes [from, to) whose distance from the box low..high is at most the root of radius2, in order, into out
- *   [to - from]; returns how many. Looks at up to a block of boxes more. */
+ *   [to - from], and a block more; returns how many. Looks at up to a block of boxes more. */
 struct gd_cluster_kernels {
     void (*forces)(const struct gd_cluster_job *job);
     void (*prune)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius2,
@@ -96,10 +96,11 @@ struct gd_cluster_thread {
     struct gd_cluster_list found, kept;
     struct gd_cluster_entry *waiting[GD_CLUSTER_KINDS]; /* [clusters] of the present row, of kinds but the first */
     int32_t num_waiting[GD_CLUSTER_KINDS];
-    int32_t *near;     /* [clusters] */
+    int32_t *near, *near_column; /* [clusters], [columns], and a block more */
     uint16_t *allowed; /* [clusters] mask of the present cluster with each, without excluded pairs */
     void *force;       /* [clusters][4][4] of the kernel's precision */
     double shift_force[GD_CLUSTER_SHIFTS][4];
+    double *lj, *crf;  /* [groups * groups] row: the group of the row's atom */
     double way2, pruned_way2; /* nm^2: the longest way of an atom since the list was found, and since it was pruned */
     double prune_seconds;
     int failed;
@@ -151,6 +152,8 @@ void gd_cluster_pairs_place(struct gd_md *md, int thread);         /* the thread
 /* After all have placed: 0 when the list may miss a pair and must be updated; else whether it is to be pruned is settled. */
 int gd_cluster_pairs_hold(struct gd_md *md);
 void gd_cluster_pairs_forces(struct gd_md *md, int thread, struct gd_pair_sums *sums);
+void gd_cluster_pairs_energies(struct gd_md *md, int thread);     /* after forces without energies, at the same places */
+void gd_cluster_pairs_add_energies(struct gd_md *md);            /* of all threads, into md->energies */
 double gd_cluster_pairs_end(struct gd_md *md); /* after the threads; returns the seconds that pruning took */
 void gd_cluster_pairs_add_forces(struct gd_md *md, size_t begin, size_t end); /* of atoms, into md->force */
 

@@ -25,24 +25,24 @@ static int room_for(struct gd_cluster_list *list, size_t rows, size_t entries)
            grow((void **)&list->entry, &list->entry_capacity, sizeof *list->entry, entries);
 }
 
-/* The clusters of a row, those of the first kind at the list's end, the others until the row is complete. */
+/* The near clusters become entries: those of the first kind at the list's end, the others wait until the row is complete. */
 static void add_near(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, int32_t i, int shift, int32_t near)
 {
-    const int kind_i = p->cluster_kind[i];
-    uint16_t common_i = 0;
-    for (int a = 0; a < GD_CLUSTER; a++)
-        common_i |= (uint16_t)((p->cluster_common[i] >> a & 1) * 0xf << 4 * a);
+    const int kind_i = p->cluster_kind[i], bits = p->cluster_common[i];
+    const int common_i = (bits & 1) * 0xf | (bits & 2) * 0x78 | (bits & 4) * 0x3c0 | (bits & 8) * 0x1e00; /* each four times */
+    struct gd_cluster_entry *end[GD_CLUSTER_KINDS];
+    end[0] = th->found.entry + th->found.num_entries;
+    for (int kind = 1; kind < GD_CLUSTER_KINDS; kind++)
+        end[kind] = th->waiting[kind] + th->num_waiting[kind];
     for (int32_t k = 0; k < near; k++) {
         int32_t j = th->near[k];
         int kind_j = p->cluster_kind[j], kind = kind_i == 0 || kind_j == 0 ? 0 : kind_i > kind_j ? kind_i : kind_j;
-        struct gd_cluster_entry entry = {j, th->allowed[j], (uint16_t)(common_i & p->cluster_common[j] * 0x1111)};
-        if (i == j && shift == GD_CLUSTER_CENTRE)
-            entry.mask &= LATER;
-        if (kind == 0)
-            th->found.entry[th->found.num_entries++] = entry;
-        else
-            th->waiting[kind][th->num_waiting[kind]++] = entry;
+        uint16_t mask = i == j && shift == GD_CLUSTER_CENTRE ? th->allowed[j] & LATER : th->allowed[j];
+        *end[kind]++ = (struct gd_cluster_entry){j, mask, (uint16_t)(common_i & p->cluster_common[j] * 0x1111)};
     }
+    th->found.num_entries = (size_t)(end[0] - th->found.entry);
+    for (int kind = 1; kind < GD_CLUSTER_KINDS; kind++)
+        th->num_waiting[kind] = (int32_t)(end[kind] - th->waiting[kind]);
 }
 
 struct range {
@@ -90,18 +90,6 @@ struct searched {
     double part[2];                 /* what it reaches along the third edge */
 };
 
-static int column_is_near(const struct gd_cluster_boxes *columns, int column, const struct searched *box)
-{
-    float sum = 0.0f;
-    for (int d = 0; d < 3; d++) {
-        float below = columns->low[d][column] - box->high[d], above = box->low[d] - columns->high[d][column];
-        float gap = below > above ? below : above;
-        gap = gap > 0.0f ? gap : 0.0f;
-        sum += gap * gap;
-    }
-    return sum <= box->radius2;
-}
-
 /* Which of two clusters has the pair in its row. Without a period there are no pairs through faces to make up for a first
  * cluster that all others come behind: parity then deals out. */
 static int owns(const struct gd_cluster_pairs *p, int32_t i, int32_t j)
@@ -115,7 +103,7 @@ static void search_column(const struct gd_cluster_pairs *p, struct gd_cluster_th
     int32_t from = p->column_start[column], to = p->column_start[column + 1];
     if (p->periodic && shift == GD_CLUSTER_CENTRE && from < i)
         from = i;
-    if (from >= to || !column_is_near(&p->column_boxes, column, box))
+    if (from >= to)
         return;
     if (to - from > GD_CLUSTER_BLOCK) {
         from = first_reaching(p, from, to, box->part[0]);
@@ -155,9 +143,12 @@ static void search_shift(const struct gd_md *md, struct gd_cluster_thread *th, i
         return;
     box.part[0] = low[2];
     box.part[1] = high[2];
-    for (int u = x.from; u < x.to; u++)
-        for (int v = y.from; v < y.to && !th->failed; v++)
-            search_column(p, th, i, shift, u * p->columns[1] + v, &box);
+    for (int u = x.from; u < x.to; u++) {
+        int32_t first = u * p->columns[1], near = p->kernels->near(&p->column_boxes, box.low, box.high, box.radius2,
+                                                                   first + y.from, first + y.to, th->near_column);
+        for (int32_t k = 0; k < near && !th->failed; k++)
+            search_column(p, th, i, shift, th->near_column[k], &box);
+    }
 }
 
 static void take_out(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, size_t a, int32_t partner)

@@ -134,16 +134,23 @@ static int allocate_lines(void **out, size_t clusters, size_t size, struct gd_er
     return 0;
 }
 
-static int create_threads(struct gd_cluster_pairs *p, size_t clusters, struct gd_err *err)
+static int create_threads(struct gd_cluster_pairs *p, size_t clusters, size_t groups, struct gd_err *err)
 {
     int rc = gd_md_allocate((void **)&p->thread, p->num_threads, sizeof *p->thread, err);
     for (size_t t = 0; t < p->num_threads && rc == 0; t++) {
         struct gd_cluster_thread *th = &p->thread[t];
-        rc = gd_md_allocate((void **)&th->near, clusters, sizeof *th->near, err);
+        rc = gd_md_allocate((void **)&th->near, clusters + GD_CLUSTER_BLOCK, sizeof *th->near, err);
+        if (rc == 0)
+            rc = gd_md_allocate((void **)&th->near_column, (size_t)p->column_capacity + GD_CLUSTER_BLOCK,
+                                sizeof *th->near_column, err);
         if (rc == 0)
             rc = gd_md_allocate((void **)&th->allowed, clusters, sizeof *th->allowed, err);
         if (rc == 0)
             rc = allocate_lines(&th->force, clusters, p->real_size, err);
+        if (rc == 0)
+            rc = gd_md_allocate((void **)&th->lj, groups * groups, sizeof *th->lj, err);
+        if (rc == 0)
+            rc = gd_md_allocate((void **)&th->crf, groups * groups, sizeof *th->crf, err);
         for (int kind = 1; kind < GD_CLUSTER_KINDS && rc == 0; kind++)
             rc = gd_md_allocate((void **)&th->waiting[kind], clusters, sizeof *th->waiting[kind], err);
         for (size_t c = 0; c < clusters && rc == 0; c++)
@@ -189,7 +196,7 @@ static int create_slots(const struct gd_md *md, struct gd_cluster_pairs *p, stru
         float **side = k % 2 ? &boxes->high[k / 2 % 3] : &boxes->low[k / 2 % 3];
         rc = gd_md_allocate((void **)side, (k < 6 ? clusters : columns) + GD_CLUSTER_BLOCK, sizeof **side, err);
     }
-    return rc == 0 ? create_threads(p, clusters, err) : rc;
+    return rc == 0 ? create_threads(p, clusters, md->nonbonded->num_groups, err) : rc;
 }
 
 int gd_cluster_pairs_create(struct gd_md *md, struct gd_err *err)
@@ -227,7 +234,8 @@ void gd_cluster_pairs_destroy(struct gd_cluster_pairs **pairs)
     }
     for (size_t t = 0; p->thread != NULL && t < p->num_threads; t++) {
         struct gd_cluster_thread *th = &p->thread[t];
-        void *of_thread[] = {th->found.row, th->found.entry, th->kept.row, th->kept.entry, th->near, th->allowed, th->force};
+        void *of_thread[] = {th->found.row, th->found.entry, th->kept.row, th->kept.entry,
+                             th->near, th->near_column, th->allowed, th->force, th->lj, th->crf};
         for (size_t k = 0; k < sizeof of_thread / sizeof of_thread[0]; k++)
             free(of_thread[k]);
         for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++)

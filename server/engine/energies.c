@@ -135,6 +135,7 @@ void gd_md_energy_vector(const struct gd_md *md, double *out)
 {
     const struct gd_md_energies *e = &md->energies;
     double dof = 0.0;
+    gd_nonbonded_complete(md);
     memset(out, 0, gd_energies_count(md->num_baths, e->num_groups) * sizeof(double));
     for (size_t b = 0; b < md->num_baths; b++)
         dof += md->bath[b].dof;

@@ -195,6 +195,7 @@ int gd_md_create(struct gd_md **out, const struct gd_topology *topology, const s
     if (md == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a simulation");
     md->magic = GD_MD_MAGIC;
+    md->energies_wanted = 1;
     md->par = *parameters;
     rc = gd_topology_clone(&md->top, topology, err);
     if (rc != 0)
@@ -313,6 +314,7 @@ int gd_md_single_point(struct gd_md *md, struct gd_err *err)
 {
     gd_charge_groups_put_into_box(md);
     gd_nonbonded_invalidate(md);
+    md->energies_wanted = 1;
     int rc = gd_md_compute_forces(md, err);
     if (rc != 0)
         return rc;

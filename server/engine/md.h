@@ -60,6 +60,11 @@ void gd_md_destroy(struct gd_md **md);
  * and box are then those before the step. */
 int gd_md_step(struct gd_md *md, struct gd_err *err);
 
+/* Whether the energies of the steps to come will be looked at (1 from the start). Where they are not, the pairs' are left out
+ * of a step, and worked out, the same to the last bit, should somebody ask for them (gd_md_energies, gd_md_energy_vector,
+ * gd_md_save_state) before the next step. With the scheme verlet and leap-frog; elsewhere it changes nothing. */
+void gd_md_want_energies(struct gd_md *md, int wanted);
+
 /* Forces and energies at the current positions without moving anything. */
 int gd_md_single_point(struct gd_md *md, struct gd_err *err);
 

@@ -72,8 +72,14 @@ const struct gd_box *gd_md_previous_box(const struct gd_md *md)
     return &md->old_box;
 }
 
+void gd_md_want_energies(struct gd_md *md, int wanted)
+{
+    md->energies_wanted = wanted;
+}
+
 const struct gd_md_energies *gd_md_energies(const struct gd_md *md)
 {
+    gd_nonbonded_complete(md);
     return &md->energies;
 }
 

@@ -96,6 +96,7 @@ struct gd_md {
         double velocity[3], start[3], start_volume;
     } cell;
 
+    int energies_wanted;
     double phase_seconds[GD_MD_PHASES];
 };
 
@@ -131,6 +132,8 @@ void gd_bonded_forces(struct gd_md *md);
 int gd_nonbonded_create(struct gd_md *md, struct gd_err *err);
 void gd_nonbonded_destroy(struct gd_nonbonded **nonbonded);
 int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err);
+/* Energies of pairs that the last forces left out, and with them the sums. */
+void gd_nonbonded_complete(const struct gd_md *md);
 void gd_nonbonded_invalidate(struct gd_md *md); /* the next forces rebuild the list */
 void gd_nonbonded_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err); /* after loading */

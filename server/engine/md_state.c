@@ -111,6 +111,7 @@ static struct state_header header_of(const struct gd_md *md)
 
 void gd_md_save_state(const struct gd_md *md, void *buffer)
 {
+    gd_nonbonded_complete(md);
     struct state_header header = header_of(md);
     unsigned char *body = (unsigned char *)buffer + sizeof header, *to = body;
     visit_fields(unconst(md), write_bytes, &to);

@@ -260,9 +260,14 @@ static void reduce_energies(struct gd_md *md)
                 md->energies.pair_crf[upper] += nb->thread[t].near.crf[i * n + j] + nb->thread[t].far.crf[i * n + j];
             }
         }
-    if (!nb->with_virial)
-        return;
-    for (size_t t = 0; t < nb->num_threads; t++)
+    if (nb->use_clusters)
+        gd_cluster_pairs_add_energies(md);
+}
+
+static void reduce_virial(struct gd_md *md)
+{
+    struct gd_nonbonded *nb = md->nonbonded;
+    for (size_t t = 0; t < nb->num_threads && nb->with_virial; t++)
         for (int a = 0; a < 3; a++)
             for (int b = 0; b < 3; b++)
                 md->virial[a][b] += nb->thread[t].near.virial[a][b] + nb->thread[t].far.virial[a][b];
@@ -293,6 +298,12 @@ static int list_holds(struct gd_md *md)
     return gd_cluster_pairs_hold(md);
 }
 
+/* Minimisers look at energies, and velocity Verlet reports those of forces it has found a step before. */
+static int may_miss_energies(const struct gd_md *md)
+{
+    return !md->energies_wanted && md->nonbonded->use_clusters && md->verlet == NULL && md->par.minimise.ntem == GD_MINIMISE_OFF;
+}
+
 int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
 {
     struct gd_nonbonded *nb = md->nonbonded;
@@ -312,13 +323,35 @@ int gd_nonbonded_forces(struct gd_md *md, struct gd_err *err)
     md->phase_seconds[GD_MD_PAIRLIST] += listed - start;
     if (!holds)
         gd_thread_pool_run(md->pool, long_range_thread, md);
+    nb->energies_missing = may_miss_energies(md);
     gd_thread_pool_run(md->pool, short_range_thread, md);
     gd_thread_pool_run(md->pool, reduce_thread, md);
-    reduce_energies(md);
+    if (!nb->energies_missing)
+        reduce_energies(md);
+    reduce_virial(md);
     double pruned = nb->use_clusters ? gd_cluster_pairs_end(md) : 0.0;
     md->phase_seconds[GD_MD_PAIRLIST] += pruned;
     md->phase_seconds[GD_MD_NONBONDED] += gd_md_clock() - listed - pruned;
     return 0;
+}
+
+static void energies_thread(void *argument, int number)
+{
+    gd_cluster_pairs_energies(argument, number);
+}
+
+/* Atoms still are in the slots where the last forces had them. Filling in what belongs to the step changes nothing that a
+ * caller could have seen before. */
+void gd_nonbonded_complete(const struct gd_md *unfinished)
+{
+    struct gd_md *md = (struct gd_md *)(uintptr_t)unfinished;
+    struct gd_err ignored;
+    if (md->nonbonded == NULL || !md->nonbonded->energies_missing)
+        return;
+    md->nonbonded->energies_missing = 0;
+    gd_thread_pool_run(md->pool, energies_thread, md);
+    reduce_energies(md);
+    (void)gd_md_sum_energies(md, &ignored); /* a step whose forces were not finite has failed already */
 }
 
 void gd_nonbonded_visit(struct gd_md *md, gd_state_visitor *visit, void *context)
@@ -341,6 +374,7 @@ void gd_nonbonded_visit(struct gd_md *md, gd_state_visitor *visit, void *context
 int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err)
 {
     struct gd_nonbonded *nb = md->nonbonded;
+    nb->energies_missing = 0;
     if (!nb->valid)
         return 0;
     gd_vec3 *now = md->pos;

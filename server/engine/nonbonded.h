@@ -90,6 +90,7 @@ struct gd_nonbonded {
     double site_extent;     /* no site is farther from the first one, nm; < 0 unknown */
     int solvent_one_group;
 
+    int energies_missing;   /* the last forces came without energies of cluster pairs */
     int valid;              /* the list belongs to this run's positions */
     gd_vec3 *list_pos;      /* [n] positions the list was built from */
     struct gd_box list_box;

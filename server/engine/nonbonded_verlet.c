@@ -5,9 +5,9 @@
  * which do the work otherwise. Source: Verlet 1967; Chialvo and Debenedetti 1990 (the test). */
 #include "engine/nonbonded.h"
 
-/* nm; with 2 fs and water at 300 K the list holds for some twenty steps, its pruned part for some five (cluster_pairs.h) */
-#define DEFAULT_BUFFER 0.24
-#define PRUNE_BUFFER 0.06
+/* nm; with 2 fs and water at 300 K the list holds for some 25 steps, its pruned part for some four (cluster_pairs.h) */
+#define DEFAULT_BUFFER 0.36
+#define PRUNE_BUFFER 0.075
 
 int gd_verlet_check(const struct gd_md *md, struct gd_err *err)
 {
@@ -35,7 +35,8 @@ void gd_verlet_prepare(struct gd_md *md)
     double cutoff = md->par.pairlist.rcutl, buffer = md->par.pairlist.buffer;
     nb->atomic = 1;
     nb->cutoff = cutoff;
-    nb->list_radius = cutoff + (buffer < 0.0 ? DEFAULT_BUFFER : buffer);
+    buffer = buffer < 0.0 ? DEFAULT_BUFFER : buffer;
+    nb->list_radius = cutoff + (buffer < cutoff ? buffer : cutoff); /* images one box away are all that is looked at */
     nb->prune_radius = nb->list_radius < cutoff + PRUNE_BUFFER ? nb->list_radius : cutoff + PRUNE_BUFFER;
     nb->cutoff_short2 = nb->cutoff_long2 = nb->list_radius * nb->list_radius;
     double r6i = pow(cutoff, -6.0);

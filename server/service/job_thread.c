@@ -305,7 +305,8 @@ static int run_steps(struct gd_job *job)
         if (boundary(job, done))
             return job->err.code;
         uint64_t begin = gd_now_ns();
-        int code = gd_md_run_step(job->run, &job->err);
+        int published = (done + 1) % job->spec.publish_every == 0 || done + 1 == job->spec.steps;
+        int code = gd_md_run_step(job->run, published, &job->err);
         if (code != 0)
             return code;
         measure(job, &meter, gd_now_ns() - begin);

@@ -301,10 +301,11 @@ static int write_after(struct gd_md_run *run, int64_t step, double time, struct 
     return code;
 }
 
-int gd_md_run_step(struct gd_md_run *run, struct gd_err *err)
+int gd_md_run_step(struct gd_md_run *run, int published, struct gd_err *err)
 {
     int64_t step = gd_md_step_number(run->md);
     double time = gd_md_time(run->md);
+    gd_md_want_energies(run->md, published || due(run, GD_MD_TRE, step));
     int code = write_before(run, step, time, err);
     if (code == 0)
         code = gd_md_step(run->md, err);

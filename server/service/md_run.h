@@ -22,8 +22,9 @@ int gd_md_run_create(struct gd_md_run **out, const struct gd_topology *topology,
                      const struct gd_configuration *start, const struct gd_restraints *restraints, int threads,
                      const char *const path[GD_MD_FILES], int64_t resume_step, struct gd_err *err);
 
-/* One step, written as WRITETRAJ says. A failed step leaves the state before it. */
-int gd_md_run_step(struct gd_md_run *run, struct gd_err *err);
+/* One step, written as WRITETRAJ says; `published`: its energies will be looked at besides. A failed step leaves the state
+ * before it. */
+int gd_md_run_step(struct gd_md_run *run, int published, struct gd_err *err);
 
 /* Writes the final configuration, closes the files. */
 int gd_md_run_finish(struct gd_md_run *run, struct gd_err *err);
