@@ -105,7 +105,7 @@ static void search_column(const struct gd_cluster_pairs *p, struct gd_cluster_th
         from = i;
     if (from >= to)
         return;
-    if (to - from > GD_CLUSTER_BLOCK) {
+    if (to - from > 2 * GD_CLUSTER_BLOCK) { /* else looking at all of them is quicker */
         from = first_reaching(p, from, to, box->part[0]);
         to = first_beyond(p, from, to, box->part[1]);
     }
