@@ -85,6 +85,9 @@ class Waiting:
         if self._bar is None:
             if time.monotonic() - self._start < SHOW_AFTER:
                 return
+            if not enabled():  # asked for only now: most waits end before
+                self._start = float("inf")
+                return
             self._bar = _bar(desc=self._label, bar_format="{desc}: {elapsed}", leave=False)
         self._bar.refresh()
 

@@ -311,7 +311,7 @@ class Session:
             if timeout is not None and "timeout" in args:
                 timeout += args["timeout"]
         waiting = None
-        if _protocol.COMMANDS[command].run != "inline" and _progress.enabled():
+        if _protocol.COMMANDS[command].run != "inline":
             waiting = _progress.Waiting(command)
         while True:
             link = self._link
