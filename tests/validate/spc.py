@@ -114,7 +114,8 @@ def walk(system: gromos.System, p: gromos.InputParameters, steps: int) -> float:
     """How fast the energy walks at random: its variance per time, kJ^2/mol^2/ps.
 
     Leap-frog conserves E + (V'' - sum m a^2) dt^2 / 12 + ..., V'' the second derivative of the potential energy by time, up to dt^4 (Skeel
-    and Hardy, SIAM J. Sci. Comput. 23 (2001) 1172): without the ripple the walk shows within steps. Leaves the State where it got to.
+    and Hardy, SIAM J. Sci. Comput. 23 (2001) 1172), of which the fourth derivative is most and is fitted: without the ripple the walk
+    shows within 50 steps. Leaves the State where it got to.
     """
     run = gromos.Simulation(system, p)
     total, potential, change = np.zeros((3, steps))
@@ -126,9 +127,11 @@ def walk(system: gromos.System, p: gromos.InputParameters, steps: int) -> float:
         change[k] = np.tile(MASSES, len(after) // 3) @ ((after - before) ** 2).sum(axis=1)
         before = after
     second = potential[2:] - 2 * potential[1:-1] + potential[:-2]
-    refined = total[2:-1] + (second[1:] - change[2:-1]) / 12
-    lag = 25
-    return float(np.mean((refined[lag:] - refined[:-lag]) ** 2) / (lag * p.dt))
+    refined = total[2:-2] + (second[1:-1] - change[2:-2]) / 12
+    fourth = second[2:] - 2 * second[1:-1] + second[:-2]
+    lag = 50
+    way, ripple = refined[lag:] - refined[:-lag], fourth[lag:] - fourth[:-lag]
+    return float(np.mean((way - (way @ ripple) / (ripple @ ripple) * ripple) ** 2) / (lag * p.dt))
 
 
 def mean(y: Array, blocks: int = 10) -> tuple[float, float]:
