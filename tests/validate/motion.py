@@ -56,12 +56,12 @@ def stretch(start: gromos.System, p: gromos.InputParameters, ps: float, kept: Pa
 
 
 def nve(options: Options) -> Iterator[Row]:
-    """200 ps of 1,000 molecules at 2 fs. The drift must be known to a third of its bound, else the run says nothing and has failed.
+    """260 ps of 1,000 molecules at 2 fs. The drift must be known to a third of its bound, else the run says nothing and has failed.
 
     What makes it uncertain is the walk of the energy: where a pair crosses the cutoff the reaction field's force ends with a kink, and a step
     across it errs by an amount that goes with (dt / cutoff)^2. Hence the largest cutoff that fits.
     """
-    per_edge, ps = options.edge(10), options.length(200.0)
+    per_edge, ps = options.edge(10), options.length(260.0)
     keep = options.keep
     start = liquid(per_edge, keep / f"nve-start-{per_edge**3}.npz" if keep is not None else None)
     cases = [("verlet", "float64"), ("verlet", "float32"), ("chargegroup", "float64")]
