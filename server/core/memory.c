@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,13 +59,20 @@ static uint64_t field(const char *text, const char *key)
     return UINT64_MAX;
 }
 
+static _Atomic uint64_t chosen_reserve; /* 0: by the share */
+
+void gd_memory_set_reserve(size_t bytes)
+{
+    atomic_store(&chosen_reserve, bytes);
+}
+
 static uint64_t less_reserve(uint64_t free_bytes, uint64_t total)
 {
-    uint64_t reserve = total / RESERVE_SHARE;
-    if (reserve < RESERVE_LEAST)
-        reserve = RESERVE_LEAST;
-    if (reserve > RESERVE_MOST)
-        reserve = RESERVE_MOST;
+    uint64_t reserve = atomic_load(&chosen_reserve);
+    if (reserve == 0) {
+        reserve = total / RESERVE_SHARE;
+        reserve = reserve < RESERVE_LEAST ? RESERVE_LEAST : reserve > RESERVE_MOST ? RESERVE_MOST : reserve;
+    }
     return free_bytes > reserve ? free_bytes - reserve : 0;
 }
 

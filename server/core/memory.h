@@ -11,6 +11,9 @@
 /* Bytes that may still be allocated for segments; SIZE_MAX when nothing can be read. Reentrant, some ten small reads. */
 size_t gd_memory_available(void);
 
+/* What is left to others, of the machine's memory and of a cgroup's limit; 0 (at the start): a 32nd of it, 16 to 512 MiB. */
+void gd_memory_set_reserve(size_t bytes);
+
 /* The same, with /proc and /sys looked for under `root` ("" for the real ones). */
 size_t gd_memory_available_under(const char *root);
 

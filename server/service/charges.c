@@ -20,15 +20,16 @@ struct gd_charge_share {
     struct gd_charge *charge;
 };
 
-int gd_charge_check(const struct gd_service *service, const struct gd_session *session, size_t bytes, const char *what, struct gd_err *err)
+int gd_charge_check(const struct gd_service *service, struct gd_session *session, size_t bytes, const char *what, struct gd_err *err)
 {
     const struct gd_settings *settings = &service->settings;
-    if (session != NULL && settings->session_bytes > 0 && session->made_bytes + bytes > (size_t)settings->session_bytes)
+    size_t own = session != NULL && settings->session_bytes > 0 ? gd_session_bytes(session) : 0, all = atomic_load(&service->charged_bytes);
+    if (session != NULL && settings->session_bytes > 0 && own + bytes > (size_t)settings->session_bytes)
         return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "%s of %zu bytes on top of the %zu that session %u is charged for is above its limit of %lld "
-                          "(session_bytes)", what, bytes, session->made_bytes, session->number, (long long)settings->session_bytes);
-    if (settings->max_bytes > 0 && service->charged_bytes + bytes > (size_t)settings->max_bytes)
+                          "(session_bytes)", what, bytes, own, session->number, (long long)settings->session_bytes);
+    if (settings->max_bytes > 0 && all + bytes > (size_t)settings->max_bytes)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s of %zu bytes on top of the %zu held is above the daemon's limit of %lld (max_bytes)",
-                          what, bytes, service->charged_bytes, (long long)settings->max_bytes);
+                          what, bytes, all, (long long)settings->max_bytes);
     return 0;
 }
 
@@ -106,9 +107,9 @@ static size_t left(int64_t limit, size_t used)
 
 size_t gd_charge_room(const struct gd_service *service, const struct gd_state *state)
 {
-    const struct gd_session *payer = gd_charge_payer(state);
+    struct gd_session *payer = gd_charge_payer(state);
     size_t daemon = left(service->settings.max_bytes, service->charged_bytes);
-    size_t session = payer != NULL ? left(service->settings.session_bytes, payer->made_bytes) : SIZE_MAX;
+    size_t session = payer != NULL && service->settings.session_bytes > 0 ? left(service->settings.session_bytes, gd_session_bytes(payer)) : SIZE_MAX;
     return daemon < session ? daemon : session;
 }
 

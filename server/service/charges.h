@@ -4,7 +4,7 @@
  * maker's for as long as the State stands in that generation or a session that was given it has not closed its handle, so also after the
  * State was deleted. Once the maker's session has ended it is nobody's; the daemon's own sum counts it all the same.
  *
- * Loop thread only. */
+ * Results of computations are the asker's (gd_session_bytes). Loop thread only, but gd_charge_check. */
 #ifndef GD_SERVICE_CHARGES_H
 #define GD_SERVICE_CHARGES_H
 
@@ -19,7 +19,7 @@ struct gd_state;
 
 /* Whether `bytes` more fit into the session's quota (NULL: nobody's) and under the daemon's limit. `what` names them in the error:
  * GD_E_QUOTA_EXCEEDED (session_bytes), GD_E_OUT_OF_MEMORY (max_bytes). */
-int gd_charge_check(const struct gd_service *service, const struct gd_session *session, size_t bytes, const char *what, struct gd_err *err);
+int gd_charge_check(const struct gd_service *service, struct gd_session *session, size_t bytes, const char *what, struct gd_err *err);
 
 /* A State begins, or has moved to a new generation: from now on what it holds is charged to `session` (NULL: nobody). GD_E_OUT_OF_MEMORY. */
 int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct gd_session *session, struct gd_err *err);

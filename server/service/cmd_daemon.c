@@ -224,7 +224,7 @@ int gd_cmd_stats(struct gd_request *request, struct gd_err *err)
 
 /* ---- sessions ---- */
 
-static void pack_session(msgpack_packer *packer, const struct gd_session *session, uint64_t now_ns)
+static void pack_session(msgpack_packer *packer, struct gd_session *session, uint64_t now_ns)
 {
     msgpack_pack_map(packer, 9);
     gd_pack_str(packer, "session");
@@ -245,7 +245,7 @@ static void pack_session(msgpack_packer *packer, const struct gd_session *sessio
     gd_pack_str(packer, "pins");
     msgpack_pack_uint64(packer, gd_session_pins(session));
     gd_pack_str(packer, "bytes");
-    msgpack_pack_uint64(packer, session->made_bytes);
+    msgpack_pack_uint64(packer, gd_session_bytes(session));
     gd_pack_str(packer, "age");
     msgpack_pack_double(packer, (double)(now_ns - session->created_ns) * 1e-9);
 }
@@ -256,7 +256,7 @@ int gd_cmd_sessions(struct gd_request *request, struct gd_err *err)
     const struct gd_service *service = request->service;
     gd_reply_list(&request->reply, "sessions", service->sessions.used);
     size_t cursor = 0;
-    const struct gd_session *session;
+    struct gd_session *session;
     while ((session = gd_table_next(&service->sessions, &cursor)) != NULL)
         pack_session(&request->reply.packer, session, request->started_ns);
     return 0;

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-int gd_register_check(const struct gd_service *service, const struct gd_session *session, const struct gd_state_spec *spec, const char *name,
+int gd_register_check(const struct gd_service *service, struct gd_session *session, const struct gd_state_spec *spec, const char *name,
                       struct gd_err *err)
 {
     const struct gd_settings *settings = &service->settings;

@@ -15,7 +15,7 @@ struct gd_state_spec;
 
 /* Before anything is made: whether the spec is possible, and name, quotas and memory allow it. Any of these three may be missing later
  * all the same; this is to fail early. name may be NULL. */
-int gd_register_check(const struct gd_service *service, const struct gd_session *session, const struct gd_state_spec *spec, const char *name,
+int gd_register_check(const struct gd_service *service, struct gd_session *session, const struct gd_state_spec *spec, const char *name,
                       struct gd_err *err);
 
 /* A State that this session has made; it gets a handle on it. On failure nothing knows the State. */

@@ -114,6 +114,20 @@ static size_t bytes_held(const struct gd_result_pool *pool)
     return bytes;
 }
 
+size_t gd_result_pool_in_use(struct gd_result_pool *pool)
+{
+    size_t bytes = 0;
+    pthread_mutex_lock(&pool->mutex);
+    if (pool->control != NULL)
+        find_returned(pool, gd_now_ns());
+    for (unsigned i = 0; i < GD_RESULT_PLACES; i++) {
+        if (pool->places[i].state == GD_POOLED_FILLING || pool->places[i].state == GD_POOLED_LENT)
+            bytes += pool->places[i].segment.bytes;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return bytes;
+}
+
 /* An empty place with room for `bytes` under the limit, made by forgetting others; NULL when that does not do. Forgotten segments
  * are put into `out`. */
 static struct gd_pooled *make_room(struct gd_result_pool *pool, size_t bytes, struct gd_segment out[GD_RESULT_PLACES], int out_idle[GD_RESULT_PLACES],

@@ -59,6 +59,8 @@ void gd_result_pool_lend(struct gd_result_pool *pool, int place, uint64_t number
 /* The place of a lent result, a duplicate of its readers' descriptor and its bytes; -1 when it is not here, GD_E_OUT_OF_MEMORY
  * when there are no descriptors left. */
 int gd_result_pool_fetch(struct gd_result_pool *pool, uint64_t number, int *fd, size_t *bytes, struct gd_err *err);
+/* Bytes of results that are being filled, or that the client has not returned. */
+size_t gd_result_pool_in_use(struct gd_result_pool *pool);
 /* Gives all idle memory back, for want of it; how many segments that was. */
 int gd_result_pool_release_idle(struct gd_result_pool *pool);
 /* Gives memory back that was idle for long; unfetched results are forgotten. */

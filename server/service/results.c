@@ -1,6 +1,7 @@
 #include "service/results.h"
 
 #include "core/check.h"
+#include "service/charges.h"
 #include "service/request.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -22,8 +23,9 @@ struct gd_result {
 };
 
 /* From the session's pool, or one that is used once. */
-static int allocate_segment(struct gd_result_buffer *buffer, struct gd_result_pool *pool, struct gd_err *err)
+static int allocate_segment(struct gd_result_buffer *buffer, struct gd_session *session, struct gd_err *err)
 {
+    struct gd_result_pool *pool = &session->results;
     int place = gd_result_pool_take(pool, buffer->bytes, &buffer->data, err);
     if (place >= 0) {
         buffer->pool = pool;
@@ -36,6 +38,8 @@ static int allocate_segment(struct gd_result_buffer *buffer, struct gd_result_po
     if (code != 0)
         return code;
     buffer->data = buffer->segment.base;
+    buffer->payer = session;
+    atomic_fetch_add(&session->result_bytes, buffer->segment.bytes);
     madvise(buffer->data, buffer->bytes, MADV_POPULATE_WRITE); /* an older kernel takes the faults one by one */
     return 0;
 }
@@ -45,7 +49,9 @@ int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *re
     struct gd_result_buffer buffer = GD_RESULT_NONE;
     buffer.bytes = bytes;
     if (bytes >= GD_RESULT_SEGMENT_BYTES && request->session->local) {
-        int code = allocate_segment(&buffer, &request->session->results, err);
+        int code = gd_charge_check(request->service, request->session, bytes, "a result", err);
+        if (code == 0)
+            code = allocate_segment(&buffer, request->session, err);
         if (code != 0)
             return code;
     } else {
@@ -59,12 +65,19 @@ int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *re
     return 0;
 }
 
+static void release(struct gd_session *payer, struct gd_segment *segment)
+{
+    if (payer != NULL)
+        atomic_fetch_sub(&payer->result_bytes, segment->bytes);
+    gd_segment_close(segment);
+}
+
 void gd_result_drop(struct gd_result_buffer *buffer)
 {
     if (buffer->pool != NULL)
         gd_result_pool_give_back(buffer->pool, buffer->place);
     else if (buffer->segment.fd >= 0)
-        gd_segment_close(&buffer->segment);
+        release(buffer->payer, &buffer->segment);
     else
         free(buffer->data);
     *buffer = GD_RESULT_NONE;
@@ -170,7 +183,7 @@ int gd_result_register(struct gd_request *request)
 static void drop(struct gd_service *service, struct gd_result *result)
 {
     gd_table_remove(&service->results, &result->number, sizeof result->number);
-    gd_segment_close(&result->segment);
+    release(gd_session_by_number(service, result->session), &result->segment);
     free(result);
 }
 

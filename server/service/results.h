@@ -22,12 +22,13 @@ struct gd_result_buffer {
     void *data; /* 64-byte aligned; holds anything, the handler writes all of what it replies with */
     size_t bytes;
     struct gd_segment segment;   /* used once; fd -1: from the pool, or on the heap */
+    struct gd_session *payer;    /* of a segment used once */
     struct gd_result_pool *pool; /* NULL: not from a pool */
     int place;
 };
 #define GD_RESULT_NONE ((struct gd_result_buffer){.segment = GD_SEGMENT_NONE})
 
-/* GD_E_OUT_OF_MEMORY when the machine has no room for it. */
+/* GD_E_OUT_OF_MEMORY when the machine has no room for it, GD_E_QUOTA_EXCEEDED when a segment for it is beyond the session's. */
 int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *request, size_t bytes, struct gd_err *err);
 void gd_result_drop(struct gd_result_buffer *buffer);
 

@@ -1,15 +1,16 @@
-#include "service/events.h"
 #include "service/service.h"
 
 #include "core/check.h"
 #include "core/cpu.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "core/uuid.h"
 #include "core/version.h"
 #include "service/charges.h"
 #include "service/checkpoints.h"
 #include "service/door.h"
 #include "service/edit.h"
+#include "service/events.h"
 #include "service/jobs.h"
 #include "service/keep.h"
 #include "service/registering.h"
@@ -216,6 +217,7 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     gd_registry_init(&service->registry);
     gd_edit_hooks(service, &service->lease_hooks);
     start_handles(service);
+    gd_memory_set_reserve((size_t)settings->memory_reserve);
     int code = gd_jobs_create(&service->jobs, service, err);
     if (code == 0)
         code = gd_checkpoints_create(&service->checkpoints, service, err);

@@ -57,7 +57,7 @@ struct gd_service {
     uint32_t next_session;
 
     struct gd_registry registry;
-    size_t charged_bytes; /* in segments of States (charges.h) */
+    _Atomic size_t charged_bytes; /* in segments of States (charges.h) */
     struct gd_lease_hooks lease_hooks;
 
     struct gd_table results; /* number (8 bytes) -> gd_result */

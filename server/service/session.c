@@ -230,3 +230,8 @@ size_t gd_session_pins(const struct gd_session *session)
 {
     return session->control.base == NULL ? 0 : gd_pins_count(session->control.base, 0);
 }
+
+size_t gd_session_bytes(struct gd_session *session)
+{
+    return atomic_load(&session->made_bytes) + atomic_load(&session->result_bytes) + gd_result_pool_in_use(&session->results);
+}

@@ -56,7 +56,9 @@ struct gd_session {
     struct gd_connection *connections;
     size_t in_flight;
     size_t num_subscriptions;
-    size_t made_states, made_bytes; /* charged to this session */
+    size_t made_states;
+    _Atomic size_t made_bytes;   /* charged to this session: of States it made (charges.h) */
+    _Atomic size_t result_bytes; /* and of segments of results that are used once, until they are fetched */
     struct gd_charge *charges;      /* charges.h */
 };
 
@@ -83,6 +85,9 @@ int gd_session_open_state(struct gd_service *service, struct gd_session *session
                           struct gd_err *err);
 void gd_session_close_state(struct gd_service *service, struct gd_session *session, struct gd_state *state);
 struct gd_handle *gd_session_handle(struct gd_session *session, const struct gd_state *state);
+
+/* Bytes the session is charged for: States, and results it has not returned. Any thread. */
+size_t gd_session_bytes(struct gd_session *session);
 
 /* Pins the control block names now (bounded by GD_MAX_PINS). */
 size_t gd_session_pins(const struct gd_session *session);

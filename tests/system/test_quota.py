@@ -1,6 +1,7 @@
 """What a session may take: every byte of a State's memory is charged to its maker, until the last one who has it lets go."""
 
 import gc
+from pathlib import Path
 
 import gromos
 import numpy as np
@@ -167,3 +168,39 @@ def test_max_bytes_bounds_all_sessions_together(make_daemon):
         first.close()
         wait_until(lambda: of(a) == 0, what="the end of the charge")
         assert gromos.State(2 * N, session=b).num_atoms() == 2 * N
+
+
+def test_memory_is_left_to_others(make_daemon):
+    """All but half a GiB is reserved: a State of more is refused, one of less is not, and the daemon goes on."""
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    if available < 3 << 30:
+        pytest.skip("less than 3 GiB of memory are free here")
+    daemon = make_daemon("--memory-reserve", str(available - (512 << 20)))
+    with daemon.connect() as session:
+        gromos.State(1000, session=session)
+        with pytest.raises(gromos.OutOfMemoryError, match="memory and memory cgroup leave here"):
+            gromos.State(40_000_000, session=session)
+        assert session.ping() > 0
+    with make_daemon().connect() as session:
+        gromos.State(40_000_000, session=session)
+
+
+def test_results_are_the_askers(make_daemon):
+    daemon = make_daemon("--session-bytes", str(12 * LIVE))
+    with daemon.connect() as a, daemon.connect() as b:
+        s = gromos.State(N, session=a, name="asked")
+        was = of(a)
+        other = gromos.attach("asked", session=b)
+        distances = other.distance_array(range(1000), range(500))
+        size = distances.nbytes
+        assert size >= 500_000 * 4
+        assert of(a) == was
+        assert size <= of(b) <= size + size // 8  # in steps that results of about this size share
+        with pytest.raises(gromos.QuotaExceededError, match=r"a result of .*session_bytes"):
+            other.distance_array(range(3000), range(1500))
+        assert of(b) <= size + size // 8
+        del distances
+        gc.collect()
+        wait_until(lambda: of(b) == 0, what="the end of the charge")
+        s.delete()

@@ -256,6 +256,14 @@ Test(memory, without_cgroups_it_is_MemAvailable_less_a_reserve, .init = machine,
     cr_assert_eq(gd_memory_available_under(root), (8192 - 512) * MIB); /* 1/32 of 16 GiB */
 }
 
+Test(memory, the_reserve_can_be_chosen, .init = machine, .fini = demolish)
+{
+    gd_memory_set_reserve(1000 * MIB);
+    cr_assert_eq(gd_memory_available_under(root), (8192 - 1000) * MIB);
+    gd_memory_set_reserve(100000 * MIB);
+    cr_assert_eq(gd_memory_available_under(root), 0);
+}
+
 Test(memory, an_unlimited_group_changes_nothing, .init = machine, .fini = demolish)
 {
     put("/proc/self/cgroup", "0::/user.slice\n");
