@@ -15,18 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
-from urllib.parse import urlsplit
-
-import zmq
 
 import gromos  # for State: its module needs this one first
 
-from . import _ext, _private, _progress, _protocol, _wire
+from . import _endpoint, _ext, _private, _progress, _protocol, _wire
 from ._events import Events
 from ._errors import (
-    FileAccessError,
     GromosError,
-    InvalidArgumentError,
     NoDaemonError,
     NotAuthorizedError,
     OutcomeUnknownError,
@@ -140,9 +135,9 @@ class Session:
             self._directory = _private.instance_directory()
             endpoint = f"ipc://{self._directory}/zmq"
         elif transport is None:
-            self._directory = _parse_endpoint(endpoint)
+            self._directory = _endpoint.parse(endpoint)
             if self._directory is None:
-                self._security = _security(endpoint, server_key, client_key)
+                self._security = _endpoint.security(endpoint, server_key, client_key)
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._link: _Link | None = None
@@ -643,77 +638,6 @@ def _program_name() -> str:
 
     program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
     return f"{program or 'python'}:{os.getpid()}"[:63]
-
-
-# --- endpoints and keys --------------------------------------------------------------------------------------------
-
-
-def _parse_endpoint(endpoint: str) -> Path | None:
-    """The directory of an ipc endpoint; None for a tcp one."""
-    form = "an endpoint is ipc://<directory>/zmq or tcp://<host>:<port>"
-    if endpoint.startswith("ipc://"):
-        path = Path(endpoint[6:]).expanduser()
-        if not path.is_absolute():
-            raise InvalidArgumentError(f"{endpoint!r} names no absolute path; {form}")
-        return path.parent if path.name == "zmq" else path
-    if endpoint.startswith("tcp://"):
-        try:
-            parts = urlsplit(endpoint)
-            valid = bool(parts.hostname) and parts.port is not None and parts.path in ("", "/")
-        except ValueError:
-            valid = False
-        if valid:
-            return None
-    raise InvalidArgumentError(f"{endpoint!r} is not understood; {form}")
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _security(
-    endpoint: str, server_key: str | os.PathLike[str] | None, client_key: str | os.PathLike[str] | None
-) -> Security | None:
-    if server_key is None:
-        server_key = os.environ.get("GROMOSD_SERVER_KEY")
-    if client_key is None:
-        client_key = os.environ.get("GROMOSD_CLIENT_KEY")
-    if server_key is None:
-        host = urlsplit(endpoint).hostname or ""
-        if not _is_loopback(host):
-            raise InvalidArgumentError(
-                f"{endpoint} is not on this machine, so the connection is encrypted: give server_key=, the public key of the daemon "
-                "(it stands in its runtime directory and in its log)"
-            )
-        return None
-    if not zmq.has("curve"):
-        raise NotAuthorizedError("this libzmq was built without CURVE; install pyzmq with libsodium")
-    server = _read_key(server_key, "public-key")
-    if client_key is None:
-        public, secret = zmq.curve_keypair()
-    else:
-        secret = _read_key(client_key, "secret-key")
-        public = zmq.curve_public(secret)
-    return Security(server, public, secret)
-
-
-def _read_key(key: str | os.PathLike[str], kind: str) -> bytes:
-    """A Z85 key: the text itself, a file with the text, or a ZeroMQ certificate (public-key = "...")."""
-    text = os.fspath(key)
-    if len(text) == 40 and not os.path.exists(text):
-        return text.encode()
-    try:
-        content = Path(text).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileAccessError(f"the key file {text} cannot be read: {error}") from None
-    for line in content.splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.strip() == kind:
-            content = value
-    words = [word.strip('"') for word in content.split() if not word.startswith("#")]
-    if len(words) < 1 or len(words[0]) != 40:
-        raise InvalidArgumentError(f"{text} holds no {kind}: a key is 40 characters (Z85)")
-    return words[0].encode()
 
 
 # --- the default session -------------------------------------------------------------------------------------------
