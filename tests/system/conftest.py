@@ -36,6 +36,10 @@ os.environ["GROMOSD_RUNTIME_DIR"] = _runtime
 
 import gromos  # noqa: E402
 
+# Whoever starts the tests in the background has Ctrl-C ignored, and children inherit that; some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 gromos.progress(False)
 
 
