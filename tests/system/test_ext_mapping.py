@@ -78,7 +78,9 @@ def open_files() -> int:
 
 
 def maps() -> int:
-    return sum("memfd:" in line for line in Path("/proc/self/maps").read_text().splitlines())
+    """Bytes of shared memory mapped here; the kernel joins and splits the mappings themselves as their neighbours allow."""
+    ranges = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if "memfd:" in line]
+    return sum(int(end, 16) - int(start, 16) for start, end in ranges)
 
 
 # ---- the door

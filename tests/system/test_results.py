@@ -38,10 +38,21 @@ def make_state(session, seed=3):
     return state
 
 
+earlier = set()
+"""Inodes of what sessions of other tests have kept for their next results."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_others():
+    earlier.clear()
+    earlier.update(number for _, _, number in mappings())
+
+
 def mappings():
-    """Start, end and inode of the results mapped by this process."""
+    """Start, end and inode of the results this process has mapped since the test began."""
     found = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ (\d+) .*gromosd-result", Path("/proc/self/maps").read_text(), re.M)
-    return [(int(start, 16), int(end, 16), int(inode)) for start, end, inode in found]
+    every = [(int(start, 16), int(end, 16), int(inode)) for start, end, inode in found]
+    return [entry for entry in every if entry[2] not in earlier]
 
 
 def inode(array):
