@@ -33,6 +33,15 @@ int gd_charge_check(const struct gd_service *service, struct gd_session *session
     return 0;
 }
 
+int gd_charge_check_state(const struct gd_service *service, size_t held, size_t bytes, const char *what, struct gd_err *err)
+{
+    int64_t limit = service->settings.state_bytes;
+    if (limit > 0 && held + bytes > (size_t)limit)
+        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "%s of %zu bytes on top of the %zu the State has is above the limit of %lld for one State "
+                          "(state_bytes)", what, bytes, held, (long long)limit);
+    return 0;
+}
+
 static void set_bytes(struct gd_service *service, struct gd_charge *charge, size_t bytes)
 {
     service->charged_bytes += bytes - charge->bytes;
@@ -110,7 +119,9 @@ size_t gd_charge_room(const struct gd_service *service, const struct gd_state *s
     struct gd_session *payer = gd_charge_payer(state);
     size_t daemon = left(service->settings.max_bytes, service->charged_bytes);
     size_t session = payer != NULL && service->settings.session_bytes > 0 ? left(service->settings.session_bytes, gd_session_bytes(payer)) : SIZE_MAX;
-    return daemon < session ? daemon : session;
+    size_t own = left(service->settings.state_bytes, gd_state_bytes(state));
+    size_t least = daemon < session ? daemon : session;
+    return own < least ? own : least;
 }
 
 int gd_charge_share(struct gd_handle *handle, struct gd_err *err)

@@ -21,6 +21,9 @@ struct gd_state;
  * GD_E_QUOTA_EXCEEDED (session_bytes), GD_E_OUT_OF_MEMORY (max_bytes). */
 int gd_charge_check(const struct gd_service *service, struct gd_session *session, size_t bytes, const char *what, struct gd_err *err);
 
+/* Whether `bytes` more fit into one State that has `held`: GD_E_QUOTA_EXCEEDED (state_bytes). */
+int gd_charge_check_state(const struct gd_service *service, size_t held, size_t bytes, const char *what, struct gd_err *err);
+
 /* A State begins, or has moved to a new generation: from now on what it holds is charged to `session` (NULL: nobody). GD_E_OUT_OF_MEMORY. */
 int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct gd_session *session, struct gd_err *err);
 /* It is gone; what handles share stays charged. */

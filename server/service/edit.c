@@ -89,7 +89,9 @@ int gd_edit_need_undo(struct gd_service *service, struct gd_state *state, struct
 {
     if (state->undo.fd >= 0)
         return 0;
-    int code = gd_charge_check(service, gd_charge_payer(state), state->live.bytes, "the undo copy an edit needs,", err);
+    int code = gd_charge_check_state(service, gd_state_bytes(state), state->live.bytes, "the undo copy an edit needs,", err);
+    if (code == 0)
+        code = gd_charge_check(service, gd_charge_payer(state), state->live.bytes, "the undo copy an edit needs,", err);
     if (code == 0)
         code = gd_state_need_undo(state, err);
     gd_charge_settle(service, state);
@@ -100,7 +102,9 @@ static int need_ring(struct gd_service *service, struct gd_state *state, struct 
 {
     if (state->ring != NULL)
         return 0;
-    int code = gd_charge_check(service, gd_charge_payer(state), GD_PAGE, "the head of a ring of frames,", err);
+    int code = gd_charge_check_state(service, gd_state_bytes(state), GD_PAGE, "the head of a ring of frames,", err);
+    if (code == 0)
+        code = gd_charge_check(service, gd_charge_payer(state), GD_PAGE, "the head of a ring of frames,", err);
     if (code == 0)
         code = gd_state_need_ring(state, err);
     gd_charge_settle(service, state);

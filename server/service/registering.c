@@ -33,7 +33,8 @@ int gd_register_check(const struct gd_service *service, struct gd_session *sessi
     }
     if (session->made_states >= (size_t)settings->session_states)
         return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "this session has made %zu States, its limit (session_states)", session->made_states);
-    return gd_charge_check(service, session, bytes, "a State", err);
+    code = gd_charge_check_state(service, 0, bytes, "a State", err);
+    return code != 0 ? code : gd_charge_check(service, session, bytes, "a State", err);
 }
 
 int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle, struct gd_err *err)

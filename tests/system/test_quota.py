@@ -204,3 +204,26 @@ def test_results_are_the_askers(make_daemon):
         gc.collect()
         wait_until(lambda: of(b) == 0, what="the end of the charge")
         s.delete()
+
+
+def test_one_state_has_a_limit_of_its_own(make_daemon):
+    """Live arrays, undo copy and frames of one State together; other States have the same limit for themselves."""
+    daemon = make_daemon("--state-bytes", str(2 * LIVE))
+    with daemon.connect() as session:
+        with pytest.raises(gromos.QuotaExceededError, match="state_bytes"):
+            session.create(3 * N)
+        for _ in range(3):
+            s = session.create(N, slots=8)
+            with s.edit(publish=False) as e:
+                e.positions()[:] = 1
+            s.set_positions(np.ones((N, 3)))  # frames for which there is no room are left out
+            about = s.describe()
+            assert about.bytes <= 2 * LIVE
+            with session.create(N) as other:
+                assert other.describe().bytes <= LIVE
+    daemon = make_daemon("--state-bytes", str(LIVE + LIVE // 2))
+    with daemon.connect() as session, session.create(N) as s:
+        with pytest.raises(gromos.QuotaExceededError, match="undo copy .*state_bytes"):
+            with s.edit(publish=False) as e:
+                e.positions()[:] = 1
+        assert (s.positions() == 0).all() and session.ping() > 0
