@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,16 +41,6 @@ static int set_up_log(const struct gd_settings *settings, struct gd_err *err)
     }
     gd_log_setup(fd, level, getenv("JOURNAL_STREAM") != NULL && fd == STDERR_FILENO);
     return 0;
-}
-
-/* A computation's working memory, some MB for a pair search, is not given back to the kernel at its end: the next one would spend a tenth
- * of its time on getting it again. Left to itself glibc moves both limits, to twice these at most. */
-static void keep_working_memory(void)
-{
-#ifdef __GLIBC__
-    mallopt(M_MMAP_THRESHOLD, 16 << 20);
-    mallopt(M_TRIM_THRESHOLD, 32 << 20);
-#endif
 }
 
 static int serve(const struct gd_settings *settings, struct gd_err *err)
@@ -93,7 +82,6 @@ int main(int argc, char **argv)
         if (code >= 0)
             return code;
     } else if (code == 0) {
-        keep_working_memory();
         code = serve(&settings, &err);
     }
     if (code == 0)
