@@ -10,6 +10,19 @@ void gd_faults_start(struct gd_faults *faults, struct gd_block_file *file, struc
     *faults = (struct gd_faults){.file = file, .list = list, .before = list->count};
 }
 
+int gd_faults_open(struct gd_block_file **out, const char *path, struct gd_messages *list, struct gd_err *err)
+{
+    struct gd_err why;
+    gd_err_clear(&why);
+    int rc = gd_block_file_open(out, path, 0, &why);
+    if (rc == 0)
+        return 0;
+    gd_messages_add(list, "%s", why.text);
+    if (err != NULL)
+        *err = why;
+    return rc;
+}
+
 int gd_faults_note(struct gd_faults *faults, int rc, const struct gd_err *err)
 {
     if (rc == 0)
@@ -50,9 +63,10 @@ void gd_faults_unused(struct gd_faults *faults, const char *kind_of_file)
         if (block->used)
             continue;
         gd_err_clear(&err);
-        gd_faults_note(faults, gd_err_set(&err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not supported in %s %s file",
-                                          faults->file->path, block->line, (int)block->name_length, block->name,
-                                          strchr("aeiou", kind_of_file[0]) != NULL ? "an" : "a", kind_of_file),
+        gd_faults_note(faults,
+                       gd_err_set(&err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not supported in %s %s file",
+                                  faults->file->path, block->line, (int)block->name_length, block->name,
+                                  strchr("aeiou", kind_of_file[0]) != NULL ? "an" : "a", kind_of_file),
                        &err);
     }
 }
@@ -62,7 +76,8 @@ int gd_faults_result(const struct gd_faults *faults, struct gd_err *err)
     size_t n = faults->list->count - faults->before;
     if (faults->code == 0)
         return 0;
-    const char *first = faults->list->kept > faults->before ? faults->list->text[faults->before] : "no memory to tell it";
+    const char *first =
+        faults->list->kept > faults->before ? faults->list->text[faults->before] : "no memory to tell it";
     if (n == 1)
         return gd_err_set(err, faults->code, "%s", first);
     return gd_err_set(err, faults->code, "%zu faults; the first: %s", n, first);

@@ -1,5 +1,6 @@
-/* Reading an input file to its end although parts of it are wrong, so that all faults are told at once. Each block is read
- * by a function of its own; what it reports is collected, and gd_faults_result turns the collection into one error. */
+/* Reading an input file to its end although parts of it are wrong, so that all faults are told at once. Each
+ * block is read by a function of its own; what it reports is collected, and gd_faults_result turns the
+ * collection into one error. */
 #ifndef GD_IO_FAULTS_H
 #define GD_IO_FAULTS_H
 
@@ -15,6 +16,11 @@ struct gd_faults {
 
 void gd_faults_start(struct gd_faults *faults, struct gd_block_file *file, struct gd_messages *list);
 
+/* Opens a file whose faults are collected: that it cannot be read is a fault like another, in the list (if
+ * there is one) and in err. */
+int gd_faults_open(struct gd_block_file **out, const char *path, struct gd_messages *list,
+                   struct gd_err *err);
+
 /* Adds err's text when rc != 0; returns rc. */
 int gd_faults_note(struct gd_faults *faults, int rc, const struct gd_err *err);
 
@@ -22,7 +28,8 @@ int gd_faults_note(struct gd_faults *faults, int rc, const struct gd_err *err);
 void gd_faults_at(struct gd_faults *faults, const struct gd_cursor *cursor, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The block of this name; an absent required one and a second one are noted as faults (the first is then returned). */
+/* The block of this name; an absent required one and a second one are noted as faults (the first is then
+ * returned). */
 struct gd_block *gd_faults_block(struct gd_faults *faults, const char *name, bool required);
 
 /* Notes every block nobody asked for as a fault: "not supported". */

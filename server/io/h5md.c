@@ -1,5 +1,5 @@
-/* See h5md.h. An element (position, box edges, an observable, ...) is a group with the datasets step, time and value, which
- * grow together along their first dimension. */
+/* See h5md.h. An element (position, box edges, an observable, ...) is a group with the datasets step, time
+ * and value, which grow together along their first dimension. */
 #include "io/h5md.h"
 
 #include <math.h>
@@ -35,71 +35,19 @@ struct gd_h5md {
     int64_t last_step;
 };
 
-static void enter(void)
-{
-    gd_hdf5_enter();
-}
+/* ---- elements
+ * ------------------------------------------------------------------------------------------------- */
 
-static void leave(void)
-{
-    gd_hdf5_leave();
-}
-
-static herr_t keep_first(unsigned n, const H5E_error2_t *entry, void *out)
-{
-    if (n == 0)
-        snprintf(out, 200, "%s", entry->desc == NULL ? "" : entry->desc);
-    return 0;
-}
-
-static int fault(const char *path, const char *what, struct gd_err *err)
-{
-    char why[200] = "";
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, why);
-    return gd_err_set(err, GD_E_FILE_ACCESS, "%s: %s (%s)", path, what, why);
-}
-
-/* ---- attributes ----------------------------------------------------------------------------------------------- */
-
-/* Variable-length UTF-8: what h5py and with it most readers take for text (a fixed-length string comes out as bytes). */
-static int put_strings(hid_t object, const char *name, const char *const *texts, hsize_t n)
-{
-    hid_t type = H5Tcopy(H5T_C_S1), space = n == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &n, NULL);
-    int ok = H5Tset_size(type, H5T_VARIABLE) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
-    hid_t attribute = ok ? H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT) : -1;
-    ok = attribute >= 0 && H5Awrite(attribute, type, texts) >= 0;
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    H5Sclose(space);
-    H5Tclose(type);
-    return ok ? 0 : -1;
-}
-
-static int put_string(hid_t object, const char *name, const char *text)
-{
-    return put_strings(object, name, &text, 0);
-}
-
-static int put_ints(hid_t object, const char *name, const int32_t *values, hsize_t n)
-{
-    hid_t space = n == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &n, NULL);
-    hid_t attribute = H5Acreate2(object, name, H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_INT32, values) >= 0;
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    H5Sclose(space);
-    return ok ? 0 : -1;
-}
-
-/* ---- elements ------------------------------------------------------------------------------------------------- */
-
-static hid_t new_series(hid_t group, const char *name, hid_t type, int rank, const hsize_t *frame, hsize_t chunk_frames)
+static hid_t new_series(hid_t group, const char *name, hid_t type, int rank, const hsize_t *frame,
+                        hsize_t chunk_frames)
 {
     hsize_t size[4] = {0}, limit[4] = {H5S_UNLIMITED}, chunk[4] = {chunk_frames};
     for (int k = 1; k < rank; k++)
         size[k] = limit[k] = chunk[k] = frame[k - 1];
     hid_t space = H5Screate_simple(rank, size, limit), how = H5Pcreate(H5P_DATASET_CREATE);
-    hid_t set = H5Pset_chunk(how, rank, chunk) < 0 ? -1 : H5Dcreate2(group, name, type, space, H5P_DEFAULT, how, H5P_DEFAULT);
+    hid_t set = H5Pset_chunk(how, rank, chunk) < 0
+                    ? -1
+                    : H5Dcreate2(group, name, type, space, H5P_DEFAULT, how, H5P_DEFAULT);
     H5Pclose(how);
     H5Sclose(space);
     return set;
@@ -119,8 +67,8 @@ static void close_element(struct element *e)
 }
 
 /* rank and dims of one frame's value; [0] of the file's datasets is the frame. */
-static int create_element(struct element *e, hid_t parent, const char *name, hid_t type, int rank, const hsize_t *dims,
-                          const char *unit)
+static int create_element(struct element *e, hid_t parent, const char *name, hid_t type, int rank,
+                          const hsize_t *dims, const char *unit)
 {
     hsize_t per_frame = 1;
     for (int k = 0; k < rank; k++)
@@ -132,9 +80,9 @@ static int create_element(struct element *e, hid_t parent, const char *name, hid
     e->step = new_series(e->group, "step", H5T_STD_I64LE, 1, NULL, STEP_CHUNK);
     e->time = new_series(e->group, "time", H5T_IEEE_F64LE, 1, NULL, STEP_CHUNK);
     e->value = new_series(e->group, "value", type, rank + 1, dims, chunk);
-    if (e->step < 0 || e->time < 0 || e->value < 0 || put_string(e->time, "unit", "ps") != 0)
+    if (e->step < 0 || e->time < 0 || e->value < 0 || gd_hdf5_put_text(e->time, "unit", "ps") != 0)
         return -1;
-    return unit == NULL || unit[0] == '\0' ? 0 : put_string(e->value, "unit", unit);
+    return unit == NULL || unit[0] == '\0' ? 0 : gd_hdf5_put_text(e->value, "unit", unit);
 }
 
 static int open_element(struct element *e, hid_t parent, const char *name)
@@ -170,17 +118,20 @@ static int append(hid_t set, hsize_t frame, hid_t memory_type, const void *data)
     return ok ? 0 : -1;
 }
 
-static int append_element(struct gd_h5md *h, int which, int64_t step, double time, hid_t type, const void *data)
+static int append_element(struct gd_h5md *h, int which, int64_t step, double time, hid_t type,
+                          const void *data)
 {
     const struct element *e = &h->element[which];
     if (!h->present[which])
         return 0;
-    if (append(e->value, h->num_frames, type, data) != 0 || append(e->time, h->num_frames, H5T_NATIVE_DOUBLE, &time) != 0)
+    if (append(e->value, h->num_frames, type, data) != 0 ||
+        append(e->time, h->num_frames, H5T_NATIVE_DOUBLE, &time) != 0)
         return -1;
     return append(e->step, h->num_frames, H5T_NATIVE_INT64, &step);
 }
 
-/* ---- layout --------------------------------------------------------------------------------------------------- */
+/* ---- layout
+ * --------------------------------------------------------------------------------------------------- */
 
 static hid_t file_type(enum gd_dtype dtype)
 {
@@ -200,12 +151,15 @@ static int box_rank(enum gd_box_kind kind)
 
 static int check_layout(const char *path, const struct gd_h5md_layout *l, struct gd_err *err)
 {
-    if (l->num_atoms == 0 || (l->dtype != GD_FLOAT32 && l->dtype != GD_FLOAT64) || l->num_observables > GD_H5MD_MAX_OBSERVABLES)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: an H5MD file needs atoms, float32 or float64, and at most %d observables",
+    if (l->num_atoms == 0 || (l->dtype != GD_FLOAT32 && l->dtype != GD_FLOAT64) ||
+        l->num_observables > GD_H5MD_MAX_OBSERVABLES)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "%s: an H5MD file needs atoms, float32 or float64, and at most %d observables",
                           path, GD_H5MD_MAX_OBSERVABLES);
     for (size_t k = 0; k < l->num_observables; k++)
         if (l->observables[k][0] == '\0' || strchr(l->observables[k], '/') != NULL)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: '%s' cannot be the name of an observable", path, l->observables[k]);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: '%s' cannot be the name of an observable",
+                              path, l->observables[k]);
     return 0;
 }
 
@@ -217,10 +171,12 @@ static int write_head(struct gd_h5md *h, const struct gd_h5md_layout *l)
     hid_t creator = H5Gcreate2(group, "creator", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     hid_t modules = H5Gcreate2(group, "modules", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     hid_t units = H5Gcreate2(modules, "units", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = put_ints(group, "version", version, 2) == 0 &&
-             put_string(author, "name", l->author == NULL ? "unknown" : l->author) == 0 &&
-             put_string(creator, "name", "gromosd") == 0 && put_string(creator, "version", GD_VERSION) == 0 &&
-             put_ints(units, "version", units_version, 2) == 0 && put_string(units, "system", "SI") == 0;
+    int ok = gd_hdf5_put_int32s(group, "version", version, 2) == 0 &&
+             gd_hdf5_put_text(author, "name", l->author == NULL ? "unknown" : l->author) == 0 &&
+             gd_hdf5_put_text(creator, "name", "gromosd") == 0 &&
+             gd_hdf5_put_text(creator, "version", GD_VERSION) == 0 &&
+             gd_hdf5_put_int32s(units, "version", units_version, 2) == 0 &&
+             gd_hdf5_put_text(units, "system", "SI") == 0;
     H5Gclose(units);
     H5Gclose(modules);
     H5Gclose(creator);
@@ -229,14 +185,15 @@ static int write_head(struct gd_h5md *h, const struct gd_h5md_layout *l)
     return ok ? 0 : -1;
 }
 
-static int put_fixed(hid_t all, const char *name, hid_t type, hid_t memory, const void *data, hsize_t n, const char *unit)
+static int put_fixed(hid_t all, const char *name, hid_t type, hid_t memory, const void *data, hsize_t n,
+                     const char *unit)
 {
     if (data == NULL)
         return 0;
     hid_t space = H5Screate_simple(1, &n, NULL);
     hid_t set = H5Dcreate2(all, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int ok = set >= 0 && H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0 &&
-             (unit == NULL || put_string(set, "unit", unit) == 0);
+             (unit == NULL || gd_hdf5_put_text(set, "unit", unit) == 0);
     if (set >= 0)
         H5Dclose(set);
     H5Sclose(space);
@@ -245,14 +202,16 @@ static int put_fixed(hid_t all, const char *name, hid_t type, hid_t memory, cons
 
 static int create_box(struct gd_h5md *h, hid_t all, const struct gd_h5md_layout *l)
 {
-    static const char *const boundary[2][3] = {{"periodic", "periodic", "periodic"}, {"none", "none", "none"}};
+    static const char *const boundary[2][3] = {{"periodic", "periodic", "periodic"},
+                                               {"none", "none", "none"}};
     static const int32_t three = 3;
     static const hsize_t dims[2] = {3, 3};
     hid_t box = H5Gcreate2(all, "box", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = box >= 0 && put_ints(box, "dimension", &three, 0) == 0 &&
-             put_strings(box, "boundary", boundary[l->box == GD_BOX_VACUUM], 3) == 0;
+    int ok = box >= 0 && gd_hdf5_put_int32s(box, "dimension", &three, 0) == 0 &&
+             gd_hdf5_put_texts(box, "boundary", boundary[l->box == GD_BOX_VACUUM], 3) == 0;
     if (ok && l->box != GD_BOX_VACUUM) {
-        ok = create_element(&h->element[ELEMENT_BOX], box, "edges", H5T_IEEE_F64LE, box_rank(l->box), dims, "nm") == 0;
+        ok = create_element(&h->element[ELEMENT_BOX], box, "edges", H5T_IEEE_F64LE, box_rank(l->box), dims,
+                            "nm") == 0;
         h->present[ELEMENT_BOX] = 1;
     }
     H5Gclose(box);
@@ -297,7 +256,8 @@ static int create_observables(struct gd_h5md *h, const struct gd_h5md_layout *l)
     return ok ? 0 : -1;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * -------------------------------------------------------------------------------------------------- */
 
 static struct gd_h5md *new_h5md(const char *path, const struct gd_h5md_layout *l)
 {
@@ -338,18 +298,18 @@ int gd_h5md_create(struct gd_h5md **out, const char *path, const struct gd_h5md_
     struct gd_h5md *h = new_h5md(path, l);
     if (h == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory to write it", path);
-    enter();
+    gd_hdf5_enter();
     h->file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (h->file < 0)
-        rc = fault(path, "cannot be written", err);
+        rc = gd_hdf5_fault(path, "cannot be written", err);
     else if (write_head(h, l) != 0 || create_particles(h, l) != 0 || create_observables(h, l) != 0 ||
              H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0)
-        rc = fault(path, "its H5MD groups cannot be made", err);
+        rc = gd_hdf5_fault(path, "its H5MD groups cannot be made", err);
     if (rc != 0)
         release(h);
     else
         *out = h;
-    leave();
+    gd_hdf5_leave();
     return rc;
 }
 
@@ -369,7 +329,8 @@ static int open_elements(struct gd_h5md *h, const struct gd_h5md_layout *l)
     hid_t group = ok ? H5Gopen2(h->file, "observables", H5P_DEFAULT) : -1;
     for (size_t k = 0; k < l->num_observables && ok; k++) {
         h->present[ELEMENT_FIRST_OBSERVABLE + k] = 1;
-        ok = group >= 0 && open_element(&h->element[ELEMENT_FIRST_OBSERVABLE + k], group, l->observables[k]) == 0;
+        ok = group >= 0 &&
+             open_element(&h->element[ELEMENT_FIRST_OBSERVABLE + k], group, l->observables[k]) == 0;
     }
     if (group >= 0)
         H5Gclose(group);
@@ -379,7 +340,9 @@ static int open_elements(struct gd_h5md *h, const struct gd_h5md_layout *l)
 static int dims_of(hid_t set, hsize_t dims[4])
 {
     hid_t space = H5Dget_space(set);
-    int rank = space < 0 || H5Sget_simple_extent_ndims(space) > 4 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
+    int rank = space < 0 || H5Sget_simple_extent_ndims(space) > 4
+                   ? -1
+                   : H5Sget_simple_extent_dims(space, dims, NULL);
     if (space >= 0)
         H5Sclose(space);
     return rank;
@@ -389,14 +352,16 @@ static int dims_of(hid_t set, hsize_t dims[4])
 static int count_frames(struct gd_h5md *h, int64_t last_step, struct gd_err *err)
 {
     hsize_t dims[4] = {0}, frames = 0;
-    if (dims_of(h->element[ELEMENT_POSITION].value, dims) != 3 || dims[1] != h->layout.num_atoms || dims[2] != 3)
-        return gd_err_set(err, GD_E_FILE_FORMAT, "%s: is not a trajectory of %zu atoms", h->path, h->layout.num_atoms);
+    if (dims_of(h->element[ELEMENT_POSITION].value, dims) != 3 || dims[1] != h->layout.num_atoms ||
+        dims[2] != 3)
+        return gd_err_set(err, GD_E_FILE_FORMAT, "%s: is not a trajectory of %zu atoms", h->path,
+                          h->layout.num_atoms);
     frames = dims[0];
     for (int e = 0; e < MAX_ELEMENTS; e++) {
         const hid_t sets[3] = {h->element[e].step, h->element[e].time, h->element[e].value};
         for (int k = 0; k < 3 && h->present[e]; k++) {
             if (dims_of(sets[k], dims) < 1)
-                return fault(h->path, "has a damaged element", err);
+                return gd_hdf5_fault(h->path, "has a damaged element", err);
             frames = dims[0] < frames ? dims[0] : frames;
         }
     }
@@ -407,7 +372,7 @@ static int count_frames(struct gd_h5md *h, int64_t last_step, struct gd_err *err
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory for its steps", h->path);
     int rc = 0;
     if (dims[0] > 0 && H5Dread(steps, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, step) < 0)
-        rc = fault(h->path, "its steps cannot be read", err);
+        rc = gd_hdf5_fault(h->path, "its steps cannot be read", err);
     while (frames > 0 && step[frames - 1] > last_step)
         frames--;
     h->num_frames = (size_t)frames;
@@ -425,13 +390,14 @@ static int cut_elements(struct gd_h5md *h, struct gd_err *err)
             dims_of(sets[k], dims);
             dims[0] = h->num_frames;
             if (H5Dset_extent(sets[k], dims) < 0)
-                return fault(h->path, "cannot be cut back", err);
+                return gd_hdf5_fault(h->path, "cannot be cut back", err);
         }
     }
-    return H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0 ? fault(h->path, "cannot be written", err) : 0;
+    return H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0 ? gd_hdf5_fault(h->path, "cannot be written", err) : 0;
 }
 
-int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *l, int64_t last_step, struct gd_err *err)
+int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *l, int64_t last_step,
+                   struct gd_err *err)
 {
     int rc = check_layout(path, l, err);
     if (rc != 0)
@@ -439,10 +405,10 @@ int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_
     struct gd_h5md *h = new_h5md(path, l);
     if (h == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory to write it", path);
-    enter();
+    gd_hdf5_enter();
     h->file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     if (h->file < 0)
-        rc = fault(path, "cannot be continued", err);
+        rc = gd_hdf5_fault(path, "cannot be continued", err);
     else if (open_elements(h, l) != 0)
         rc = gd_err_set(err, GD_E_FILE_FORMAT, "%s: is not an H5MD file with the elements of this run", path);
     if (rc == 0)
@@ -453,13 +419,15 @@ int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_
         release(h);
     else
         *out = h;
-    leave();
+    gd_hdf5_leave();
     return rc;
 }
 
-/* ---- frames --------------------------------------------------------------------------------------------------- */
+/* ---- frames
+ * --------------------------------------------------------------------------------------------------- */
 
-/* The octahedron's lattice is body-centred cubic: three of its nearest lattice vectors, in the cube's own frame. */
+/* The octahedron's lattice is body-centred cubic: three of its nearest lattice vectors, in the cube's own
+ * frame. */
 static void box_values(const struct gd_box *box, double out[9])
 {
     double h = box->vectors[0][0] / 2.0;
@@ -483,7 +451,8 @@ static int append_frame(struct gd_h5md *h, const struct gd_h5md_frame *f)
     if (rc == 0)
         rc = append_element(h, ELEMENT_FORCE, f->step, f->time, type, f->forces);
     for (size_t k = 0; k < h->layout.num_observables && rc == 0; k++)
-        rc = append_element(h, (int)(ELEMENT_FIRST_OBSERVABLE + k), f->step, f->time, H5T_NATIVE_DOUBLE, &f->observables[k]);
+        rc = append_element(h, (int)(ELEMENT_FIRST_OBSERVABLE + k), f->step, f->time, H5T_NATIVE_DOUBLE,
+                            &f->observables[k]);
     if (rc == 0)
         rc = append_element(h, ELEMENT_POSITION, f->step, f->time, type, f->positions);
     return rc != 0 || H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0 ? -1 : 0;
@@ -493,16 +462,19 @@ int gd_h5md_put(struct gd_h5md *h, const struct gd_h5md_frame *f, struct gd_err 
 {
     GD_MAGIC_CHECK(h, H5MD_MAGIC);
     if (f->positions == NULL || (h->present[ELEMENT_VELOCITY] && f->velocities == NULL) ||
-        (h->present[ELEMENT_FORCE] && f->forces == NULL) || (h->layout.num_observables > 0 && f->observables == NULL))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: a frame without what the file was made for", h->path);
+        (h->present[ELEMENT_FORCE] && f->forces == NULL) ||
+        (h->layout.num_observables > 0 && f->observables == NULL))
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: a frame without what the file was made for",
+                          h->path);
     if (h->present[ELEMENT_BOX] && (f->box == NULL || f->box->kind != (int32_t)h->layout.box))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: the box is of another kind than the file's", h->path);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: the box is of another kind than the file's",
+                          h->path);
     if (f->step <= h->last_step)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: step %lld is not after step %lld", h->path, (long long)f->step,
-                          (long long)h->last_step);
-    enter();
-    int rc = append_frame(h, f) == 0 ? 0 : fault(h->path, "cannot be written", err);
-    leave();
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: step %lld is not after step %lld", h->path,
+                          (long long)f->step, (long long)h->last_step);
+    gd_hdf5_enter();
+    int rc = append_frame(h, f) == 0 ? 0 : gd_hdf5_fault(h->path, "cannot be written", err);
+    gd_hdf5_leave();
     if (rc != 0)
         return rc;
     h->num_frames++;
@@ -524,9 +496,9 @@ int gd_h5md_close(struct gd_h5md **handle, struct gd_err *err)
     GD_MAGIC_CHECK(h, H5MD_MAGIC);
     char path[256];
     snprintf(path, sizeof path, "%s", h->path);
-    enter();
-    int rc = release(h) == 0 ? 0 : fault(path, "cannot be closed", err);
-    leave();
+    gd_hdf5_enter();
+    int rc = release(h) == 0 ? 0 : gd_hdf5_fault(path, "cannot be closed", err);
+    gd_hdf5_leave();
     *handle = NULL;
     return rc;
 }
@@ -535,16 +507,19 @@ int gd_h5md_close(struct gd_h5md **handle, struct gd_err *err)
 
 static int without(const char *path, struct gd_err *err)
 {
-    return gd_err_set(err, GD_E_UNSUPPORTED, "%s: H5MD files need a build with HDF5 (install libhdf5-dev and build again)", path);
+    return gd_err_set(err, GD_E_UNSUPPORTED,
+                      "%s: H5MD files need a build with HDF5 (install libhdf5-dev and build again)", path);
 }
 
-int gd_h5md_create(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout, struct gd_err *err)
+int gd_h5md_create(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout,
+                   struct gd_err *err)
 {
     (void)out, (void)layout;
     return without(path, err);
 }
 
-int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout, int64_t last_step, struct gd_err *err)
+int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout,
+                   int64_t last_step, struct gd_err *err)
 {
     (void)out, (void)layout, (void)last_step;
     return without(path, err);

@@ -33,8 +33,12 @@ static const struct gd_field step_fields[] = {
 };
 
 static const struct gd_field boundary_fields[] = {
-    {.name = "NTB", .type = GD_FIELD_ENUM, .offset = offsetof(struct gd_parameters, boundary.ntb),
-     .words = (const struct gd_field_word[]){{"truncoct", -1}, {"vacuum", 0}, {"rectangular", 1}, {"triclinic", 2}, {NULL, 0}}},
+    {.name = "NTB",
+     .type = GD_FIELD_ENUM,
+     .offset = offsetof(struct gd_parameters, boundary.ntb),
+     .words =
+         (const struct gd_field_word[]){
+             {"truncoct", -1}, {"vacuum", 0}, {"rectangular", 1}, {"triclinic", 2}, {NULL, 0}}},
     GD_I32("NDFMIN", boundary.ndfmin, 0, 1e9),
 };
 
@@ -140,12 +144,9 @@ static const struct gd_field jvalue_fields[] = {
 };
 
 static const struct gd_field stochastic_fields[] = {
-    GD_I32("NTSD", stochastic.ntsd, 0, 1),
-    GD_I32("NTFR", stochastic.ntfr, 0, 3),
-    GD_I64("NSFR", stochastic.nsfr, 0, GD_BIG),
-    GD_I64("NBREF", stochastic.nbref, 0, GD_BIG),
-    GD_F64("RCUTF", stochastic.rcutf, 0, 1e6),
-    GD_F64("CFRIC", stochastic.cfric, 0, GD_ANY_REAL),
+    GD_I32("NTSD", stochastic.ntsd, 0, 1),       GD_I32("NTFR", stochastic.ntfr, 0, 3),
+    GD_I64("NSFR", stochastic.nsfr, 0, GD_BIG),  GD_I64("NBREF", stochastic.nbref, 0, GD_BIG),
+    GD_F64("RCUTF", stochastic.rcutf, 0, 1e6),   GD_F64("CFRIC", stochastic.cfric, 0, GD_ANY_REAL),
     GD_F64("TEMPSD", stochastic.tempsd, 0, 1e6),
 };
 
@@ -161,7 +162,9 @@ static const struct gd_field coarse_fields[] = {
 };
 
 static const struct gd_field random_fields[] = {
-    {.name = "NTRNG", .type = GD_FIELD_ENUM, .offset = offsetof(struct gd_parameters, random.generator),
+    {.name = "NTRNG",
+     .type = GD_FIELD_ENUM,
+     .offset = offsetof(struct gd_parameters, random.generator),
      .words = (const struct gd_field_word[]){{"g96", 0}, {"gsl", 1}, {NULL, 0}}},
     GD_PART("NTGSL", GD_FIELD_INT32, random.gsl_generator, -1, -1, "a generator other than mt19937"),
 };
@@ -202,17 +205,17 @@ static const struct {
     {.name = "GROMOSD", .read = gd_parameters_read_extension},
 };
 
-/* Blocks of the original for methods that are not done here: accepted when their first value switches them off, or (the
- * integrator) says what is done anyway. */
+/* Blocks of the original for methods that are not done here: accepted when their first value switches them
+ * off, or (the integrator) says what is done anyway. */
 static const char *const optional_blocks[][2] = {
-    {"PERTURBATION", "0"},  {"LAMBDAS", "0"},      {"PRECALCLAM", "0"},     {"EDS", "0"},
-    {"AEDS", "0"},          {"GAMD", "0"},         {"REPLICA", "0"},        {"REPLICA_EDS", "0"},
-    {"LOCALELEV", "0"},     {"BSLEUS", "0"},       {"DISTANCEFIELD", "0"},  {"ORDERPARAMRES", "0"},
-    {"RDCRES", "0"},        {"XRAYRES", "0"},      {"SYMRES", "0"},         {"COLVARRES", "0"},
-    {"PERSCALE", "0"},      {"POLARISE", "0"},     {"QMMM", "0"},           {"ELECTRIC", "0"},
-    {"NEMD", "0"},          {"SASA", "0"},         {"ADDECOUPLE", "0"},     {"MULTICELL", "0"},
-    {"MULTISTEP", "0"},     {"MULTIGRADIENT", "0"}, {"READTRAJ", "0"},      {"CHEMICALMONTECARLO", "0"},
-    {"INNERLOOP", "0"},     {"GROMOS96COMPAT", "0"}, {"DFUNCT", "0"},       {"AMBER", "0"},
+    {"PERTURBATION", "0"}, {"LAMBDAS", "0"},        {"PRECALCLAM", "0"},    {"EDS", "0"},
+    {"AEDS", "0"},         {"GAMD", "0"},           {"REPLICA", "0"},       {"REPLICA_EDS", "0"},
+    {"LOCALELEV", "0"},    {"BSLEUS", "0"},         {"DISTANCEFIELD", "0"}, {"ORDERPARAMRES", "0"},
+    {"RDCRES", "0"},       {"XRAYRES", "0"},        {"SYMRES", "0"},        {"COLVARRES", "0"},
+    {"PERSCALE", "0"},     {"POLARISE", "0"},       {"QMMM", "0"},          {"ELECTRIC", "0"},
+    {"NEMD", "0"},         {"SASA", "0"},           {"ADDECOUPLE", "0"},    {"MULTICELL", "0"},
+    {"MULTISTEP", "0"},    {"MULTIGRADIENT", "0"},  {"READTRAJ", "0"},      {"CHEMICALMONTECARLO", "0"},
+    {"INNERLOOP", "0"},    {"GROMOS96COMPAT", "0"}, {"DFUNCT", "0"},        {"AMBER", "0"},
     {"INTEGRATE", "1"},
 };
 
@@ -236,7 +239,8 @@ static void read_title(struct gd_faults *faults, struct gd_parameters *p)
     char *title = NULL;
     struct gd_block *block = gd_faults_block(faults, "TITLE", false);
     gd_err_clear(&err);
-    if (block == NULL || gd_faults_note(faults, gd_blocks_read_title(faults->file, block, &title, &err), &err) != 0)
+    if (block == NULL ||
+        gd_faults_note(faults, gd_blocks_read_title(faults->file, block, &title, &err), &err) != 0)
         return;
     size_t n = strnlen(title, sizeof p->title - 1);
     memcpy(p->title, title, n);
@@ -264,7 +268,8 @@ static void read_blocks(struct gd_faults *faults, struct gd_parameters *p)
     gd_faults_unused(faults, "input");
 }
 
-static int read_file(struct gd_block_file *file, struct gd_parameters *out, struct gd_messages *list, struct gd_err *err)
+static int read_file(struct gd_block_file *file, struct gd_parameters *out, struct gd_messages *list,
+                     struct gd_err *err)
 {
     struct gd_messages own = {0};
     struct gd_faults faults;
@@ -289,19 +294,13 @@ static int read_file(struct gd_block_file *file, struct gd_parameters *out, stru
     return rc;
 }
 
-int gd_io_read_parameters_faults(const char *path, struct gd_parameters *out, struct gd_messages *faults, struct gd_err *err)
+int gd_io_read_parameters_faults(const char *path, struct gd_parameters *out, struct gd_messages *faults,
+                                 struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
-    struct gd_err own;
-    gd_err_clear(&own);
-    int rc = gd_block_file_open(&file, path, 0, &own);
-    if (rc != 0) {
-        gd_messages_add(faults, "%s", own.text);
-        if (err != NULL)
-            *err = own;
-        return rc;
-    }
-    rc = read_file(file, out, faults, err);
+    int rc = gd_faults_open(&file, path, faults, err);
+    if (rc == 0)
+        rc = read_file(file, out, faults, err);
     gd_block_file_destroy(&file);
     return rc;
 }

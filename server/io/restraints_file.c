@@ -21,7 +21,8 @@ static int no_rows(const struct gd_cursor *c, struct gd_err *err)
     return gd_cursor_fault(c, err, "no restraint in it");
 }
 
-/* ---- rows of numbers ------------------------------------------------------------------------------------------ */
+/* ---- rows of numbers
+ * ------------------------------------------------------------------------------------------ */
 
 static void begin_row(struct reader *r, const struct gd_cursor *c)
 {
@@ -34,7 +35,8 @@ static int end_row(const struct reader *r, const struct gd_cursor *c, int column
 {
     struct gd_token next;
     if (c->line != r->row_line)
-        return gd_cursor_fault(c, err, "the restraint of line %zu has fewer than %d values in its line", r->row_line, columns);
+        return gd_cursor_fault(c, err, "the restraint of line %zu has fewer than %d values in its line",
+                               r->row_line, columns);
     if (gd_cursor_peek(c, &next) && next.line == r->row_line)
         return gd_cursor_fault(c, err, "more than %d values in a line", columns);
     return 0;
@@ -51,7 +53,8 @@ static int read_atoms(struct gd_cursor *c, int n, int32_t *atom, struct gd_err *
     return rc;
 }
 
-static int read_doubles(struct gd_cursor *c, const char *const *what, double *const *out, int n, struct gd_err *err)
+static int read_doubles(struct gd_cursor *c, const char *const *what, double *const *out, int n,
+                        struct gd_err *err)
 {
     int rc = 0;
     for (int k = 0; k < n && rc == 0; k++)
@@ -59,18 +62,23 @@ static int read_doubles(struct gd_cursor *c, const char *const *what, double *co
     return rc;
 }
 
-/* ---- positions ------------------------------------------------------------------------------------------------ */
+/* ---- positions
+ * ------------------------------------------------------------------------------------------------ */
 
-static int read_position_row(struct gd_cursor *c, const struct gd_token *line, int *number, struct gd_err *err)
+static int read_position_row(struct gd_cursor *c, const struct gd_token *line, int *number,
+                             struct gd_err *err)
 {
     size_t at = POSRESSPEC_LABEL, stop;
     long value = 0;
     while (at < line->length && (line->text[at] == ' ' || line->text[at] == '\t'))
         at++;
-    for (stop = at; stop < line->length && line->text[stop] != ' ' && line->text[stop] != '\t' && line->text[stop] != '\r';)
+    for (stop = at; stop < line->length && line->text[stop] != ' ' && line->text[stop] != '\t' &&
+                    line->text[stop] != '\r';)
         stop++;
-    if (at >= line->length || gd_parse_long(line->text + at, stop - at, &value) != 0 || value < 1 || value > INT_MAX)
-        return gd_cursor_fault(c, err, "expected an atom number (1 or more) behind the first %d characters", POSRESSPEC_LABEL);
+    if (at >= line->length || gd_parse_long(line->text + at, stop - at, &value) != 0 || value < 1 ||
+        value > INT_MAX)
+        return gd_cursor_fault(c, err, "expected an atom number (1 or more) behind the first %d characters",
+                               POSRESSPEC_LABEL);
     *number = (int)value;
     return 0;
 }
@@ -112,7 +120,9 @@ static int read_reference(struct reader *r, const struct gd_block *block, struct
     if (n == 0)
         return no_rows(&c, err);
     int rc = gd_restraints_resize(r->res, GD_REST_REFERENCE, n, err);
-    return rc != 0 ? rc : gd_rows_read_labelled(r->faults.file, block, n, 3, r->res->reference_position[0], NULL, NULL, err);
+    return rc != 0 ? rc
+                   : gd_rows_read_labelled(r->faults.file, block, n, 3, r->res->reference_position[0], NULL,
+                                           NULL, err);
 }
 
 static int read_bfactors(struct reader *r, const struct gd_block *block, struct gd_err *err)
@@ -120,10 +130,12 @@ static int read_bfactors(struct reader *r, const struct gd_block *block, struct 
     r->res->has_bfactor = 1;
     if (r->res->num_reference == 0) /* REFPOSITION was faulty: how many there should be is not known */
         return 0;
-    return gd_rows_read_labelled(r->faults.file, block, r->res->num_reference, 1, r->res->bfactor, NULL, NULL, err);
+    return gd_rows_read_labelled(r->faults.file, block, r->res->num_reference, 1, r->res->bfactor, NULL, NULL,
+                                 err);
 }
 
-/* ---- distances ------------------------------------------------------------------------------------------------ */
+/* ---- distances
+ * ------------------------------------------------------------------------------------------------ */
 
 /* Four atom numbers, zeros behind the last, and the type. */
 static int read_virtual_atom(struct gd_cursor *c, struct gd_virtual_atom *v, struct gd_err *err)
@@ -133,7 +145,8 @@ static int read_virtual_atom(struct gd_cursor *c, struct gd_virtual_atom *v, str
     for (int k = 0; k < 4 && rc == 0; k++) {
         rc = gd_cursor_int(c, "an atom number (0: none)", 0, INT_MAX, &number, err);
         if (rc == 0 && number > 0 && v->count < k)
-            rc = gd_cursor_fault(c, err, "atom %d follows a 0; the atoms of a virtual atom come first, then zeros", number);
+            rc = gd_cursor_fault(
+                c, err, "atom %d follows a 0; the atoms of a virtual atom come first, then zeros", number);
         if (rc == 0 && number > 0)
             v->atom[v->count++] = number - 1;
     }
@@ -146,7 +159,8 @@ static int read_virtual_atom(struct gd_cursor *c, struct gd_virtual_atom *v, str
     return rc;
 }
 
-static int read_distance_row(struct reader *r, struct gd_cursor *c, struct gd_distance_restraint *row, struct gd_err *err)
+static int read_distance_row(struct reader *r, struct gd_cursor *c, struct gd_distance_restraint *row,
+                             struct gd_err *err)
 {
     int rah;
     begin_row(r, c);
@@ -186,7 +200,8 @@ static int read_distances(struct reader *r, const struct gd_block *block, struct
     return rc;
 }
 
-/* ---- angles, dihedrals, J-values ------------------------------------------------------------------------------ */
+/* ---- angles, dihedrals, J-values
+ * ------------------------------------------------------------------------------ */
 
 static int read_angle_row(struct reader *r, struct gd_cursor *c, size_t i, struct gd_err *err)
 {
@@ -220,8 +235,10 @@ static int read_jvalue_row(struct reader *r, struct gd_cursor *c, size_t i, stru
     return rc;
 }
 
-static int read_rows(struct reader *r, const struct gd_block *block, enum gd_restraint_table table, int columns,
-                     int (*read_row)(struct reader *, struct gd_cursor *, size_t, struct gd_err *), struct gd_err *err)
+static int read_rows(struct reader *r, const struct gd_block *block, enum gd_restraint_table table,
+                     int columns,
+                     int (*read_row)(struct reader *, struct gd_cursor *, size_t, struct gd_err *),
+                     struct gd_err *err)
 {
     struct gd_cursor c;
     size_t n = gd_rows_count(r->faults.file, block);
@@ -253,7 +270,8 @@ static int read_jvalues(struct reader *r, const struct gd_block *block, struct g
     return read_rows(r, block, GD_REST_JVALUES, 11, read_jvalue_row, err);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------- */
+/* ---- the file
+ * ------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *argument;
@@ -293,13 +311,26 @@ static void swap(void *a, void *b, size_t size)
 static void hand_over(enum gd_restraints_kind kind, struct gd_restraints *to, struct gd_restraints *from)
 {
     switch (kind) {
-    case GD_RESTRAINTS_POSRESSPEC: SWAP(num_position_atoms), SWAP(position_atom); break;
-    case GD_RESTRAINTS_REFPOS: SWAP(num_reference), SWAP(reference_position), SWAP(bfactor), SWAP(has_bfactor); break;
-    case GD_RESTRAINTS_DISTREST: SWAP(num_distances), SWAP(distances), SWAP(dish), SWAP(disc); break;
-    case GD_RESTRAINTS_ANGREST: SWAP(num_angles), SWAP(angles); break;
-    case GD_RESTRAINTS_DIHREST: SWAP(num_dihedrals), SWAP(dihedrals); break;
-    case GD_RESTRAINTS_JVAL: SWAP(num_jvalues), SWAP(jvalues); break;
-    case GD_RESTRAINTS_KINDS: break;
+    case GD_RESTRAINTS_POSRESSPEC:
+        SWAP(num_position_atoms), SWAP(position_atom);
+        break;
+    case GD_RESTRAINTS_REFPOS:
+        SWAP(num_reference), SWAP(reference_position), SWAP(bfactor), SWAP(has_bfactor);
+        break;
+    case GD_RESTRAINTS_DISTREST:
+        SWAP(num_distances), SWAP(distances), SWAP(dish), SWAP(disc);
+        break;
+    case GD_RESTRAINTS_ANGREST:
+        SWAP(num_angles), SWAP(angles);
+        break;
+    case GD_RESTRAINTS_DIHREST:
+        SWAP(num_dihedrals), SWAP(dihedrals);
+        break;
+    case GD_RESTRAINTS_JVAL:
+        SWAP(num_jvalues), SWAP(jvalues);
+        break;
+    case GD_RESTRAINTS_KINDS:
+        break;
     }
 }
 
@@ -338,26 +369,20 @@ static int read_file(struct gd_block_file *file, enum gd_restraints_kind kind, s
     return rc;
 }
 
-int gd_io_read_restraints(const char *path, enum gd_restraints_kind kind, struct gd_restraints *res, struct gd_messages *faults,
-                          struct gd_err *err)
+int gd_io_read_restraints(const char *path, enum gd_restraints_kind kind, struct gd_restraints *res,
+                          struct gd_messages *faults, struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
-    struct gd_err own;
-    gd_err_clear(&own);
-    int rc = gd_block_file_open(&file, path, 0, &own);
-    if (rc != 0) {
-        gd_messages_add(faults, "%s", own.text);
-        if (err != NULL)
-            *err = own;
-        return rc;
-    }
-    rc = read_file(file, kind, res, faults, err);
+    int rc = gd_faults_open(&file, path, faults, err);
+    if (rc == 0)
+        rc = read_file(file, kind, res, faults, err);
     gd_block_file_destroy(&file);
     return rc;
 }
 
-int gd_io_read_restraints_memory(const char *name, const void *data, size_t size, enum gd_restraints_kind kind,
-                                 struct gd_restraints *res, struct gd_messages *faults, struct gd_err *err)
+int gd_io_read_restraints_memory(const char *name, const void *data, size_t size,
+                                 enum gd_restraints_kind kind, struct gd_restraints *res,
+                                 struct gd_messages *faults, struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_block_file_from_memory(&file, name, data, size, err);

@@ -4,15 +4,20 @@
 
 #include "kernels/compute.h"
 #include "kernels/dispatch.h"
+#include "kernels/row.h"
 
 static int check_pair(struct gd_view x, struct gd_view y, const char *what, struct gd_err *err)
 {
     if (x.dtype != y.dtype)
-        return gd_err_set(err, GD_E_INVALID_DTYPE, "%s: the structure is float%d, the reference float%d; they must be "
-                          "the same", what, 8 * (int)x.dtype, 8 * (int)y.dtype);
+        return gd_err_set(err, GD_E_INVALID_DTYPE,
+                          "%s: the structure is float%d, the reference float%d; they must be "
+                          "the same",
+                          what, 8 * (int)x.dtype, 8 * (int)y.dtype);
     if (x.count != y.count)
-        return gd_err_set(err, GD_E_INVALID_SHAPE, "%s: %zu atoms of the structure against %zu of the reference; there "
-                          "must be as many", what, x.count, y.count);
+        return gd_err_set(err, GD_E_INVALID_SHAPE,
+                          "%s: %zu atoms of the structure against %zu of the reference; there "
+                          "must be as many",
+                          what, x.count, y.count);
     if (x.count == 0)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s of no atoms: the selection is empty", what);
     return 0;
@@ -25,40 +30,29 @@ static int check_mass(double mass, const char *what, struct gd_err *err)
     return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s needs weights with a positive sum, not %g", what, mass);
 }
 
-static void first_row(struct gd_view x, double row[3])
-{
-    size_t i = x.atoms != NULL ? (size_t)x.atoms[0] : 0;
-    for (int c = 0; c < 3; c++)
-        row[c] = x.dtype == GD_FLOAT32 ? (double)((const float *)x.data)[3 * i + c]
-                                       : ((const double *)x.data)[3 * i + c];
-}
-
-static double square(const double v[3])
-{
-    return v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-}
-
-/* Moves the sums to the centres of x and y: afterwards first_x and first_y are zero in effect. Returns how small the second
- * moments have become relative to before: a tiny value means digits were lost. */
+/* Moves the sums to the centres of x and y: afterwards first_x and first_y are zero in effect. Returns how
+ * small the second moments have become relative to before: a tiny value means digits were lost. */
 static double center_sums(struct gd_correlation *s)
 {
     double before = s->second_x + s->second_y;
-    s->second_x -= square(s->first_x) / s->mass;
-    s->second_y -= square(s->first_y) / s->mass;
+    s->second_x -= gd_square(s->first_x) / s->mass;
+    s->second_y -= gd_square(s->first_y) / s->mass;
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             s->cross[i][j] -= s->first_x[i] * s->first_y[j] / s->mass;
     return before > 0.0 ? fmin(s->second_x, s->second_y) / before : 1.0;
 }
 
-/* Sums about the weighted centres; the centres go to the fit. One pass over the data where that loses no digits. */
-static int correlate_centered(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights,
-                              struct gd_correlation *s, struct gd_fit *fit, struct gd_err *err)
+/* Sums about the weighted centres; the centres go to the fit. One pass over the data where that loses no
+ * digits. */
+static int correlate_centered(const struct gd_kernels *k, struct gd_view x, struct gd_view y,
+                              const double *weights, struct gd_correlation *s, struct gd_fit *fit,
+                              struct gd_err *err)
 {
     double *cx = fit->center_x;
     double *cy = fit->center_y;
-    first_row(x, cx);
-    first_row(y, cy);
+    gd_first_row(x, cx);
+    gd_first_row(y, cy);
     for (int pass = 0; pass < 2; pass++) {
         GD_CALL2(k, x.dtype, correlate, x.data, y.data, weights, x.atoms, y.atoms, x.count, cx, cy, s);
         int failed = check_mass(s->mass, "superposition", err);
@@ -99,7 +93,8 @@ static void jacobi_rotate(double a[4][4], double v[4][4], int p, int q)
     a[p][q] = a[q][p] = 0.0;
 }
 
-/* The largest eigenvalue of a symmetric 4x4 matrix and its unit eigenvector. Jacobi: slow and always right. */
+/* The largest eigenvalue of a symmetric 4x4 matrix and its unit eigenvector. Jacobi: slow and always right.
+ */
 static double largest_eigenvector(double a[4][4], double q[4])
 {
     double v[4][4] = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
@@ -125,8 +120,8 @@ static double largest_eigenvector(double a[4][4], double q[4])
     return a[best][best];
 }
 
-/* Horn's matrix of the correlation S_ij = sum w x_i y_j: its largest eigenvalue is the greatest sum of w (R x) . y, its
- * eigenvector the quaternion of that rotation. */
+/* Horn's matrix of the correlation S_ij = sum w x_i y_j: its largest eigenvalue is the greatest sum of w (R
+ * x) . y, its eigenvector the quaternion of that rotation. */
 static double best_rotation(const double s[3][3], double r[3][3])
 {
     double n[4][4] = {
@@ -172,8 +167,8 @@ int gd_compute_fit(const struct gd_kernels *k, struct gd_view x, struct gd_view 
     return 0;
 }
 
-int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights, double *out,
-                    struct gd_err *err)
+int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights,
+                    double *out, struct gd_err *err)
 {
     static const double identity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
     static const double origin[3] = {0, 0, 0};
@@ -187,8 +182,8 @@ int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view
     failed = check_mass(mass, "RMSD", err);
     if (failed)
         return failed;
-    double left = GD_CALL2(k, x.dtype, residual, x.data, y.data, weights, x.atoms, y.atoms, x.count, identity, origin,
-                           origin);
+    double left = GD_CALL2(k, x.dtype, residual, x.data, y.data, weights, x.atoms, y.atoms, x.count, identity,
+                           origin, origin);
     *out = sqrt(left / mass);
     return 0;
 }

@@ -9,8 +9,8 @@
 
 Test(engine_motion, rigid_water_keeps_its_shape)
 {
-    const enum gd_constraint_algorithm algorithms[] = {GD_CONSTRAINT_SETTLE, GD_CONSTRAINT_SHAKE, GD_CONSTRAINT_M_SHAKE,
-                                                       GD_CONSTRAINT_LINCS};
+    const enum gd_constraint_algorithm algorithms[] = {GD_CONSTRAINT_SETTLE, GD_CONSTRAINT_SHAKE,
+                                                       GD_CONSTRAINT_M_SHAKE, GD_CONSTRAINT_LINCS};
     for (int k = 0; k < 4; k++) {
         struct test_system s;
         test_water_create(&s, 3, 4);
@@ -19,7 +19,8 @@ Test(engine_motion, rigid_water_keeps_its_shape)
         struct gd_md *md = test_run(&s, 1);
         test_steps(md, 20);
         const double(*x)[3] = gd_md_positions(md);
-        /* SHAKE kinds to their tolerance; LINCS of order 4 on a triangle, whose couplings are strong, to 1e-2 */
+        /* SHAKE kinds to their tolerance; LINCS of order 4 on a triangle, whose couplings are strong, to 1e-2
+         */
         double bound = algorithms[k] == GD_CONSTRAINT_LINCS ? 1e-2 : 1e-7;
         for (size_t m = 0; m < gd_md_num_atoms(md); m += 3) {
             double r[3];
@@ -32,7 +33,8 @@ Test(engine_motion, rigid_water_keeps_its_shape)
     }
 }
 
-/* Leap-frog is its own inverse: from x(n - 1) with -v(n - 1/2) it runs back. Round-off grows with the collisions. */
+/* Leap-frog is its own inverse: from x(n - 1) with -v(n - 1/2) it runs back. Round-off grows with the
+ * collisions. */
 Test(engine_motion, runs_backwards)
 {
     struct test_system s;
@@ -49,7 +51,8 @@ Test(engine_motion, runs_backwards)
     for (size_t i = 0; i < n; i++)
         for (int d = 0; d < 3; d++)
             v[i][d] = -gd_md_velocities(md)[i][d];
-    cr_assert_eq(gd_md_set_state(md, (const double(*)[3])x, (const double(*)[3])v, NULL, &err), 0, "%s", err.text);
+    cr_assert_eq(gd_md_set_state(md, (const double(*)[3])x, (const double(*)[3])v, NULL, &err), 0, "%s",
+                 err.text);
     test_steps(md, steps - 1);
     for (size_t i = 0; i < n; i++)
         for (int d = 0; d < 3; d++) {
@@ -99,14 +102,16 @@ Test(engine_motion, momentum_and_energy_of_a_cluster)
     }
     for (int d = 0; d < 3; d++)
         cr_expect_float_eq(momentum[0][d], momentum[1][d], 1e-9);
-    /* leap-frog of stiff bonds at 0.2 fs: the energy of averaged half steps ripples by some 1e-2 of its kinetic part */
-    cr_expect_float_eq(energy[0], energy[1], 0.02 * fabs(gd_md_energies(md)->kinetic), "%.8g and %.8g", energy[0], energy[1]);
+    /* leap-frog of stiff bonds at 0.2 fs: the energy of averaged half steps ripples by some 1e-2 of its
+     * kinetic part */
+    cr_expect_float_eq(energy[0], energy[1], 0.02 * fabs(gd_md_energies(md)->kinetic), "%.8g and %.8g",
+                       energy[0], energy[1]);
     gd_md_destroy(&md);
     test_system_destroy(&s);
 }
 
-/* Rigid water at 0.5 fs: energies of the two integrators ripple differently but neither may run away; velocity Verlet's
- * positions and velocities satisfy the constraints. */
+/* Rigid water at 0.5 fs: energies of the two integrators ripple differently but neither may run away;
+ * velocity Verlet's positions and velocities satisfy the constraints. */
 Test(engine_motion, velocity_verlet_conserves_energy)
 {
     const enum gd_constraint_algorithm algorithms[] = {GD_CONSTRAINT_SETTLE, GD_CONSTRAINT_SHAKE};
@@ -126,8 +131,8 @@ Test(engine_motion, velocity_verlet_conserves_energy)
         double first = gd_md_energies(md)->total;
         test_steps(md, 2000);
         /* the ripple of the shadow Hamiltonian at 0.5 fs, some 1e-4 of the kinetic energy */
-        cr_expect_float_eq(gd_md_energies(md)->total, first, 2e-3 * gd_md_energies(md)->kinetic, "%.9g and %.9g", first,
-                           gd_md_energies(md)->total);
+        cr_expect_float_eq(gd_md_energies(md)->total, first, 2e-3 * gd_md_energies(md)->kinetic,
+                           "%.9g and %.9g", first, gd_md_energies(md)->total);
         for (size_t m = 0; m < gd_md_num_atoms(md); m += 3) {
             double r[3], v[3];
             gd_vec3_sub(gd_md_positions(md)[m], gd_md_positions(md)[m + 1], r);
@@ -140,7 +145,8 @@ Test(engine_motion, velocity_verlet_conserves_energy)
     }
 }
 
-/* Constraint forces and pressure do not depend on the integrator: with a step of 0.01 fs they agree to its order. */
+/* Constraint forces and pressure do not depend on the integrator: with a step of 0.01 fs they agree to its
+ * order. */
 Test(engine_motion, integrators_agree_on_constraint_forces)
 {
     struct test_system s;
@@ -156,7 +162,8 @@ Test(engine_motion, integrators_agree_on_constraint_forces)
     test_steps(verlet, 1);
     for (size_t i = 0; i < gd_md_num_atoms(frog); i++)
         for (int d = 0; d < 3; d++)
-            cr_expect_float_eq(gd_md_constraint_forces(frog)[i][d], gd_md_constraint_forces(verlet)[i][d], 5.0);
+            cr_expect_float_eq(gd_md_constraint_forces(frog)[i][d], gd_md_constraint_forces(verlet)[i][d],
+                               5.0);
     for (int d = 0; d < 3; d++)
         cr_expect_float_eq(gd_md_pressure(frog)[d][d], gd_md_pressure(verlet)[d][d], 1.0, "%g %g",
                            gd_md_pressure(frog)[d][d], gd_md_pressure(verlet)[d][d]);
@@ -221,17 +228,6 @@ static void check_continuation(struct test_system *s, int threads)
     gd_md_destroy(&two);
 }
 
-static void couple(struct test_system *s, enum gd_thermostat thermostat)
-{
-    s->par.multibath.present = 1;
-    s->par.multibath.thermostat = thermostat;
-    s->par.multibath.chain_length = 3;
-    s->par.multibath.num_baths = 1;
-    s->par.multibath.bath[0] = (struct gd_bath){300.0, 0.1};
-    s->par.multibath.num_dof_sets = 1;
-    s->par.multibath.dof_set[0] = (struct gd_dof_set){.last = (int64_t)s->top->num_atoms};
-}
-
 Test(engine_motion, continues_bit_for_bit)
 {
     const enum gd_thermostat thermostats[] = {GD_THERMOSTAT_WEAK_COUPLING, GD_THERMOSTAT_NOSE_HOOVER_CHAINS,
@@ -239,7 +235,7 @@ Test(engine_motion, continues_bit_for_bit)
     for (int k = 0; k < 3; k++) {
         struct test_system s;
         test_water_create(&s, 4, 8);
-        couple(&s, thermostats[k]);
+        test_couple(&s, thermostats[k], 0.1);
         s.par.pairlist.nsnb = 5;
         s.par.pairlist.rcutp *= 0.7;
         s.par.pressure.couple = GD_PRESSURE_SCALE;
@@ -312,7 +308,8 @@ Test(engine_motion, grid_finds_the_pairs_of_the_plain_search)
     test_system_destroy(&s);
 }
 
-/* Bussi's factor leaves the canonical distribution of the kinetic energy as it is: mean n/2 kT, variance n/2 (kT)^2. */
+/* Bussi's factor leaves the canonical distribution of the kinetic energy as it is: mean n/2 kT, variance n/2
+ * (kT)^2. */
 Test(engine_motion, bussi_samples_the_canonical_distribution)
 {
     struct gd_random random;
@@ -327,51 +324,19 @@ Test(engine_motion, bussi_samples_the_canonical_distribution)
         square += kinetic * kinetic;
     }
     double mean = sum / draws, variance = square / draws - mean * mean;
-    /* correlation time 2 draws: standard error of the mean sqrt(30 * 4 / 2e5) = 0.025, of the variance about 0.3 */
+    /* correlation time 2 draws: standard error of the mean sqrt(30 * 4 / 2e5) = 0.025, of the variance about
+     * 0.3 */
     cr_expect_float_eq(mean, 30.0, 0.12, "%g", mean);
     cr_expect_float_eq(variance, 30.0, 1.5, "%g", variance);
 }
 
-/* Molecules that do not see each other are an ideal gas: p(V) ~ V^N exp(-P V / kT), a gamma distribution with the mean
- * (N + 1) kT / P and the variance (N + 1) (kT / P)^2. */
 Test(engine_motion, stochastic_cell_samples_the_volume)
 {
     struct test_system s;
-    test_water_create(&s, 3, 8);
-    memset(s.top->lj, 0, 4 * sizeof *s.top->lj);
-    memset(s.top->charge, 0, s.top->num_atoms * sizeof *s.top->charge);
-    memset(s.top->solvent_charge, 0, 3 * sizeof *s.top->solvent_charge);
-    const double kt = s.top->boltzmann * 300.0, volume = 27.0;
-    for (int d = 0; d < 3; d++)
-        s.conf->box.vectors[d][d] = 3.0;
-    s.par.step.dt = 0.004;
-    s.par.pairlist.nsnb = 1000;
-    s.par.pairlist.rcutp = s.par.pairlist.rcutl = s.par.nonbonded.rcrf = 0.1;
-    couple(&s, GD_THERMOSTAT_BUSSI);
-    s.par.multibath.num_baths = 2; /* nothing collides, so translation and rotation have a bath each */
-    s.par.multibath.bath[0] = s.par.multibath.bath[1] = (struct gd_bath){300.0, 0.05};
-    s.par.multibath.dof_set[0].ir_bath = 1;
-    s.par.pressure.couple = GD_PRESSURE_SCALE;
+    test_ideal_gas_create(&s, 0.004);
     s.par.pressure.barostat = GD_BAROSTAT_STOCHASTIC_CELL;
     s.par.pressure.tau = 0.1;
-    for (int d = 0; d < 3; d++)
-        s.par.pressure.reference[d][d] = 28.0 * kt / volume;
-    s.par.pressure.compressibility = 1.0 / s.par.pressure.reference[0][0];
-    struct gd_md *md = test_run(&s, 1);
-    test_steps(md, 1000);
-    double sum = 0.0, square = 0.0;
-    const int steps = 60000;
-    for (int k = 0; k < steps; k++) {
-        test_steps(md, 1);
-        sum += gd_md_volume(md);
-        square += gd_md_volume(md) * gd_md_volume(md);
-    }
-    double mean = sum / steps, variance = square / steps - mean * mean;
-    /* 240 ps at a correlation time of 0.2 ps or so, about 1200 samples: standard error of the mean 27 / sqrt(28 * 1200) = 0.15,
-     * of the variance, 26, about 1.1; bounds of three to four of them */
-    cr_expect_float_eq(mean, 27.0, 0.5, "%g", mean);
-    cr_expect_float_eq(variance, 26.0, 4.0, "%g", variance);
-    gd_md_destroy(&md);
+    test_ideal_gas_volume(&s);
     test_system_destroy(&s);
 }
 
@@ -407,35 +372,26 @@ Test(engine_motion, a_run_that_blows_up_says_where)
     test_system_destroy(&s);
 }
 
-static void expect_refused(const struct test_system *s, int code, const char *word)
-{
-    struct gd_err err = {0};
-    struct gd_md *md = NULL;
-    cr_expect_eq(gd_md_create(&md, s->top, &s->par, s->conf, s->res, 1, &err), code, "%s", err.text);
-    cr_expect_not_null(strstr(err.text, word), "%s", err.text);
-    cr_expect_null(md);
-}
-
 Test(engine_motion, refuses_what_does_not_fit)
 {
     struct test_system s;
     test_water_create(&s, 3, 8);
     s.par.pairlist.rcutl = 0.6;
-    expect_refused(&s, GD_E_INVALID_ARGUMENT, "RCUTL");
+    test_refused(&s, GD_E_INVALID_ARGUMENT, "RCUTL");
     s.par.pairlist.rcutl = s.par.pairlist.rcutp;
     s.par.boundary.ntb = GD_BOUND_VACUUM;
     s.par.boundary.ntb = GD_BOUND_TRICLINIC;
-    expect_refused(&s, GD_E_INVALID_ARGUMENT, "NTB");
+    test_refused(&s, GD_E_INVALID_ARGUMENT, "NTB");
     s.par.boundary.ntb = GD_BOUND_RECTANGULAR;
     s.par.force.energy_group_last[0] = 80;
-    expect_refused(&s, GD_E_INVALID_ARGUMENT, "NRE");
+    test_refused(&s, GD_E_INVALID_ARGUMENT, "NRE");
     s.par.force.energy_group_last[0] = 81;
-    couple(&s, GD_THERMOSTAT_WEAK_COUPLING);
+    test_couple(&s, GD_THERMOSTAT_WEAK_COUPLING, 0.1);
     s.par.multibath.dof_set[0].last = 40;
-    expect_refused(&s, GD_E_INVALID_ARGUMENT, "LAST");
+    test_refused(&s, GD_E_INVALID_ARGUMENT, "LAST");
     s.conf->position[4][1] = NAN;
     s.par.multibath.num_dof_sets = 0;
-    expect_refused(&s, GD_E_NOT_FINITE, "atom 5");
+    test_refused(&s, GD_E_NOT_FINITE, "atom 5");
     test_system_destroy(&s);
 }
 
@@ -460,7 +416,8 @@ Test(engine_motion, steepest_descent_goes_down)
         double first = gd_md_energies(md)->potential;
         for (int k = 0; k < 2000 && !gd_md_converged(md); k++)
             cr_assert_eq(gd_md_step(md, &err), 0, "%s", err.text);
-        cr_expect(gd_md_converged(md), "minimiser %d: %g after %g", kind, gd_md_energies(md)->potential, first);
+        cr_expect(gd_md_converged(md), "minimiser %d: %g after %g", kind, gd_md_energies(md)->potential,
+                  first);
         cr_expect_lt(gd_md_energies(md)->potential, first);
         gd_md_destroy(&md);
     }

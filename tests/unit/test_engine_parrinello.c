@@ -1,5 +1,5 @@
-/* The barostat of Parrinello and Rahman: an ideal gas against its equations solved by another method, the conserved quantity with
- * forces, the volume's distribution, continuation, refusals. */
+/* The barostat of Parrinello and Rahman: an ideal gas against its equations solved by another method, the
+ * conserved quantity with forces, the volume's distribution, continuation, refusals. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,26 +8,13 @@
 #include "engine/md_internal.h"
 #include "test_engine_systems.h"
 
-/* Rigid molecules without forces between them: an ideal gas of 27 centres of mass in a box of 3 nm, at 300 K or so. */
+/* An ideal gas whose pressure differs from axis to axis, at 300 K or so. */
 static void ideal_gas(struct test_system *s, enum gd_pressure_scale scale, double dt)
 {
-    test_water_create(s, 3, 8);
-    memset(s->top->lj, 0, 4 * sizeof *s->top->lj);
-    memset(s->top->charge, 0, s->top->num_atoms * sizeof *s->top->charge);
-    memset(s->top->solvent_charge, 0, 3 * sizeof *s->top->solvent_charge);
-    const double kt = s->top->boltzmann * 300.0, volume = 27.0;
-    for (int d = 0; d < 3; d++)
-        s->conf->box.vectors[d][d] = 3.0;
-    s->par.step.dt = dt;
-    s->par.pairlist.nsnb = 1000;
-    s->par.pairlist.rcutp = s->par.pairlist.rcutl = s->par.nonbonded.rcrf = 0.1;
-    s->par.pressure.couple = GD_PRESSURE_SCALE;
+    test_ideal_gas_create(s, dt);
     s->par.pressure.scale = scale;
     s->par.pressure.barostat = GD_BAROSTAT_PARRINELLO_RAHMAN;
     s->par.pressure.tau = 0.5;
-    for (int d = 0; d < 3; d++)
-        s->par.pressure.reference[d][d] = 28.0 * kt / volume;
-    s->par.pressure.compressibility = 1.0 / s->par.pressure.reference[0][0];
     unsigned seed = 5;
     for (size_t m = 0; m < 27; m++) /* velocities of the molecules as wholes, more along x than along z */
         for (int d = 0; d < 3; d++) {
@@ -37,8 +24,8 @@ static void ideal_gas(struct test_system *s, enum gd_pressure_scale scale, doubl
         }
 }
 
-/* The same by Runge-Kutta. An axis' kinetic energy goes as 1 / edge^2; a set of k axes has one relative size y (its edges' product
- * over the start's) with the inertia 3 V0 (tau / 2 pi)^2 / (k beta). */
+/* The same by Runge-Kutta. An axis' kinetic energy goes as 1 / edge^2; a set of k axes has one relative size
+ * y (its edges' product over the start's) with the inertia 3 V0 (tau / 2 pi)^2 / (k beta). */
 struct box_motion {
     int set[3], count[3]; /* the set of each axis; axes in each set */
     double kinetic[3], edge, inertia[3], reference;
@@ -53,7 +40,8 @@ static void accelerate(const struct box_motion *b, const double y[3], double out
         volume *= edge[d];
     }
     for (int d = 0; d < 3; d++)
-        sum[b->set[d]] += 2.0 * b->kinetic[d] * (b->edge / edge[d]) * (b->edge / edge[d]) / volume - b->reference;
+        sum[b->set[d]] +=
+            2.0 * b->kinetic[d] * (b->edge / edge[d]) * (b->edge / edge[d]) / volume - b->reference;
     for (int k = 0; k < 3; k++)
         out[k] = b->count[k] > 0 ? volume / y[k] * sum[k] / b->count[k] / b->inertia[k] : 0.0;
 }
@@ -80,7 +68,8 @@ static double compare(enum gd_pressure_scale scale, double dt, double *moved)
 {
     struct test_system s;
     ideal_gas(&s, scale, dt);
-    static const int sets[][3] = {[GD_SCALE_ISO] = {0, 0, 0}, [GD_SCALE_ANISO] = {0, 1, 2}, [GD_SCALE_SEMIANISO] = {0, 0, 2}};
+    static const int sets[][3] = {
+        [GD_SCALE_ISO] = {0, 0, 0}, [GD_SCALE_ANISO] = {0, 1, 2}, [GD_SCALE_SEMIANISO] = {0, 0, 2}};
     struct box_motion b = {.edge = 3.0, .reference = s.par.pressure.reference[0][0], .y = {1.0, 1.0, 1.0}};
     s.par.pressure.semi[0] = s.par.pressure.semi[1] = 1;
     s.par.pressure.semi[2] = 2;
@@ -92,7 +81,8 @@ static double compare(enum gd_pressure_scale scale, double dt, double *moved)
     }
     double first[3], time = s.par.pressure.tau / (2.0 * GD_PI), worst = 0.0;
     for (int k = 0; k < 3; k++)
-        b.inertia[k] = b.count[k] > 0 ? 3.0 * 27.0 * time * time / (b.count[k] * s.par.pressure.compressibility) : 1.0;
+        b.inertia[k] =
+            b.count[k] > 0 ? 3.0 * 27.0 * time * time / (b.count[k] * s.par.pressure.compressibility) : 1.0;
     accelerate(&b, b.y, first);
     for (int k = 0; k < 3; k++)
         b.velocity[k] = 0.5 * dt * first[k]; /* the run's is zero half a step before the start */
@@ -120,11 +110,13 @@ Test(engine_parrinello, an_ideal_gas_by_another_method)
         double moved, coarse = compare(scales[k], 0.002, &moved), fine = compare(scales[k], 0.001, &moved);
         cr_expect_gt(moved, 0.05, "scale %d: the box moved by %g", scales[k], moved);
         cr_expect_lt(fine, 1e-4 * moved, "scale %d: off by %g of %g", scales[k], fine, moved);
-        cr_expect(coarse / fine > 3.5 && coarse / fine < 4.5, "scale %d: not of second order: %g and %g", scales[k], coarse, fine);
+        cr_expect(coarse / fine > 3.5 && coarse / fine < 4.5, "scale %d: not of second order: %g and %g",
+                  scales[k], coarse, fine);
     }
 }
 
-/* Two atoms on a soft spring, many times: the atomic virial and the molecular one conserve H = K + U + box. */
+/* Two atoms on a soft spring, many times: the atomic virial and the molecular one conserve H = K + U + box.
+ */
 Test(engine_parrinello, conserves_energy_with_forces)
 {
     const enum gd_virial virials[] = {GD_VIRIAL_ATOMIC, GD_VIRIAL_MOLECULAR};
@@ -139,7 +131,8 @@ Test(engine_parrinello, conserves_energy_with_forces)
             s.top->bond_types[t].harmonic *= 0.01;
         }
         s.par.step.dt = 0.0002;
-        s.par.pairlist.rcutp = s.par.pairlist.rcutl = s.par.nonbonded.rcrf = 0.3; /* nothing is within it that counts */
+        s.par.pairlist.rcutp = s.par.pairlist.rcutl = s.par.nonbonded.rcrf =
+            0.3; /* nothing is within it that counts */
         s.par.pressure.couple = GD_PRESSURE_SCALE;
         s.par.pressure.scale = GD_SCALE_ISO;
         s.par.pressure.virial = virials[k];
@@ -148,7 +141,8 @@ Test(engine_parrinello, conserves_energy_with_forces)
         s.par.pressure.compressibility = 1.0;
         s.par.pressure.reference[0][0] = 0.8;
         struct gd_md *md = test_run(&s, 1);
-        /* the box moves at half steps, its volume stands a step ahead: the mean of two steps is that of the step, nearly */
+        /* the box moves at half steps, its volume stands a step ahead: the mean of two steps is that of the
+         * step, nearly */
         double low = 1e300, high = -1e300, box_low = 1e300, box_high = -1e300, previous;
         test_steps(md, 1);
         previous = gd_barostat_parrinello_energy(md);
@@ -163,39 +157,22 @@ Test(engine_parrinello, conserves_energy_with_forces)
             box_high = fmax(box_high, box);
         }
         cr_expect_gt(box_high - box_low, 3.0, "the box's energy changed by %g", box_high - box_low);
-        cr_expect_lt(high - low, 0.01 * (box_high - box_low), "virial %d: H from %.9g to %.9g, the box's part by %g", virials[k], low, high,
+        cr_expect_lt(high - low, 0.01 * (box_high - box_low),
+                     "virial %d: H from %.9g to %.9g, the box's part by %g", virials[k], low, high,
                      box_high - box_low);
         gd_md_destroy(&md);
         test_system_destroy(&s);
     }
 }
 
-/* With a thermostat on the translation, volumes of the ideal gas follow V^N exp(-P V / kT): mean (N + 1) kT / P, variance
- * (N + 1) (kT / P)^2. */
+/* With a thermostat on the translation, volumes of the ideal gas follow V^N exp(-P V / kT): mean (N + 1) kT /
+ * P, variance (N + 1) (kT / P)^2. */
 Test(engine_parrinello, samples_the_volume)
 {
     struct test_system s;
     ideal_gas(&s, GD_SCALE_ISO, 0.004);
     s.par.pressure.tau = 0.2;
-    s.par.multibath.present = 1;
-    s.par.multibath.thermostat = GD_THERMOSTAT_BUSSI;
-    s.par.multibath.num_baths = 2; /* nothing collides, so translation and rotation have a bath each */
-    s.par.multibath.bath[0] = s.par.multibath.bath[1] = (struct gd_bath){300.0, 0.05};
-    s.par.multibath.num_dof_sets = 1;
-    s.par.multibath.dof_set[0] = (struct gd_dof_set){81, 0, 1};
-    struct gd_md *md = test_run(&s, 1);
-    test_steps(md, 2000);
-    double sum = 0.0, square = 0.0;
-    const int steps = 60000;
-    for (int k = 0; k < steps; k++) {
-        test_steps(md, 1);
-        sum += gd_md_volume(md);
-        square += gd_md_volume(md) * gd_md_volume(md);
-    }
-    double mean = sum / steps, variance = square / steps - mean * mean;
-    cr_expect_float_eq(mean, 27.0, 0.5, "%g", mean);
-    cr_expect_float_eq(variance, 26.0, 4.0, "%g", variance);
-    gd_md_destroy(&md);
+    test_ideal_gas_volume(&s);
     test_system_destroy(&s);
 }
 
@@ -212,31 +189,24 @@ Test(engine_parrinello, goes_on_bit_for_bit)
     test_steps(whole, 30);
     test_steps(second, 30);
     cr_expect_eq(memcmp(gd_md_box(second), gd_md_box(whole), sizeof(struct gd_box)), 0);
-    cr_expect_eq(memcmp(gd_md_positions(second), gd_md_positions(whole), gd_md_num_atoms(whole) * sizeof(gd_vec3)), 0);
+    cr_expect_eq(
+        memcmp(gd_md_positions(second), gd_md_positions(whole), gd_md_num_atoms(whole) * sizeof(gd_vec3)), 0);
     free(saved);
     gd_md_destroy(&whole);
     gd_md_destroy(&second);
     test_system_destroy(&s);
 }
 
-static void expect_refused(const struct test_system *s, const char *word)
-{
-    struct gd_err err = {0};
-    struct gd_md *md = NULL;
-    cr_expect_neq(gd_md_create(&md, s->top, &s->par, s->conf, s->res, 1, &err), 0);
-    cr_expect_not_null(strstr(err.text, word), "%s", err.text);
-}
-
 Test(engine_parrinello, refuses_what_it_does_not_do)
 {
     struct test_system s;
     ideal_gas(&s, GD_SCALE_FULL, 0.002);
-    expect_refused(&s, "in full");
+    test_refused(&s, GD_E_UNSUPPORTED, "in full");
     s.par.pressure.scale = GD_SCALE_ISO;
     s.par.integrator = GD_INTEGRATOR_VELOCITY_VERLET;
-    expect_refused(&s, "stochastic-cell");
+    test_refused(&s, GD_E_UNSUPPORTED, "stochastic-cell");
     s.par.integrator = GD_INTEGRATOR_LEAP_FROG;
     s.par.pressure.virial = GD_VIRIAL_ATOMIC;
-    expect_refused(&s, "VIRIAL molecular");
+    test_refused(&s, GD_E_INVALID_ARGUMENT, "VIRIAL molecular");
     test_system_destroy(&s);
 }

@@ -76,7 +76,8 @@ void test_water_create(struct test_system *s, int per_edge, unsigned seed)
     for (int d = 0; d < 3; d++)
         s->conf->box.vectors[d][d] = edge;
     for (size_t m = 0; m < molecules; m++) {
-        double at[3] = {0.31 * (double)(m % (size_t)per_edge), 0.31 * (double)(m / (size_t)per_edge % (size_t)per_edge),
+        double at[3] = {0.31 * (double)(m % (size_t)per_edge),
+                        0.31 * (double)(m / (size_t)per_edge % (size_t)per_edge),
                         0.31 * (double)(m / (size_t)(per_edge * per_edge))};
         double a[3], b[3], length = 0.0, along = 0.0;
         for (int d = 0; d < 3; d++) {
@@ -100,7 +101,8 @@ void test_water_create(struct test_system *s, int per_edge, unsigned seed)
             s->conf->position[3 * m][d] = at[d];
             s->conf->position[3 * m + 1][d] = at[d] + 0.1 * (cos(half) * a[d] + sin(half) * b[d]);
             s->conf->position[3 * m + 2][d] = at[d] + 0.1 * (cos(half) * a[d] - sin(half) * b[d]);
-            double v = 0.6 * (test_random(&seed) - 0.5); /* the molecule moves as one: constraints hold from the start */
+            double v = 0.6 * (test_random(&seed) -
+                              0.5); /* the molecule moves as one: constraints hold from the start */
             for (size_t k = 0; k < 3; k++)
                 s->conf->velocity[3 * m + k][d] = v;
         }
@@ -200,6 +202,67 @@ void test_molecule_create(struct test_system *s, int box_kind, unsigned seed)
         }
     }
     must(gd_restraints_create(&s->res, &err), &err);
+}
+
+void test_ideal_gas_create(struct test_system *s, double dt)
+{
+    test_water_create(s, 3, 8);
+    memset(s->top->lj, 0, 4 * sizeof *s->top->lj);
+    memset(s->top->charge, 0, s->top->num_atoms * sizeof *s->top->charge);
+    memset(s->top->solvent_charge, 0, 3 * sizeof *s->top->solvent_charge);
+    const double kt = s->top->boltzmann * 300.0, volume = 27.0;
+    s->par.step.dt = dt;
+    s->par.pairlist.nsnb = 1000;
+    s->par.pairlist.rcutp = s->par.pairlist.rcutl = s->par.nonbonded.rcrf = 0.1;
+    s->par.pressure.couple = GD_PRESSURE_SCALE;
+    for (int d = 0; d < 3; d++) {
+        s->conf->box.vectors[d][d] = 3.0;
+        s->par.pressure.reference[d][d] = 28.0 * kt / volume;
+    }
+    s->par.pressure.compressibility = 1.0 / s->par.pressure.reference[0][0];
+}
+
+void test_ideal_gas_volume(struct test_system *s)
+{
+    test_couple(s, GD_THERMOSTAT_BUSSI, 0.05);
+    s->par.multibath.num_baths = 2;
+    s->par.multibath.bath[1] = s->par.multibath.bath[0];
+    s->par.multibath.dof_set[0].ir_bath = 1;
+    struct gd_md *md = test_run(s, 1);
+    test_steps(md, 2000);
+    double sum = 0.0, square = 0.0;
+    const int steps = 60000;
+    for (int k = 0; k < steps; k++) {
+        test_steps(md, 1);
+        sum += gd_md_volume(md);
+        square += gd_md_volume(md) * gd_md_volume(md);
+    }
+    double mean = sum / steps, variance = square / steps - mean * mean;
+    /* 240 ps at a correlation time of 0.2 ps or so, about 1200 samples: standard error of the mean 27 /
+     * sqrt(28 * 1200) = 0.15, of the variance, 26, about 1.1; bounds of three to four of them */
+    cr_expect_float_eq(mean, 27.0, 0.5, "%g", mean);
+    cr_expect_float_eq(variance, 26.0, 4.0, "%g", variance);
+    gd_md_destroy(&md);
+}
+
+void test_couple(struct test_system *s, enum gd_thermostat thermostat, double tau)
+{
+    s->par.multibath.present = 1;
+    s->par.multibath.thermostat = thermostat;
+    s->par.multibath.chain_length = 3;
+    s->par.multibath.num_baths = 1;
+    s->par.multibath.bath[0] = (struct gd_bath){300.0, tau};
+    s->par.multibath.num_dof_sets = 1;
+    s->par.multibath.dof_set[0] = (struct gd_dof_set){.last = (int64_t)s->top->num_atoms};
+}
+
+void test_refused(const struct test_system *s, int code, const char *word)
+{
+    struct gd_err err = {0};
+    struct gd_md *md = NULL;
+    cr_expect_eq(gd_md_create(&md, s->top, &s->par, s->conf, s->res, 1, &err), code, "%s", err.text);
+    cr_expect_not_null(strstr(err.text, word), "%s", err.text);
+    cr_expect_null(md);
 }
 
 void test_system_destroy(struct test_system *s)
