@@ -152,6 +152,7 @@ lint: ## layers, generated files, words
 	$(PYTHON) tests/lint.py
 
 bench: all $(B)/kernel_check ## benchmarks against the limit and against what a user would take instead
+	@sh deploy/install-dependencies.sh bench
 	$(PY) tests/bench/run.py --build $(B) $(BENCH)
 
 crash: all ## kill clients and the daemon at random, long form

@@ -4,6 +4,7 @@
 #
 #   install-dependencies.sh build    to compile and run
 #   install-dependencies.sh test     that, and what the tests need
+#   install-dependencies.sh bench    to compile and run, and what the benchmarks compare with
 set -eu
 
 # On a fresh machine there may be no package lists yet.
@@ -20,6 +21,8 @@ if [ "${1:-build}" = test ]; then
     version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9][0-9]*\).*/\1/p' | head -n 1)
     [ -z "$version" ] || want="$want libclang-rt-$version-dev"
 fi
+
+[ "${1:-build}" != bench ] || want="$want redis-tools"
 
 missing=""
 for package in $want; do
