@@ -109,7 +109,7 @@ int gd_special_shake_angles(struct gd_md *md, int *converged, uint8_t *skip_now,
         constrain(md, restraint, r12, r32);
         if (!isfinite(md->pos[atom[1]][0]))
             return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the angle constraint of atoms %d, %d and %d failed",
-                              (long long)md->step, atom[0] + 1, atom[1] + 1, atom[2] + 1);
+                              gd_md_named_step(md), atom[0] + 1, atom[1] + 1, atom[2] + 1);
         *converged = 0;
         for (int a = 0; a < 3; a++)
             skip_next[atom[a]] = 0;

@@ -180,6 +180,6 @@ int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
     gd_periodicity_set(&md->pbc, &md->box);
     if (gd_box_half_width(&md->box) < md->par.pairlist.rcutl)
         return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the box has shrunk below twice the cutoff RCUTL %g nm",
-                          (long long)md->step, md->par.pairlist.rcutl);
+                          gd_md_named_step(md), md->par.pairlist.rcutl);
     return 0;
 }

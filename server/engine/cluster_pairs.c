@@ -100,7 +100,7 @@ int gd_cluster_pairs_update(struct gd_md *md, struct gd_err *err)
     for (size_t t = 0; t < p->num_threads; t++)
         if (p->thread[t].failed) {
             p->thread[t].failed = 0;
-            return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for the pair list at step %lld", (long long)md->step);
+            return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for the pair list at step %lld", gd_md_named_step(md));
         }
     return 0;
 }

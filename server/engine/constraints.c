@@ -202,7 +202,7 @@ static int apply_solvent(struct gd_md *md, int correct_velocity, struct gd_err *
             size_t atom = md->top->num_solute_atoms + ((size_t)c->thread_failed[t] - 1) * c->sites;
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
                               "step %lld: constraints of solvent molecule %d (atoms %zu to %zu) cannot be satisfied",
-                              (long long)md->step, c->thread_failed[t], atom + 1, atom + c->sites);
+                              gd_md_named_step(md), c->thread_failed[t], atom + 1, atom + c->sites);
         }
         for (int a = 0; a < 3; a++)
             for (int b = 0; b < 3; b++)

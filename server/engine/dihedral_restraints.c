@@ -156,7 +156,7 @@ int gd_special_shake_dihedrals(struct gd_md *md, int *converged, uint8_t *skip_n
         double lambda = multiplier(&v, w, target);
         if (!isfinite(lambda))
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
-                              "step %lld: the dihedral constraint of atoms %d, %d, %d and %d failed", (long long)md->step,
+                              "step %lld: the dihedral constraint of atoms %d, %d, %d and %d failed", gd_md_named_step(md),
                               atom[0] + 1, atom[1] + 1, atom[2] + 1, atom[3] + 1);
         for (int a = 0; a < 4; a++) {
             gd_vec3_add_scaled(md->pos[atom[a]], -lambda, w[a]);

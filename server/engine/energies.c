@@ -55,8 +55,8 @@ static int name_the_broken(const struct gd_md *md, struct gd_err *err)
                 return gd_err_set(err, GD_E_SIMULATION_FAILED,
                                   "step %lld: the energy is not finite; atom %zu (of %zu) is the first with a force, position or "
                                   "velocity that is not",
-                                  (long long)md->step, i + 1, md->n);
-    return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the energy is not finite", (long long)md->step);
+                                  gd_md_named_step(md), i + 1, md->n);
+    return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the energy is not finite", gd_md_named_step(md));
 }
 
 int gd_md_sum_energies(struct gd_md *md, struct gd_err *err)

@@ -63,7 +63,7 @@ int gd_flexible_lengths(struct gd_md *md, struct gd_err *err)
         double off = reduced_mass(md, bond) / (dt * dt) * stretch / type->harmonic, length = type->length + off;
         if (!(length > 0.0))
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
-                              "step %lld: the flexible constraint of atoms %d and %d would have length %g nm", (long long)md->step,
+                              "step %lld: the flexible constraint of atoms %d and %d would have length %g nm", gd_md_named_step(md),
                               bond->atom[0] + 1, bond->atom[1] + 1, length);
         c->distances[k].length2 = length * length;
         c->flexible_velocity[k] = (length - before) / dt;

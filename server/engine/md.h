@@ -72,6 +72,8 @@ int gd_md_single_point(struct gd_md *md, struct gd_err *err);
 int gd_md_converged(const struct gd_md *md);
 
 size_t gd_md_num_atoms(const struct gd_md *md);
+/* Messages that name a step count from this number (0 unless told): that of the State whose run this is. */
+void gd_md_name_steps_from(struct gd_md *md, int64_t number);
 int64_t gd_md_step_number(const struct gd_md *md); /* of the current positions, counted from the start of this run */
 double gd_md_time(const struct gd_md *md);         /* ps, of the current positions */
 const struct gd_topology *gd_md_topology(const struct gd_md *md);

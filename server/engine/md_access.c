@@ -7,6 +7,16 @@ size_t gd_md_num_atoms(const struct gd_md *md)
     return md->n;
 }
 
+void gd_md_name_steps_from(struct gd_md *md, int64_t number)
+{
+    md->named_from = number;
+}
+
+long long gd_md_named_step(const struct gd_md *md)
+{
+    return md->named_from + md->step;
+}
+
 int64_t gd_md_step_number(const struct gd_md *md)
 {
     return md->step;

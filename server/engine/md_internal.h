@@ -56,6 +56,7 @@ struct gd_md {
     double euler[3], origin[3];
     struct gd_periodicity pbc; /* of box */
     int64_t step;              /* of pos */
+    int64_t named_from;        /* what messages call step 0 */
     double time, start_time;
     struct gd_random random;
 
@@ -110,6 +111,9 @@ typedef void gd_state_visitor(void *context, void *data, size_t size);
 
 double gd_md_clock(void); /* seconds, monotonic */
 int gd_md_allocate(void **out, size_t count, size_t size, struct gd_err *err);
+
+/* The current step as messages name it. */
+long long gd_md_named_step(const struct gd_md *md);
 
 /* Sums of the total energy from the parts; GD_E_SIMULATION_FAILED when not finite, naming the atoms. */
 int gd_md_sum_energies(struct gd_md *md, struct gd_err *err);

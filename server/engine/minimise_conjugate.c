@@ -121,7 +121,7 @@ static int find_upper(struct gd_md *md, struct bracket *s, int *doubled, struct 
         *doubled = 1;
     }
     return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the energy falls without end along the search direction",
-                      (long long)md->step);
+                      gd_md_named_step(md));
 }
 
 static double interpolate(const struct bracket *s)
@@ -140,7 +140,7 @@ static int find_minimum(struct gd_md *md, struct bracket *s, double *x, struct g
         before = *x;
         *x = interpolate(s);
         if (!isfinite(*x))
-            return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the search along a direction failed", (long long)md->step);
+            return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the search along a direction failed", gd_md_named_step(md));
         double moved = fabs(*x - before) * sqrt(m->direction2 / (double)md->n);
         if (moved < md->par.minimise.cgic || count >= md->par.minimise.cgim)
             return 0;

@@ -62,13 +62,13 @@ int gd_shake_solute(struct gd_md *md, struct gd_err *err)
     for (int iteration = 0;; iteration++) {
         if (iteration > c->max_iterations)
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
-                              "step %lld: SHAKE of the solute does not converge in %d iterations", (long long)md->step,
+                              "step %lld: SHAKE of the solute does not converge in %d iterations", gd_md_named_step(md),
                               c->max_iterations);
         enum round_result result = one_round(md, &set, c->skip_now, c->skip_next, virial, &failed);
         if (result == ROUND_FAILED)
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
                               "step %lld: SHAKE failed at the bond of atoms %d and %d: it has turned by 90 degrees within a step",
-                              (long long)md->step, c->distances[failed].atom[0] + 1, c->distances[failed].atom[1] + 1);
+                              gd_md_named_step(md), c->distances[failed].atom[0] + 1, c->distances[failed].atom[1] + 1);
         int converged = result == ROUND_DONE;
         int rc = c->angles ? gd_special_shake_angles(md, &converged, c->skip_now, c->skip_next, err) : 0;
         if (rc == 0 && c->dihedrals)

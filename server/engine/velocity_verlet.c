@@ -94,7 +94,7 @@ static int constrain_set(struct gd_md *md, const struct gd_distance *distances, 
         if (round > md->constraints->max_iterations)
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
                               "step %lld: velocities along the constraints of atom %zu and those behind it do not converge",
-                              (long long)md->step, first + (size_t)distances[0].atom[0] + 1);
+                              gd_md_named_step(md), first + (size_t)distances[0].atom[0] + 1);
         moved = 0;
         for (size_t k = 0; k < count; k++)
             moved |= take_off(md, &distances[k], first);

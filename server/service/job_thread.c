@@ -163,9 +163,10 @@ static void take_changes(struct gd_job *job)
         take_change(job, &changes[k]);
 }
 
-/* For progress: steps per second over the last two seconds. */
+/* For progress: steps per second over the last two seconds, or since the start until two have passed. */
 struct meter {
     uint64_t since_ns, steps;
+    bool whole; /* a span of two seconds has passed */
     double per_second, busy;
     uint64_t said_ns; /* of the last line about it */
     int64_t said_step;
@@ -190,8 +191,11 @@ static void measure(struct gd_job *job, struct meter *meter, uint64_t step_ns)
     uint64_t now = gd_now_ns();
     meter->steps++;
     meter->busy += (double)step_ns * 1e-9;
-    if (now - meter->since_ns > RATE_NS || meter->per_second == 0.0) {
-        meter->per_second = (double)meter->steps / ((double)(now - meter->since_ns) * 1e-9 + 1e-9);
+    uint64_t span = now - meter->since_ns;
+    if (!meter->whole || span > RATE_NS)
+        meter->per_second = (double)meter->steps / ((double)span * 1e-9 + 1e-9);
+    if (span > RATE_NS) {
+        meter->whole = true;
         meter->since_ns = now;
         meter->steps = 0;
     }
@@ -337,6 +341,7 @@ static int work(struct gd_job *job)
     }
     if (code != 0)
         return code;
+    gd_md_name_steps_from(gd_md_run_engine(job->run), job->step_base);
     if (resumes)
         gd_job_say(job, GD_JOB_LINE_INFO, "goes on from step %lld, which was kept", (long long)(job->step_base + mark.step));
     else

@@ -295,11 +295,11 @@ def test_an_edit_enters_between_two_steps(start):
     wait_until(lambda: job.describe().step > 3, what="some steps")
     frames = system.state.frames(timeout=10.0)  # from before the edit: none after it is missed, however busy the machine
     with system.state.edit(timeout=30) as e:
-        at = e.step
+        at, total, kinetic = e.step, system.state.energies.total(), system.state.energies.kinetic
         e.velocities()[:] = 0.0
     frame = next(f for f in frames if f.step > at)
-    # From rest the molecules have fallen for a few steps only.
-    assert frame.energies.temperature < 150.0
+    # The kinetic energy is gone for good: nothing brings it back in NVE, but for the drift of the short cutoff.
+    assert frame.energies.total() == pytest.approx(total - kinetic, abs=0.3 * kinetic)
     assert job.status == "running"
     job.cancel()
 
@@ -535,7 +535,7 @@ def test_a_run_that_blows_up_says_so_and_keeps_the_last_good_step(start):
     system = clone(start)
     positions = np.array(system.state.positions())
     positions[3:6] = positions[0:3] + 0.01  # two molecules in one place
-    system.state.set_positions(positions)
+    system.state.set(positions=positions, step=700)
     job = gromos.Simulation(system, settled(nve(500, dt=0.01))).run()
     with pytest.raises(gromos.SimulationFailedError) as caught:
         job.wait(timeout=50)
@@ -543,6 +543,7 @@ def test_a_run_that_blows_up_says_so_and_keeps_the_last_good_step(start):
     assert about.status == "failed"
     assert caught.value.message == about.message
     assert len(about.message) > 20
+    assert f"step {system.state.step}:" in about.message  # of the State, not of the run
     assert caught.value.detail["step"] == about.step < 500
     assert np.isfinite(system.state.positions()).all()
     assert np.isfinite(system.state.velocities()).all()
