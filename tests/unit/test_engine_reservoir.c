@@ -155,6 +155,69 @@ Test(engine_reservoir, barostats)
     }
 }
 
+struct flatness {
+    double ripple;    /* of the conserved energy about its mean, kJ/mol */
+    double off;       /* of the reservoir from what the box has gained, at most */
+    double exchanged; /* what the box has gained, at most */
+};
+
+/* 0.4 ps of water under 2000 bar with a light box and no thermostat. What the box has at step n: the kinetic energies of the half steps
+ * around it, and P0 V(n). */
+static struct flatness box_in_motion(enum gd_pressure_scale scale, double dt)
+{
+    const double reference = 120.0;
+    struct test_system s;
+    make_water(&s);
+    couple_pressure(&s, GD_BAROSTAT_PARRINELLO_RAHMAN, scale);
+    s.par.multibath.bath[0].tau = -1.0;
+    s.par.pressure.tau = 0.2;
+    for (int d = 0; d < 3; d++)
+        s.par.pressure.reference[d][d] = reference;
+    s.par.step.dt = dt;
+    struct gd_md *md = test_run(&s, 1);
+    struct flatness f = {0.0, 0.0, 0.0};
+    double numbers[256], sum = 0.0, square = 0.0, total0 = 0.0, box0 = 0.0, taken0 = 0.0;
+    const int steps = (int)lround(0.4 / dt);
+    test_steps(md, 1);
+    for (int k = 0; k < steps; k++) {
+        double volume = gd_md_volume(md), behind = gd_barostat_parrinello_energy(md) - reference * volume;
+        test_steps(md, 1);
+        double ahead = gd_barostat_parrinello_energy(md) - reference * gd_md_volume(md);
+        double box = 0.5 * (behind + ahead) + reference * volume;
+        gd_md_energy_vector(md, numbers);
+        double taken = numbers[GD_ENERGY_RESERVOIR], total = gd_md_energies(md)->total + taken;
+        if (k == 0) {
+            total0 = total;
+            box0 = box;
+            taken0 = taken;
+        }
+        sum += total - total0;
+        square += (total - total0) * (total - total0);
+        f.off = fmax(f.off, fabs(taken - taken0 - (box - box0)));
+        f.exchanged = fmax(f.exchanged, fabs(box - box0));
+    }
+    f.ripple = sqrt(square / steps - sum / steps * sum / steps);
+    gd_md_destroy(&md);
+    test_system_destroy(&s);
+    return f;
+}
+
+/* Parrinello and Rahman's box has an energy of its own, 1/2 M X'^2 + P0 V, and the particles' with it is conserved to the square of the
+ * time step; what the reservoir counts is that of the box, to the same order. */
+Test(engine_reservoir, is_the_energy_of_parrinello_and_rahmans_box)
+{
+    const enum gd_pressure_scale scales[] = {GD_SCALE_ISO, GD_SCALE_ANISO};
+    for (int k = 0; k < 2; k++) {
+        struct flatness coarse = box_in_motion(scales[k], 0.001), fine = box_in_motion(scales[k], 0.0005);
+        cr_expect_gt(coarse.exchanged, 5.0, "scale %d: the box has gained %g", scales[k], coarse.exchanged);
+        cr_expect_lt(coarse.ripple, 0.02 * coarse.exchanged, "scale %d: %g of %g", scales[k], coarse.ripple, coarse.exchanged);
+        cr_expect(coarse.ripple / fine.ripple > 3.2 && coarse.ripple / fine.ripple < 4.8, "scale %d: conserved to %g and %g", scales[k],
+                  coarse.ripple, fine.ripple);
+        cr_expect(coarse.off / fine.off > 3.2 && coarse.off / fine.off < 4.8, "scale %d: counted to %g and %g", scales[k], coarse.off,
+                  fine.off);
+    }
+}
+
 /* Friction of 10 ps^-1 takes up the difference to a bath of 400 K in some tenths of a ps. */
 Test(engine_reservoir, stochastic_dynamics)
 {
