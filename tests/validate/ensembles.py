@@ -37,7 +37,6 @@ UNITS = pv.data.UnitData(
     pressure_conversion=BAR, time_conversion=1,
     energy_str="kJ/mol", length_str="nm", volume_str="nm^3", temperature_str="K", pressure_str="kJ/(mol nm^3)", time_str="ps",
 )  # fmt: skip
-FIELDS = ["kinetic", "bath_kinetic", "potential", "total", "temperature", "pressure", "volume"]
 THERMOSTATS = ("bussi", "nose-hoover", "nose-hoover-chains", "berendsen")
 BAROSTATS = {"stochastic-cell": 0.1, "parrinello-rahman": 1.0, "berendsen": 0.1}  # with coupling times, ps
 
@@ -72,36 +71,13 @@ class Run:
         )  # fmt: skip
 
 
-def record(options: Options, name: str, start: Any, p: gromos.InputParameters, ps: float, every: int) -> dict[str, spc.Array]:
-    """The run's energies; with --keep they are written to a file there, and taken from it when it is there."""
-    path = None if options.keep is None else options.keep / f"{name}.npz"
-    if path is not None and path.exists():
-        with np.load(path) as kept:
-            return dict(kept)
-    system = spc.clone(start())
-    gromos.Simulation(system, p, publish_every=1000).run(round(0.2 * ps / p.dt), wait=True, progress=False)
-    reporter = gromos.EnergyReporter(FIELDS)
-    job = gromos.Simulation(system, p, publish_every=every).run(round(ps / p.dt), reporters=[reporter])
-    while True:
-        try:
-            job.wait(timeout=30.0, progress=False)
-            break
-        except gromos.TimeoutExpired:
-            if path is not None and len(reporter):
-                np.savez(path.with_suffix(".part.npz"), **reporter.to_dict())
-    if path is not None:
-        np.savez(path, **reporter.to_dict())
-        path.with_suffix(".part.npz").unlink(missing_ok=True)
-    return reporter.to_dict()
-
-
 def run(options: Options, box: Box, kind: str, ps: float, seed: int, every: int = 25, **how: Any) -> Run:
     """From the liquid at 300 K to the state asked for (a fifth of the length), then the run."""
     p = box.parameters(kind=kind, precision="float32", tau=0.1, **how)
     p.seed = seed
     words = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in how.values())
     name = f"{box.name}-{box.atoms}-{kind}-{words}-{seed}"
-    series = record(options, name, box.start, p, ps, every)
+    series = spc.kept_record(None if options.keep is None else options.keep / f"{name}.npz", box.start, p, ps, every, 0.2 * ps)
     ensemble = {"ensemble": kind.upper(), "temperature": how["temperature"]}
     ensemble |= {"pressure": how["pressure"]} if kind == "npt" else {"volume": float(series["volume"][0])}
     return Run(box, series, ensemble, p.dt)

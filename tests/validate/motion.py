@@ -70,12 +70,11 @@ def nve(options: Options) -> Iterator[Row]:
             continue
         radius = options.cutoff if options.cutoff is not None else cutoff_of(per_edge, 1.4)
         p = spc.settled(spc.parameters(radius, scheme, precision=precision))
-        length = ps if scheme == "verlet" else ps / 10
         kept = keep / f"nve-{scheme}-{precision}-{per_edge**3}-{radius:g}.npz" if keep is not None else None
-        run = stretch(start, p, length, kept)
+        run = stretch(start, p, ps, kept)
         walk = spc.walk(spc.clone(start), p, 1000) if scheme == "verlet" else None
         drift, error = (1000 * v / start.num_atoms() for v in spc.slope(run["time"], run["total"], walk))
-        what = f"{scheme}, {precision}: {per_edge**3} molecules, {radius:g} nm, {length:g} ps of 2 fs, {run['temperature'].mean():.0f} K: "
+        what = f"{scheme}, {precision}: {per_edge**3} molecules, {radius:g} nm, {ps:g} ps of 2 fs, {run['temperature'].mean():.0f} K: "
         if walk is not None:
             yield Row(what + "random walk", f"{walk:.4f} kJ^2/mol^2/ps", "-", "pairs that cross the cutoff", None)
         yield Row(
@@ -85,6 +84,31 @@ def nve(options: Options) -> Iterator[Row]:
         momentum = float(np.abs(run["ended"] - run["begun"]).max())
         bound = 1e-6 if precision == "float64" else 1.0
         yield Row(what + "momentum", f"{momentum:.1e} u nm/ps", f"{bound:g}", "rounding of the forces' sum", momentum < bound)
+
+
+def conserved(options: Options) -> Iterator[Row]:
+    """The energy and what the bath took up, at constant temperature. Of a scheme that heats, this is what it does at the temperature it is
+    used at: what the bath has to take out."""
+    per_edge, ps = options.edge(10), options.length(200.0)
+    keep, precision = options.keep, options.precision or "float64"
+    start = liquid(per_edge, keep / f"nve-start-{per_edge**3}.npz" if keep is not None else None)
+    radius = options.cutoff if options.cutoff is not None else cutoff_of(per_edge, 1.4)
+    for scheme in ("verlet", "chargegroup"):
+        if options.method not in (None, scheme):
+            continue
+        p = spc.settled(spc.parameters(radius, scheme, kind="nvt", precision=precision))
+        kept = keep / f"conserved-{scheme}-{precision}-{per_edge**3}-{radius:g}.npz" if keep is not None else None
+        run = spc.kept_record(kept, start, p, ps, EVERY, 0.0)
+        uncoupled = spc.settled(spc.parameters(radius, scheme, precision=precision))
+        walk = spc.walk(spc.clone(start), uncoupled, 1000) if scheme == "verlet" else None
+        drift, error = (1000 * v / start.num_atoms() for v in spc.slope(run["time"], run["total"] + run["reservoir"], walk))
+        length, kelvin = run["time"][-1] - run["time"][0], run["temperature"].mean()
+        bounded = scheme == "verlet"
+        yield Row(
+            f"{scheme}, {precision}: {per_edge**3} molecules, {radius:g} nm, {length:.0f} ps of 2 fs, Bussi's thermostat, {kelvin:.1f} K: drift of "
+            "energy and reservoir", f"{drift:+.5f} ± {error:.5f} kJ/mol/ns per atom", f"{DRIFT}, error under a third of it" if bounded else "-",
+            "the project's requirement", abs(drift) < DRIFT and error < DRIFT / 3 if bounded and not options.quick else None,
+        )  # fmt: skip
 
 
 def reversal(options: Options) -> Iterator[Row]:

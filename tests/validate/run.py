@@ -4,10 +4,10 @@
     tests/validate/run.py [--build DIR] [--quick] [--per-edge N] [--ps PS] [--precision float64|float32]
                           [--cutoff NM] [--method NAME] [--keep DIR] [part ...]
 
-Parts: nve, reversal, convergence, nvt, npt, solute-nvt, solute-npt, water, openmm, liquid-openmm; all if none is named. Each prints its lines of the table: what was
-measured with its standard error, the bound, where the bound comes from. `--ps` is the length of the runs, `--per-edge` the number of
+Parts: nve, conserved, reversal, convergence, nvt, npt, solute-nvt, solute-npt, water, openmm, liquid-openmm, energy-openmm; all if none is
+named. Each prints its lines of the table: what was measured with its standard error, the bound, where the bound comes from. `--ps` is the length of the runs, `--per-edge` the number of
 molecules along an edge of the box; --quick is a tenth of the length with 125 molecules, too short to judge a drift by. `--method` takes
-one thermostat or barostat of the ensembles, or one scheme of nve, whose cutoff is that of `--cutoff`; with `--keep` what these runs gave
+one thermostat or barostat of the ensembles, one of the ways of energy-openmm, or one scheme of nve, whose cutoff is that of `--cutoff`; with `--keep` what these runs gave
 stays in a folder, and is not run again. Exit status 1 when a bound is missed.
 
 The finite differences of every term are in tests/unit/test_engine_forces.c, the virial there and in tests/system/test_physics.py.
@@ -62,8 +62,8 @@ class Options:
 
 
 PARTS = {
-    "nve": "motion", "reversal": "motion", "convergence": "ensembles", "nvt": "ensembles", "npt": "ensembles",
-    "solute-nvt": "ensembles", "solute-npt": "ensembles", "water": "water", "openmm": "second_opinion", "liquid-openmm": "other_liquid",
+    "nve": "motion", "conserved": "motion", "reversal": "motion", "convergence": "ensembles", "nvt": "ensembles", "npt": "ensembles",
+    "solute-nvt": "ensembles", "solute-npt": "ensembles", "water": "water", "openmm": "second_opinion", "liquid-openmm": "other_liquid", "energy-openmm": "other_liquid",
 }  # fmt: skip
 """Functions, and the module each is in."""
 NEEDS = {"ensembles": "physical_validation", "second_opinion": "openmm", "other_liquid": "openmm"}
@@ -86,7 +86,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--per-edge", type=int)
     parser.add_argument("--ps", type=float)
-    parser.add_argument("--precision", choices=["float64", "float32"])
+    parser.add_argument("--precision", help="float64 or float32; of energy-openmm also 1 or 2 (fs)")
     parser.add_argument("--cutoff", type=float)
     parser.add_argument("--method")
     parser.add_argument("--keep", type=Path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gromos
@@ -15,6 +17,7 @@ C6, C12 = 2.617346e-03, 2.634129e-06  # kJ/mol nm^6, kJ/mol nm^12
 MASS = 15.9994 + 2 * 1.008  # u
 MASSES = np.array([15.9994, 1.008, 1.008])
 BOLTZMANN = 0.00831441  # kJ/(mol K), of GROMOS force fields
+ENERGIES = ["kinetic", "potential", "total", "reservoir", "temperature", "pressure", "volume"]
 SPACING = (1 / 32.4) ** (1 / 3)  # nm; 32.4 molecules per nm^3 are 0.97 g/cm^3
 
 
@@ -74,9 +77,35 @@ def clone(system: gromos.System) -> gromos.System:
 
 def record(system: gromos.System, p: gromos.InputParameters, ps: float, every: int) -> gromos.EnergyReporter:
     """Run and collect the energies of each `every`th step."""
-    reporter = gromos.EnergyReporter(["kinetic", "potential", "total", "reservoir", "temperature", "pressure", "volume"])
+    reporter = gromos.EnergyReporter(ENERGIES)
     gromos.Simulation(system, p, publish_every=every).run(round(ps / p.dt), wait=True, progress=False, reporters=[reporter])
     return reporter
+
+
+def kept_record(
+    path: Path | None, start: gromos.System | Callable[[], gromos.System], p: gromos.InputParameters, ps: float, every: int, before: float
+) -> dict[str, Array]:
+    """The energies of a run from a copy of `start`, all in one job, so that a thermostat's random numbers are one series; `before`, ps, is run
+    and not looked at. With a path they are written there, and taken from there when they are."""
+    if path is not None and path.exists():
+        with np.load(path) as kept:
+            return dict(kept)
+    system = clone(start if isinstance(start, gromos.System) else start())
+    if before:
+        gromos.Simulation(system, p, publish_every=1000).run(round(before / p.dt), wait=True, progress=False)
+    reporter = gromos.EnergyReporter(["bath_kinetic", *ENERGIES])
+    job = gromos.Simulation(system, p, publish_every=every).run(round(ps / p.dt), reporters=[reporter])
+    while True:
+        try:
+            job.wait(timeout=30.0, progress=False)
+            break
+        except gromos.TimeoutExpired:
+            if path is not None and len(reporter):
+                np.savez(path.with_suffix(".part.npz"), **reporter.to_dict())
+    if path is not None:
+        np.savez(path, **reporter.to_dict())
+        path.with_suffix(".part.npz").unlink(missing_ok=True)
+    return reporter.to_dict()
 
 
 def slope(t: Array, y: Array, walk: float | None = None) -> tuple[float, float]:
