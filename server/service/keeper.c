@@ -249,9 +249,14 @@ static void pause_ms(struct keeper *keeper, int delay_ms)
 static int keep_running(struct keeper *keeper, struct gd_err *err)
 {
     int delay_ms = 0;
-    for (;;) {
-        if (start_worker(keeper, err) != 0)
+    for (int first = 1;; first = 0) {
+        int code = start_worker(keeper, err);
+        if (code != 0 && first)
+            return code;
+        if (code != 0) { /* whoever started us has had its answer */
+            gd_log_error("keeper", "%s", err->text);
             return EXIT_FAILURE;
+        }
         int status = run_worker(keeper);
         if (WIFEXITED(status))
             return WEXITSTATUS(status); /* it ended by itself, or could not start */

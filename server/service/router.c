@@ -124,7 +124,8 @@ int gd_router_create(struct gd_router **out, struct gd_service *service, unsigne
     if (code != 0)
         goto fail;
     if (zmq_bind(router->socket, endpoint) != 0) {
-        code = gd_err_set(err, GD_E_INVALID_ARGUMENT, "cannot listen at %s: %s", endpoint, zmq_strerror(errno));
+        int wrong = errno == EINVAL || errno == EPROTONOSUPPORT; /* else another moment, or another program, may make it right */
+        code = gd_err_set(err, wrong ? GD_E_INVALID_ARGUMENT : GD_E_FILE_ACCESS, "cannot listen at %s: %s", endpoint, zmq_strerror(errno));
         goto fail;
     }
     size_t size = sizeof router->endpoint;

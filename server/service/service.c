@@ -246,6 +246,7 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
 void gd_service_run(struct gd_service *service)
 {
     uv_run(service->loop, UV_RUN_DEFAULT);
+    service->served = 1;
 }
 
 /* ---- taking down, in reverse ---- */
@@ -303,7 +304,8 @@ void gd_service_destroy(struct gd_service **pointer)
     struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens, &service->results, &service->subscriptions, &service->listeners, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_free(tables[i]);
-    gd_log_info("service", "stopped");
+    if (service->served) /* not after a start that failed: its cause is told by whoever started it */
+        gd_log_info("service", "stopped");
     service->magic = 0;
     free(service);
 }

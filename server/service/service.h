@@ -73,7 +73,7 @@ struct gd_service {
     uv_timer_t tick; /* once a tenth of a second: lease limits, idle end, silent sessions, drained stop */
     uint64_t idle_since_ns;
     uint64_t stop_at_ns; /* 0: not stopping; else the time to give up waiting */
-    int stopping;
+    int stopping, served;
     size_t in_flight; /* requests that are not answered yet */
     struct gd_request *free_requests;
     size_t num_free_requests;

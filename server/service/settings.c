@@ -124,40 +124,81 @@ void gd_settings_text(const struct gd_settings *settings, const struct gd_settin
 
 /* ---- configuration file ---- */
 
+/* Handler and reader are called in turn: `line` is that of the name being handled. */
 struct file_context {
     struct gd_settings *settings;
     const char *path;
     struct gd_err *err;
-    int failed;
+    int failed, failed_line;
+    FILE *file;
+    int line, long_line;
+    int set_at[sizeof gd_setting_rows / sizeof gd_setting_rows[0]]; /* line that gives each setting; 0: none yet */
 };
+
+static int refuse_twice(struct file_context *context, const char *name, const char *where)
+{
+    const struct gd_setting_row *row = find(name);
+    if (row == NULL)
+        return 0;
+    int *set_at = &context->set_at[row - gd_setting_rows];
+    int first = *set_at;
+    *set_at = context->line;
+    if (first == 0)
+        return 0;
+    return gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: '%s' is given twice, in line %d and in line %d; keep one of them", where, row->name,
+                      first, context->line);
+}
 
 static int on_ini(void *user, const char *section, const char *name, const char *value)
 {
     struct file_context *context = user;
     char where[PATH_MAX + 32];
-    snprintf(where, sizeof where, "%s, section [%s]", context->path, section);
-    if (strcmp(section, "gromosd") != 0) {
-        context->failed = gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: the only section is [gromosd]", where);
-        return 0;
-    }
-    context->failed = gd_settings_set(context->settings, name, value, where, context->err);
+    if (context->failed != 0)
+        return 0; /* the first fault is told */
+    snprintf(where, sizeof where, "%s, line %d", context->path, context->line);
+    if (strcmp(section, "gromosd") != 0)
+        context->failed = gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s, section [%s]: the only section is [gromosd]", where, section);
+    else if ((context->failed = refuse_twice(context, name, where)) == 0)
+        context->failed = gd_settings_set(context->settings, name, value, where, context->err);
+    context->failed_line = context->line;
     return context->failed == 0;
+}
+
+/* A line that is longer than the parser's room would be taken for two. */
+static char *next_line(char *text, int room, void *user)
+{
+    struct file_context *context = user;
+    if (context->long_line != 0 || fgets(text, room, context->file) == NULL)
+        return NULL;
+    context->line++;
+    if (strchr(text, '\n') == NULL && !feof(context->file)) {
+        context->long_line = context->line;
+        return NULL;
+    }
+    return text;
 }
 
 static int read_file(struct gd_settings *settings, const char *path, struct gd_err *err)
 {
-    struct file_context context = {settings, path, err, 0};
+    struct file_context context = {.settings = settings, .path = path, .err = err};
     struct stat about;
     if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "configuration file %s: is not a regular file", path);
-    int line = ini_parse(path, on_ini, &context);
-    if (context.failed != 0)
-        return gd_err_context(err, "line %d", line), context.failed;
-    if (line == -1)
+    context.file = fopen(path, "re");
+    if (context.file == NULL)
         return gd_err_errno(err, GD_E_FILE_ACCESS, "configuration file %s", path);
-    if (line != 0)
+    int line = ini_parse_stream(next_line, &context, on_ini, &context);
+    int unread = ferror(context.file);
+    fclose(context.file);
+    if (unread)
+        return gd_err_set(err, GD_E_FILE_ACCESS, "configuration file %s cannot be read", path);
+    if (line > 0 && (context.failed == 0 || line < context.failed_line))
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s, line %d: not of the form [section] or name = value", path, line);
-    return 0;
+    if (context.failed != 0)
+        return context.failed;
+    if (context.long_line != 0)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s, line %d: longer than lines of this file may be", path, context.long_line);
+    return line == 0 ? 0 : gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory to read %s", path);
 }
 
 /* ---- command line ---- */
@@ -241,7 +282,9 @@ int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struc
     argp_program_version_hook = print_version;
     struct argp argp = {options, on_option, NULL,
                         "Holds molecular-dynamics States in shared memory, computes on them, serves them over ZeroMQ.\v"
-                        "Without options it serves the present user on a Unix socket and stays in the foreground.",
+                        "Without options it serves the present user on a Unix socket and stays in the foreground.\n"
+                        "Its exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong, 1 when it could "
+                        "not start or run for another reason; then one line of the log says why.",
                         NULL, NULL, NULL};
     struct parse_context context = {settings, err, NULL, 1, 0};
     argp_err_exit_status = 2;

@@ -63,6 +63,39 @@ Test(settings, a_bad_file_is_told_by_line)
     cr_expect(strstr(err.text, "line 2: not of the form") != NULL, "%s", err.text);
 }
 
+Test(settings, a_setting_given_twice_is_refused)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    static const char *const files[] = {"[gromosd]\nthreads = 2\nlog_level = warn\nthreads = 4\n",
+                                        "[gromosd]\nlog_level = warn # or info\nsession_pins = 7\nlog-level = warn\n",
+                                        "[gromosd]\nidle_timeout = 5\n[gromosd]\nidle_timeout = 5\n"};
+    static const char *const name[] = {"threads", "log_level", "idle_timeout"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        cr_expect_eq(parse_file(files[i], &settings, &err), GD_E_INVALID_ARGUMENT, "%s", files[i]);
+        cr_expect(strstr(err.text, "given twice, in line 2 and in line 4") != NULL, "%s", err.text);
+        cr_expect(strstr(err.text, name[i]) != NULL && strstr(err.text, "/tmp/gromosd-settings-") != NULL, "%s", err.text);
+    }
+    /* The first fault is told, of whatever kind. */
+    cr_expect_eq(parse_file("[gromosd]\nwhat is this\nthreads = 2\nthreads = 4\n", &settings, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect(strstr(err.text, "line 2: not of the form") != NULL, "%s", err.text);
+    cr_expect_eq(parse_file("[gromosd]\nthreads = 2\nthreads = 4\nwhat is this\n", &settings, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect(strstr(err.text, "in line 2 and in line 3") != NULL, "%s", err.text);
+}
+
+Test(settings, a_line_is_not_taken_for_two)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    char text[600] = "[gromosd]\nlog_file = /";
+    memset(text + strlen(text), 'x', 300);
+    strcat(text, "\n");
+    cr_expect_eq(parse_file(text, &settings, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect(strstr(err.text, "line 2: longer than") != NULL, "%s", err.text);
+    cr_expect_eq(parse_file("[gromosd]\nlog_file = /tmp/x", &settings, &err), 0, "%s", err.text);
+    cr_expect_str_eq(settings.log_file, "/tmp/x"); /* the last line needs no end */
+}
+
 Test(settings, a_folder_is_no_configuration)
 {
     struct gd_settings settings;

@@ -1,0 +1,79 @@
+"""A start that fails: one line says the cause, the same to whoever waits for it, and the exit status is the documented one."""
+
+import os
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BINARY
+
+BAD_SETTING, FAILED = 2, 1
+
+
+def start(*options: object, **environment: str) -> tuple[int, list[str], str]:
+    """Exit status, lines of the log, and the line for the starter."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as pipe:
+        process = subprocess.Popen(
+            [str(BINARY), "--ready-fd", str(writer), *map(str, options)],
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=(writer,),
+            env={**os.environ, **environment},
+        )
+        os.close(writer)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        return process.returncode, errors.splitlines(), pipe.read()
+
+
+def config(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+CASES = {
+    "taken": (FAILED, "another gromosd|runs already", lambda d, taken: ["--directory", taken]),
+    "folder": (FAILED, "/proc/nowhere", lambda d, taken: ["--directory", "/proc/nowhere"]),
+    "port": (FAILED, "in use", lambda d, taken: ["--directory", d, "--log-level", "warn", "--listen", f"tcp://127.0.0.1:{taken}"]),
+    "not tcp": (BAD_SETTING, "listen = 'udp://127.0.0.1:1'", lambda d, taken: ["--directory", d, "--listen", "udp://127.0.0.1:1"]),
+    "plain": (BAD_SETTING, "plain_loopback", lambda d, taken: ["--directory", d, "--plain-loopback", "--listen", "tcp://0.0.0.0:1"]),
+    "cpu": (BAD_SETTING, "never", lambda d, taken: ["--directory", d, "--cpu", "never"]),
+    "level": (BAD_SETTING, "log_level = 'loud'", lambda d, taken: ["--directory", d, "--log-level", "loud"]),
+    "log": (FAILED, "/proc/nowhere/log", lambda d, taken: ["--directory", d, "--log-file", "/proc/nowhere/log"]),
+    "value": (BAD_SETTING, "threads", lambda d, taken: ["--directory", d, "--threads", "-3"]),
+    "no file": (FAILED, "nowhere.conf", lambda d, taken: ["--directory", d, "--config", d / "nowhere.conf"]),
+    "twice": (
+        BAD_SETTING,
+        "'threads' is given twice, in line 2 and in line 4",
+        lambda d, taken: ["--directory", d, "--config", config(d / "a.conf", "[gromosd]\nthreads = 1\nlog_level = info\nthreads = 1\n")],
+    ),
+}
+@pytest.mark.parametrize("keep", [False, True], ids=["alone", "kept"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_failed_start_tells_its_cause_once(case, keep, make_daemon, tmp_path):
+    status, cause, options = CASES[case]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken = make_daemon().directory if case == "taken" else listener.getsockname()[1]
+        code, lines, answer = start(*options(tmp_path, taken), *(["--keep"] if keep else []))
+    assert code == status, lines
+    assert len(lines) == 1 and re.search(cause, lines[0]), lines
+    assert answer.startswith("error: ") and answer.count("\n") == 1
+    assert lines[0].endswith(answer.removeprefix("error: ").strip()), (answer, lines)
+
+
+def test_a_stop_that_was_asked_for_ends_with_0_and_says_so(make_daemon):
+    daemon = make_daemon()
+    assert daemon.stop() == 0
+    assert daemon.log().rstrip().endswith("stopped")
+
+
+def test_the_statuses_are_documented():
+    text = " ".join(subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True).stdout.split())
+    assert "exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong, 1 when" in text
