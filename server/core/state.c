@@ -257,7 +257,7 @@ void *gd_state_array(const struct gd_state *state, enum gd_array array)
 
 size_t gd_state_bytes(const struct gd_state *state)
 {
-    return state->live.bytes + state->undo.bytes + (state->ring != NULL ? (size_t)state->ring->allocated_bytes : 0);
+    return state->live.bytes + state->undo.bytes + (state->ring != NULL ? (size_t)state->ring->allocated_bytes : 0) + state->run_bytes;
 }
 
 void gd_state_small(const struct gd_state *state, struct gd_small *out)

@@ -73,6 +73,10 @@ struct gd_state {
     } handed;
 
     struct gd_charge *charge; /* service/charges.h: who is charged for this generation; NULL: not counted */
+    size_t job_bytes;         /* charged for a job on it */
+    size_t run_bytes;         /* charged for run_state */
+    uint32_t not_evicted;     /* session whose eviction there was no memory for, */
+    uint64_t not_evicted_ns;  /* and when; 0: never */
     int left_out;             /* the last frame was, for want of memory or quota */
 };
 

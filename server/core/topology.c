@@ -223,6 +223,14 @@ fail:
     return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a copy of a topology");
 }
 
+size_t gd_topology_bytes(const struct gd_topology *top)
+{
+    size_t bytes = sizeof *top + (top->num_charge_groups + 1) * sizeof *top->charge_group_start;
+    for (size_t c = 0; c < NUM_COLUMNS; c++)
+        bytes += (elements(columns[c].extent, *count_of(top, columns[c].table)) + 1) * columns[c].size;
+    return bytes;
+}
+
 /* Drops every solute row: a run of solvent alone. */
 static int drop_solute(struct gd_topology *top, struct gd_err *err)
 {

@@ -202,6 +202,9 @@ void gd_topology_destroy(struct gd_topology **top);
 /* Deep copy. */
 int gd_topology_clone(struct gd_topology **out, const struct gd_topology *top, struct gd_err *err);
 
+/* Bytes of its tables. */
+size_t gd_topology_bytes(const struct gd_topology *top);
+
 /* Gives a table exactly n rows; old rows are kept as far as they fit, new rows are zero. Resizing GD_TOP_ATOM_TYPES to a
  * different n discards the matrices. Only before expansion. GD_E_... when out of memory or n is absurd. */
 int gd_topology_resize(struct gd_topology *top, enum gd_topology_table table, size_t n, struct gd_err *err);

@@ -137,6 +137,14 @@ size_t gd_md_state_size(const struct gd_md *md);
 void gd_md_save_state(const struct gd_md *md, void *buffer); /* gd_md_state_size bytes */
 int gd_md_load_state(struct gd_md *md, const void *buffer, size_t size, struct gd_err *err); /* GD_E_CORRUPT_DATA */
 
+/* What gd_md_create and the steps after it will take of memory, and the bytes of a saved state: at least that, at most some two times
+ * it (md_memory.c). topology: expanded. */
+struct gd_md_memory {
+    size_t engine, state;
+};
+struct gd_md_memory gd_md_memory(const struct gd_topology *topology, const struct gd_parameters *parameters,
+                                 const struct gd_configuration *start, int threads);
+
 /* Seconds spent in each phase since creation, for benchmarks. */
 enum gd_md_phase {
     GD_MD_PAIRLIST,

@@ -1,6 +1,8 @@
 #include "service/charges.h"
 
 #include "core/check.h"
+#include "core/log.h"
+#include "core/memory.h"
 #include "core/state.h"
 #include "service/service.h"
 #include "service/session.h"
@@ -42,6 +44,12 @@ int gd_charge_check_state(const struct gd_service *service, size_t held, size_t 
     return 0;
 }
 
+int gd_charge_check_more(const struct gd_service *service, const struct gd_state *state, size_t bytes, const char *what, struct gd_err *err)
+{
+    int code = gd_charge_check_state(service, gd_state_bytes(state) + state->job_bytes, bytes, what, err);
+    return code != 0 ? code : gd_charge_check(service, gd_charge_payer(state), bytes, what, err);
+}
+
 static void set_bytes(struct gd_service *service, struct gd_charge *charge, size_t bytes)
 {
     service->charged_bytes += bytes - charge->bytes;
@@ -71,11 +79,13 @@ static void let_go(struct gd_service *service, struct gd_charge *charge)
     free(charge);
 }
 
-int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct gd_session *session, struct gd_err *err)
+static struct gd_charge *new_charge(struct gd_session *session, struct gd_err *err)
 {
     struct gd_charge *charge = calloc(1, sizeof *charge);
-    if (charge == NULL)
-        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a charge");
+    if (charge == NULL) {
+        gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a charge");
+        return NULL;
+    }
     charge->refs = 1;
     charge->session = session;
     if (session != NULL) {
@@ -85,6 +95,16 @@ int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct g
             charge->next->link = &charge->next;
         session->charges = charge;
     }
+    return charge;
+}
+
+int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct gd_session *session, struct gd_err *err)
+{
+    struct gd_charge *charge = new_charge(session, err);
+    if (charge == NULL)
+        return GD_E_OUT_OF_MEMORY;
+    if (state->charge != NULL) /* what a run left goes along with the State */
+        set_bytes(service, state->charge, state->charge->bytes - state->run_bytes);
     gd_charge_end(service, state);
     state->charge = charge;
     gd_charge_settle(service, state);
@@ -119,9 +139,63 @@ size_t gd_charge_room(const struct gd_service *service, const struct gd_state *s
     struct gd_session *payer = gd_charge_payer(state);
     size_t daemon = left(service->settings.max_bytes, service->charged_bytes);
     size_t session = payer != NULL && service->settings.session_bytes > 0 ? left(service->settings.session_bytes, gd_session_bytes(payer)) : SIZE_MAX;
-    size_t own = left(service->settings.state_bytes, gd_state_bytes(state));
+    size_t own = left(service->settings.state_bytes, gd_state_bytes(state) + state->job_bytes);
     size_t least = daemon < session ? daemon : session;
     return own < least ? own : least;
+}
+
+/* ---- jobs ---- */
+
+static int take_job(struct gd_service *service, struct gd_state *state, struct gd_session *session, size_t bytes, struct gd_charge **out,
+                    struct gd_err *err)
+{
+    struct gd_charge *charge = new_charge(session, err);
+    if (charge == NULL)
+        return GD_E_OUT_OF_MEMORY;
+    set_bytes(service, charge, bytes);
+    state->job_bytes += bytes;
+    *out = charge;
+    return 0;
+}
+
+int gd_charge_job(struct gd_service *service, struct gd_state *state, struct gd_session *session, size_t bytes, struct gd_charge **out,
+                  struct gd_err *err)
+{
+    int code = gd_charge_check_state(service, gd_state_bytes(state) + state->job_bytes, bytes, "a job", err);
+    if (code == 0)
+        code = gd_charge_check(service, session, bytes, "a job", err);
+    size_t available = code == 0 ? gd_memory_available() : 0;
+    if (code == 0 && bytes > available)
+        code = gd_err_set(err, GD_E_OUT_OF_MEMORY, "a job of %zu bytes is more than the %zu bytes that memory and memory cgroup leave here", bytes,
+                          available);
+    return code != 0 ? code : take_job(service, state, session, bytes, out, err);
+}
+
+int gd_charge_job_adopted(struct gd_service *service, struct gd_state *state, size_t bytes, struct gd_charge **out, struct gd_err *err)
+{
+    return take_job(service, state, NULL, bytes, out, err);
+}
+
+void gd_charge_job_end(struct gd_service *service, struct gd_state *state, struct gd_charge **charge)
+{
+    if (*charge == NULL)
+        return;
+    state->job_bytes -= (*charge)->bytes;
+    let_go(service, *charge);
+    *charge = NULL;
+}
+
+void gd_charge_run_state(struct gd_service *service, struct gd_state *state, int copies)
+{
+    size_t bytes = state->run_state.bytes * (size_t)copies, had = state->run_bytes;
+    if (bytes > had && bytes - had > gd_charge_room(service, state)) {
+        gd_log_warn("job", "%s: what the run left for the next one (%zu bytes) is given up: it is above a limit", state->name, bytes);
+        free(state->run_state.data);
+        state->run_state = (struct gd_run_state){0};
+        bytes = 0;
+    }
+    state->run_bytes = bytes;
+    gd_charge_settle(service, state);
 }
 
 int gd_charge_share(struct gd_handle *handle, struct gd_err *err)

@@ -148,12 +148,14 @@ int gd_cmd_job_start(struct gd_request *request, struct gd_err *err)
         gd_job_spec_clear(&spec);
         return code;
     }
-    /* Whoever attaches before the first step is published finds a frame; without memory for one the run goes on all the same. */
+    code = gd_jobs_start(request->service->jobs, request->state, request->session, &spec, &number, err);
+    if (code != 0)
+        return code;
+    /* Whoever attaches before the first step is published finds a frame (the job asks for the lease in a later turn of the loop);
+     * without memory for one the run goes on all the same. */
     (void)gd_edit_first_frame(request->service, request->state, NULL);
-    code = gd_jobs_start(request->service->jobs, request->state, &spec, &number, err);
-    if (code == 0)
-        gd_reply_int(&request->reply, "job", (int64_t)number);
-    return code;
+    gd_reply_int(&request->reply, "job", (int64_t)number);
+    return 0;
 }
 
 /* ---- watching and steering ---- */

@@ -15,6 +15,8 @@
 /* A frame up to this size is copied on the loop thread: cheaper than two changes of thread. */
 #define INLINE_COPY_BYTES (3u << 20)
 
+#define RETRY_NS 1000000000ull /* of an eviction for which there was no memory */
+
 /* ---- hooks of every lease ---- */
 
 static int session_alive(void *context, uint32_t number)
@@ -89,9 +91,7 @@ int gd_edit_need_undo(struct gd_service *service, struct gd_state *state, struct
 {
     if (state->undo.fd >= 0)
         return 0;
-    int code = gd_charge_check_state(service, gd_state_bytes(state), state->live.bytes, "the undo copy an edit needs,", err);
-    if (code == 0)
-        code = gd_charge_check(service, gd_charge_payer(state), state->live.bytes, "the undo copy an edit needs,", err);
+    int code = gd_charge_check_more(service, state, state->live.bytes, "the undo copy an edit needs,", err);
     if (code == 0)
         code = gd_state_need_undo(state, err);
     gd_charge_settle(service, state);
@@ -102,9 +102,7 @@ static int need_ring(struct gd_service *service, struct gd_state *state, struct 
 {
     if (state->ring != NULL)
         return 0;
-    int code = gd_charge_check_state(service, gd_state_bytes(state), GD_PAGE, "the head of a ring of frames,", err);
-    if (code == 0)
-        code = gd_charge_check(service, gd_charge_payer(state), GD_PAGE, "the head of a ring of frames,", err);
+    int code = gd_charge_check_more(service, state, GD_PAGE, "the head of a ring of frames,", err);
     if (code == 0)
         code = gd_state_need_ring(state, err);
     gd_charge_settle(service, state);
@@ -258,15 +256,33 @@ void gd_edit_session_gone(struct gd_service *service, struct gd_state *state, ui
     gd_edit_release(service, state, session);
 }
 
+/* Without room for new memory nothing is touched: the holder keeps its lease, who waits goes on waiting, and it is tried again. */
+static void tell_not_evicted(struct gd_service *service, struct gd_state *state, uint32_t session, const struct gd_err *why)
+{
+    char text[GD_DOOR_NAME];
+    int first = state->not_evicted != session;
+    state->not_evicted = session;
+    state->not_evicted_ns = gd_now_ns();
+    if (!first)
+        return;
+    gd_log_warn("lease", "%s: session %u cannot be evicted: %s", label(state, text), session, why->text);
+    gd_events_tell(service, state, &(struct gd_state_event){"not_evicted", session, why->text});
+}
+
 int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t session, const char *why, struct gd_err *err)
 {
     char text[GD_DOOR_NAME];
     if (state->publishing)
         return gd_err_set(err, GD_E_CONFLICT, "the State is being published; try again");
     struct gd_rollback_report report;
-    int code = gd_state_new_generation(state, NULL, gd_registry_ring_id(&service->registry), gd_now_ns(), &report, err);
-    if (code != 0)
+    int code = gd_charge_check_more(service, state, state->live.bytes, "the new memory an eviction needs,", err);
+    if (code == 0)
+        code = gd_state_new_generation(state, NULL, gd_registry_ring_id(&service->registry), gd_now_ns(), &report, err);
+    if (code != 0) {
+        tell_not_evicted(service, state, session, err);
         return code;
+    }
+    state->not_evicted = 0;
     (void)gd_charge_begin(service, state, gd_charge_payer(state), NULL); /* the old generation is charged until its handles are closed */
     gd_keep_sync(service->keep, state);
     gd_events_tell(service, state, &(struct gd_state_event){"generation", session, why});
@@ -282,8 +298,8 @@ static void check_state(struct gd_service *service, struct gd_state *state, uint
     uint64_t limit = (uint64_t)(service->settings.lease_limit * 1e9);
     enum gd_lease_verdict verdict = gd_lease_check(&state->lease, gd_state_header(state), now_ns, limit, &session);
     if (verdict == GD_LEASE_EVICT && !state->publishing) {
-        if (gd_edit_evict(service, state, session, "held too long while others waited", &err) != 0)
-            gd_log_error("lease", "cannot evict session %u: %s", session, err.text);
+        if (state->not_evicted != session || now_ns - state->not_evicted_ns > RETRY_NS)
+            (void)gd_edit_evict(service, state, session, "held too long while others waited", &err); /* tells why not */
     } else if (verdict == GD_LEASE_EVICT_HERE && !state->publishing) {
         gd_log_warn("lease", "remote session %u lost its lease: held too long while others waited", session);
         gd_events_tell(service, state, &(struct gd_state_event){"lease_lost", session, "held too long while others waited"});

@@ -51,7 +51,8 @@ void gd_edit_release(struct gd_service *service, struct gd_state *state, uint32_
 /* A session hung up: rolls back what it held of this State and lets the next in. */
 void gd_edit_session_gone(struct gd_service *service, struct gd_state *state, uint32_t session);
 
-/* Takes the lease from a holder that is alive: the State moves to a new generation. */
+/* Takes the lease from a holder that is alive: the State moves to a new generation. Without room for its memory nothing changes and the
+ * event "not_evicted" says why: GD_E_QUOTA_EXCEEDED, GD_E_OUT_OF_MEMORY; the clock tries again each second. GD_E_CONFLICT during a publish. */
 int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t session, const char *why, struct gd_err *err);
 
 /* Deadlines and limits of every State somebody waits for. */

@@ -57,6 +57,7 @@ struct gd_job {
     uv_thread_t thread;
     int thread_runs;
     int adopted; /* it ran under a daemon that died */
+    struct gd_charge *charge; /* for its memory, until it has ended */
     struct gd_job_kept *kept; /* what survives this process; NULL: nothing (shared with the job's thread, see job_keep.h) */
 
     /* job thread */

@@ -137,6 +137,14 @@ static int create(struct gd_job_kept *kept, const uint8_t uuid[16], uint64_t num
     return 0;
 }
 
+size_t gd_job_kept_bytes(const struct gd_keep *keep, const struct gd_job_spec *spec, const struct gd_job_order *order, size_t state_bytes)
+{
+    struct record record = {.resume = order->resume};
+    if (!gd_keep_is_on(keep))
+        return 0;
+    return BLOB_OFFSET + measure(&record, order, spec->start) + (order->resume ? GD_PAGE + 2 * (SLOT_DATA + state_bytes) : 0);
+}
+
 void gd_job_kept_create(struct gd_job_kept **out, struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, const struct gd_job_spec *spec,
                         const struct gd_job_order *order)
 {

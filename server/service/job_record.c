@@ -17,6 +17,12 @@ void gd_job_record_init(struct gd_job_record *record, size_t num_energies)
         record->capacity = 0;
 }
 
+size_t gd_job_record_bytes(size_t num_energies, uint64_t rows)
+{
+    size_t row = (num_energies + 2) * sizeof(double), most = RECORD_BYTES > MIN_ROWS * row ? RECORD_BYTES : MIN_ROWS * row;
+    return rows < most / row ? (size_t)rows * row : most;
+}
+
 void gd_job_record_clear(struct gd_job_record *record)
 {
     free(record->rows);

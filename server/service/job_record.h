@@ -14,6 +14,8 @@ struct gd_job_record {
 
 /* Without memory nothing is kept; a job runs without it. */
 void gd_job_record_init(struct gd_job_record *record, size_t num_energies);
+/* What the energies of so many published steps take at most. */
+size_t gd_job_record_bytes(size_t num_energies, uint64_t rows);
 void gd_job_record_clear(struct gd_job_record *record);
 
 /* No second row for the step of the last one. */

@@ -3,7 +3,9 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/state.h"
+#include "core/configuration_pack.h"
 #include "proto/gd_energies.h"
+#include "service/charges.h"
 #include "service/edit.h"
 #include "service/events.h"
 #include "service/job_internal.h"
@@ -18,6 +20,8 @@
 
 #define REMEMBERED 256 /* ended jobs kept for job.describe */
 #define RECORDED 16    /* of them with their energies */
+#define OUTPUT_BYTES 65536u  /* of an output file's buffer, */
+#define OUTPUT_PER_ATOM 128u /* and a frame's text or numbers in it */
 
 /* ---- the loop thread's side ---- */
 
@@ -154,6 +158,9 @@ static void end(struct gd_job *job)
     struct gd_state *state = job->state;
     job->state = NULL;
     state->num_handles--;
+    gd_charge_job_end(service, state, &job->charge);
+    if (!state->deleted)
+        gd_charge_run_state(service, state, gd_keep_used(service->keep) ? 2 : 1);
     gd_keep_run(service->keep, state);
     /* Whoever had a nameless State before the daemon died is given time to come back (service.c, end_orphans). */
     if (state->num_handles == 0 && state->name[0] == '\0' && !job->adopted)
@@ -223,6 +230,25 @@ static struct gd_job *oldest_queued(struct gd_jobs *jobs)
     return oldest;
 }
 
+/* Its thread never ran. */
+static void end_unstarted(struct gd_job *job, enum gd_job_status status)
+{
+    struct gd_service *service = job->jobs->service;
+    struct gd_state *state = job->state;
+    job->status = status;
+    gd_job_say_end(job);
+    job->state = NULL;
+    if (!job->jobs->stopping)
+        gd_job_kept_drop(&job->kept);
+    gd_charge_job_end(service, state, &job->charge);
+    gd_job_spec_clear(&job->spec);
+    state->num_handles--;
+    if (state->num_handles == 0 && state->name[0] == '\0' && !state->deleted)
+        gd_unregister_state(service, state, "its last handle was given back");
+    gd_state_unref(&state);
+    answer_waits(job);
+}
+
 static void schedule(struct gd_jobs *jobs)
 {
     struct gd_job *job;
@@ -236,10 +262,8 @@ static void schedule(struct gd_jobs *jobs)
         gd_job_kept_started(job->kept);
         if (uv_thread_create(&job->thread, gd_job_thread, job) != 0) {
             job->thread_runs = 0;
-            job->status = GD_JOB_FAILED;
             snprintf(job->message, sizeof job->message, "no thread could be started");
-            gd_job_say_end(job);
-            answer_waits(job);
+            end_unstarted(job, GD_JOB_FAILED);
         }
     }
 }
@@ -329,7 +353,22 @@ static size_t count_energies(const struct gd_state *state)
     return gd_energies_count(state->spec.num_temperature_groups, state->spec.num_energy_groups);
 }
 
-int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_spec *spec, uint64_t *number, struct gd_err *err)
+/* What the job will take, reckoned before there is any of it: the engine, what it is made from, what its end leaves for the next run,
+ * energies of published steps, output of a step, and what is kept for a daemon that takes over. */
+static size_t count_bytes(const struct gd_jobs *jobs, const struct gd_state *state, const struct gd_job_spec *spec, const struct gd_job_order *order)
+{
+    int threads = spec->threads < jobs->service->threads ? spec->threads : jobs->service->threads;
+    struct gd_md_memory md = gd_md_memory(spec->topology, spec->parameters, spec->start, threads);
+    size_t atoms = state->spec.num_atoms;
+    size_t bytes = md.engine + md.state + gd_topology_bytes(spec->topology) + gd_configuration_packed_bytes(spec->start);
+    bytes += gd_job_record_bytes(count_energies(state), (uint64_t)(spec->steps / spec->publish_every) + 2);
+    for (int k = 0; k < GD_MD_FILES; k++)
+        bytes += spec->path[k] != NULL ? OUTPUT_BYTES + OUTPUT_PER_ATOM * atoms : 0;
+    return bytes + gd_job_kept_bytes(jobs->service->keep, spec, order, md.state);
+}
+
+int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_session *session, struct gd_job_spec *spec, uint64_t *number,
+                  struct gd_err *err)
 {
     struct gd_job *job = NULL;
     int code = 0;
@@ -339,6 +378,8 @@ int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_sp
         code = gd_err_set(err, GD_E_CONFLICT, "the State has a job already; wait for it or cancel it");
     else if ((job = new_job(jobs, count_energies(state), err)) == NULL)
         code = GD_E_OUT_OF_MEMORY;
+    else if ((code = gd_charge_job(jobs->service, state, session, count_bytes(jobs, state, spec, spec->order), &job->charge, err)) != 0)
+        free_job(job);
     if (code != 0) {
         gd_job_spec_clear(spec);
         return code;
@@ -390,6 +431,8 @@ static int take_up(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_k
         code = gd_job_spec_read(&spec, &order, NULL, state->spec.num_atoms, NULL, err);
     if (code == 0 && (job = new_job(jobs, count_energies(state), err)) == NULL)
         code = GD_E_OUT_OF_MEMORY;
+    else if (code == 0 && (code = gd_charge_job_adopted(jobs->service, state, count_bytes(jobs, state, &spec, &order), &job->charge, err)) != 0)
+        free_job(job);
     if (code != 0) {
         gd_job_spec_clear(&spec);
         return code;
@@ -491,17 +534,7 @@ void gd_job_cancel(struct gd_job *job)
     if (!job->jobs->stopping)
         gd_job_kept_cancelled(job->kept);
     if (job->status == GD_JOB_QUEUED) {
-        job->status = GD_JOB_CANCELLED;
-        gd_job_say_end(job);
-        struct gd_state *state = job->state;
-        job->state = NULL;
-        if (!job->jobs->stopping)
-            gd_job_kept_drop(&job->kept);
-        state->num_handles--;
-        if (state->num_handles == 0 && state->name[0] == '\0' && !state->deleted)
-            gd_unregister_state(job->jobs->service, state, "its last handle was given back");
-        gd_state_unref(&state);
-        answer_waits(job);
+        end_unstarted(job, GD_JOB_CANCELLED);
         return;
     }
     if (job->status < GD_JOB_DONE)

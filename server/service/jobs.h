@@ -29,8 +29,10 @@ void gd_jobs_stop(struct gd_jobs *jobs);
 void gd_jobs_close(struct gd_jobs *jobs);
 void gd_jobs_free(struct gd_jobs **jobs);
 
-/* Queued at once, its number in *number; consumes the spec, also on failure. GD_E_CONFLICT when the State has a job already. */
-int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_spec *spec, uint64_t *number, struct gd_err *err);
+/* Queued at once, its number in *number; consumes the spec, also on failure. Its memory is charged to `session` until it has ended:
+ * GD_E_QUOTA_EXCEEDED or GD_E_OUT_OF_MEMORY, before anything is made. GD_E_CONFLICT when the State has a job already. */
+int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_session *session, struct gd_job_spec *spec, uint64_t *number,
+                  struct gd_err *err);
 
 /* A job that was there when the daemon died: goes on if it was to resume, else is remembered as failed. What is kept of it is
  * consumed. state NULL: it is gone. */

@@ -579,6 +579,8 @@ static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_er
     if (code != 0)
         goto fail;
     (void)gd_charge_begin(service, state, NULL, NULL);
+    state->run_bytes = 2 * state->run_state.bytes; /* there already, whatever the limits are now */
+    gd_charge_settle(service, state);
     gd_keep_sync(keep, state);
     gd_keep_update(keep, state);
     gd_segment_close(&frames);

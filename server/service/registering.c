@@ -57,6 +57,7 @@ int gd_register_state(struct gd_service *service, struct gd_session *session, st
         return code;
     }
     session->made_states++;
+    gd_charge_run_state(service, state, gd_keep_used(service->keep) ? 2 : 1);
     gd_keep_sync(service->keep, state);
     gd_keep_run(service->keep, state); /* restored from a checkpoint */
     char uuid[GD_UUID_TEXT];

@@ -1,12 +1,16 @@
 """What a session may take: every byte of a State's memory is charged to its maker, until the last one who has it lets go."""
 
 import gc
+import os
+import re
+import signal
 from pathlib import Path
 
 import gromos
 import numpy as np
 import pytest
 from conftest import wait_until
+from md_water import parameters, water
 
 N = 20_000
 LIVE = 900_000  # bytes of live arrays of a State of N atoms, a little more than there are
@@ -227,3 +231,174 @@ def test_one_state_has_a_limit_of_its_own(make_daemon):
             with s.edit(publish=False) as e:
                 e.positions()[:] = 1
         assert (s.positions() == 0).all() and session.ping() > 0
+
+
+# ---- jobs ----
+
+
+def held(session):
+    """Bytes all sessions and nobody are charged for, as the daemon tells when it refuses a State that is too large for max_bytes."""
+    with pytest.raises(gromos.OutOfMemoryError, match="max_bytes") as refused:
+        session.create(100_000_000)
+    return int(re.search(r"on top of the (\d+) held", str(refused.value)).group(1))
+
+
+def start(system, session, steps=1_000_000_000, threads=1, **options):
+    """A run by another session than the one that made the State."""
+    state = gromos.attach(system.state.name, session=session)
+    return gromos.Simulation(gromos.System(system.topology, state), parameters(steps), threads=threads).run(**options)
+
+
+def cancel(job):
+    job.cancel()
+    with pytest.raises(gromos.CancelledError):
+        job.wait()
+
+
+def test_a_job_is_charged_to_who_started_it_until_it_has_ended(make_daemon):
+    daemon = make_daemon("--max-bytes", str(1 << 30))
+    with daemon.connect() as a, daemon.connect() as b:
+        system = water(a, name="run")
+        system.state.snapshot()
+        was, all_was = of(a), held(a)
+        job = start(system, b)
+        wait_until(lambda: job.describe().step > 0, what="the first step")
+        charged = of(b)
+        assert charged > 8 << 20, "energies of published steps alone take that much"
+        frames = of(a) - was
+        assert held(a) == all_was + frames + charged
+        job.pause()
+        wait_until(lambda: job.describe().status == "paused", what="the pause")
+        assert of(b) == charged
+        cancel(job)
+        assert of(b) == 0
+        assert of(a) == system.state.describe().bytes == held(a), "what the run leaves for the next one is the State's"
+
+
+def test_a_job_beyond_a_limit_is_refused_whole(make_daemon):
+    for limit in ("--session-bytes", "--state-bytes", "--max-bytes"):
+        daemon = make_daemon(limit, str(1 << 20))
+        with daemon.connect() as a, daemon.connect() as b:
+            system = water(a, name="refused")
+            before = (of(a), system.state.describe())
+            with pytest.raises(gromos.GromosError, match=rf"a job of \d+ bytes .*{limit[2:].replace('-', '_')}") as refused:
+                start(system, b)
+            assert isinstance(refused.value, gromos.OutOfMemoryError if limit == "--max-bytes" else gromos.QuotaExceededError)
+            after = system.state.describe()
+            assert (of(a), of(b), gromos.jobs(b)) == (before[0], 0, [])
+            assert (after.bytes, after.version, after.published, after.lease) == (before[1].bytes, before[1].version, before[1].published, 0)
+            start(system, b, 100).wait()  # few energies to keep: there is room for that
+            assert of(b) == 0
+
+
+def test_a_job_beyond_the_machines_memory_is_refused(make_daemon):
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    if available < 3 << 30:
+        pytest.skip("less than 3 GiB of memory are free here")
+    daemon = make_daemon("--memory-reserve", str(available - (512 << 20)), "--threads", "256")
+    with daemon.connect() as session:
+        system = water(session, 27_000, name="large")
+        with pytest.raises(gromos.OutOfMemoryError, match="a job of .* memory and memory cgroup leave here"):
+            start(system, session, 10, threads=256)
+        assert gromos.jobs(session) == []
+        assert of(session) == system.state.describe().bytes
+
+
+def test_a_queued_job_that_is_cancelled_gives_back_once(make_daemon):
+    daemon = make_daemon("--threads", "1")
+    with daemon.connect() as a, daemon.connect() as b:
+        first, second = start(water(a, name="first"), b), start(water(a, name="second"), b)
+        both = of(b)
+        cancel(second)
+        assert of(b) == both // 2
+        second.cancel()
+        assert of(b) == both // 2
+        cancel(first)
+        assert of(b) == 0
+
+
+def test_deleting_the_state_gives_back_what_its_job_took(make_daemon):
+    daemon = make_daemon("--max-bytes", str(1 << 30))
+    with daemon.connect() as a, daemon.connect() as b:
+        system = water(a, name="gone")
+        job = start(system, b)
+        system.state.delete(force=True)
+        with pytest.raises(gromos.CancelledError):
+            job.wait()
+        assert of(b) == 0
+        system.state.close()
+        wait_until(lambda: held(a) == of(a) + of(b), what="the end of every charge")
+
+
+def test_a_job_outlives_its_session_as_nobodys(make_daemon):
+    daemon = make_daemon("--max-bytes", str(1 << 30))
+    with daemon.connect() as a:
+        system = water(a, name="left")
+        with daemon.connect() as b:
+            number = start(system, b).number
+            charged = of(b)
+        wait_until(lambda: len(a.commands.sessions().sessions) == 1, what="the session's end")
+        mine = of(a)  # the run makes frames meanwhile
+        assert held(a) >= mine + charged
+        job = gromos.Job(number, a)
+        cancel(job)
+        assert held(a) == of(a)
+
+
+def test_a_job_taken_up_by_another_daemon_is_charged_again(make_daemon):
+    daemon = make_daemon("--keep", "--max-bytes", str(1 << 30))
+    with daemon.connect() as a:
+        system = water(a, name="kept")
+        job = start(system, a, resume=True)
+        wait_until(lambda: job.describe().step > 10, what="some steps")
+        before = held(a)
+        worker = int(Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()[0])
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: job.describe().step > 20, what="the next daemon's steps")
+        states = system.state.describe().bytes
+        assert of(a) == 0, "nobody's, as the State is"
+        assert abs(held(a) - before) <= states
+        assert held(a) > states + (8 << 20)
+        cancel(job)
+        assert held(a) == system.state.describe().bytes
+
+
+# ---- eviction ----
+
+
+def test_an_eviction_without_room_changes_nothing(make_daemon):
+    """A State never has half a generation: its holder keeps the lease, everybody is told, and it is done when there is room."""
+    daemon = make_daemon("--session-bytes", str(4 * LIVE), "--lease-limit", "0.3")
+    with daemon.connect() as a, daemon.connect() as b, daemon.connect() as c:
+        s = gromos.State(N, session=a, name="full")
+        more = gromos.State(N + N // 10, session=a)
+        holder = gromos.attach("full", session=b)
+        edit = holder.edit(publish=False)
+        e = edit.__enter__()
+        e.positions()[:] = 5
+        before = of(a)
+        with a.events(timeout=0.5) as events:
+            with pytest.raises(gromos.QuotaExceededError, match=r"the new memory an eviction needs.*session_bytes"):
+                a.commands.evict(session=b.number)
+            about = s.describe()
+            assert (about.generation, about.lease, of(a)) == (1, b.number, before)
+            with pytest.raises(gromos.LeaseTimeoutError), gromos.attach("full", session=c).edit(timeout=1.5):
+                raise AssertionError("the edit began")
+            told = [x for x in events if x.what == "not_evicted"]
+            assert len(told) == 1 and "session_bytes" in told[0].text and told[0].session == b.number
+        assert daemon.log().count("cannot be evicted") == 1
+        assert s.describe().generation == 1 and b.ping() > 0
+        edit.__exit__(None, None, None)  # and its edit is a commit like any other
+        assert (s.positions() == 5).all()
+
+        edit = holder.edit(publish=False)
+        edit.__enter__().positions()[:] = 6
+        more.delete()
+        more.close()
+        wait_until(lambda: of(a) < before, what="room")
+        with gromos.attach("full", session=c).edit(timeout=20, publish=False) as mine:
+            assert (mine.positions() == 5).all()
+        assert s.describe().generation == 2
+        with pytest.raises(gromos.LeaseLostError):
+            edit.__exit__(None, None, None)

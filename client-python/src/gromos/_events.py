@@ -27,7 +27,8 @@ class StateEvent:
     what : str
         ``created``, ``renamed``, ``deleted``; ``undone``: an edit whose holder ended was rolled back; ``lease_lost``: a remote holder
         lost its lease, with nothing changed; ``generation``: a holder lost its lease while alive, its edit was rolled back and the
-        State has new memory; ``run``: a job on it began or ended.
+        State has new memory; ``not_evicted``: it should have, but there was no room for that memory (tried again each second);
+        ``run``: a job on it began or ended.
     state : uuid.UUID
     name : str
         Empty if it has none.

@@ -1400,7 +1400,7 @@ class Commands:
 
         Raises
         ------
-        GromosError of code not_found.
+        GromosError of code not_found, conflict, quota_exceeded, out_of_memory.
         """
         args: dict[str, Any] = {
             "session": _wire.integer("session", session),
@@ -1772,7 +1772,8 @@ class Commands:
 
         Raises
         ------
-        GromosError of code not_found, file_format, unsupported, invalid_shape, conflict, file_access, no_topology.
+        GromosError of code not_found, file_format, unsupported, invalid_shape, conflict, file_access, no_topology,
+        quota_exceeded, out_of_memory.
         """
         args: dict[str, Any] = {
             "state": _wire.state("state", state),
