@@ -13,7 +13,7 @@ DATA = Path(gromos.__file__).parent / "data"
 ARRAYS = (
     "masses", "charges", "types", "residues", "molecules", "charge_groups", "bonds", "bond_type", "bond_types", "angles", "angle_type",
     "angle_types", "impropers", "improper_type", "improper_types", "dihedrals", "dihedral_type", "dihedral_types", "lj", "exclusions",
-    "one_fours",
+    "one_fours", "constraints", "constraint_type",
 )  # fmt: skip
 
 
@@ -106,6 +106,35 @@ def test_exclusions_follow_from_the_bonds():
     assert given.one_fours.tolist() == []  # what is excluded is no third neighbour
 
 
+def test_distances_listed_besides_the_bonds(session):
+    """A bent molecule of three atoms: two bonds, and the distance of their ends."""
+    angle, length = np.radians(109.5), 0.12
+    across = 2 * length * np.sin(angle / 2)
+    t = gromos.Topology(
+        [14.0, 16.0, 14.0], bonds=[[0, 1], [1, 2]], bond_types=[[1e7, 3e5, length], [1e7, 3e5, across]], constraints=[[0, 2], [0, 1]],
+        constraint_type=[1, 0], lj=np.zeros((1, 1, 2)),
+    )  # fmt: skip
+    read = gromos.Topology.from_text(t.to_text(), session=session)
+    assert read.constraints.tolist() == [[0, 2], [0, 1]]
+    assert read.constraint_type.tolist() == [1, 0]
+    state = gromos.State(3, dtype="float64", session=session)
+    place = np.array([np.sin(angle / 2), np.cos(angle / 2)]) * length
+    state.set(positions=[[-place[0], place[1], 0.0], [0.0, 0.0, 0.0], [1.05 * place[0], place[1], 0.0]], velocities=np.eye(3))
+    p = gromos.InputParameters.nve(constraints="specified", cutoffs=0.8, dt=0.0005)
+    p.constraint.ntcp, p.constraint.ntcp0, p.initialise.ntishk, p.comtransrot.nscm = "shake", 1e-8, 3, 0
+    gromos.Simulation(gromos.System(t, state), p).step(40)
+    x = np.array(state.positions())
+    assert np.linalg.norm(x[0] - x[2]) == pytest.approx(across, rel=1e-7)
+    assert np.linalg.norm(x[0] - x[1]) == pytest.approx(length, rel=1e-7)
+    assert abs(np.linalg.norm(x[1] - x[2]) - length) > 1e-6  # a bond that is not listed
+
+
+def test_constraints_hold_a_molecule_together():
+    t = gromos.Topology(np.full(4, 14.0), bond_types=[[1e7, 3e5, 0.12]], constraints=[[0, 1], [2, 3]])
+    assert t.molecules.tolist() == [0, 2, 4]
+    assert t.exclusions.tolist() == [[0, 1], [2, 3]]
+
+
 def test_a_file_gzipped_and_a_pickle(alanine, session, tmp_path):
     alanine.to_file(tmp_path / "a.top.gz")
     assert gzip.decompress((tmp_path / "a.top.gz").read_bytes()).decode() == alanine.to_text()
@@ -141,6 +170,8 @@ def test_it_is_sent_again_to_a_daemon_that_came_back(own_daemon):
         ({"lj": np.zeros((2, 3, 4))}, gromos.ShapeError, "lj"),
         ({"bonds": [[0, 1]], "bond_types": [[1.0, 2.0, 0.1]], "bond_type": [1]}, gromos.InvalidArgumentError, "bond_type.*1 rows"),
         ({"bonds": [[0, 1]], "bond_types": [[1.0, 2.0]]}, gromos.ShapeError, "bond_types"),
+        ({"constraints": [[0, 1]]}, gromos.InvalidArgumentError, "constraint_type.*'bond_types' has 0 rows"),
+        ({"constraints": [[0, 2]], "bond_types": [[1.0, 2.0, 0.1]]}, gromos.InvalidArgumentError, "'constraints' holds atom 2"),
         ({"exclusions": [[1, 1]]}, gromos.InvalidArgumentError, "itself"),
         ({"charge_groups": [0, 1]}, gromos.InvalidArgumentError, "charge_groups"),
         ({"constants": {"c": 1.0}}, gromos.InvalidArgumentError, "constants.*'c'"),

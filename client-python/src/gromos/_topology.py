@@ -127,6 +127,11 @@ class Topology:
         Row of each term in the tables that follow; 0 if left out.
     bond_types : array_like, (k, 3), optional
         Quartic force constant (kJ mol^-1 nm^-4), harmonic one (kJ mol^-1 nm^-2), length (nm).
+    constraints : array_like of int, (m, 2), optional
+        Distances that are rigid besides the bonds that are (block CONSTRAINT): with the constraints "specified" these alone, with
+        "hydrogen" and "all" these too.
+    constraint_type : array_like of int, (m,), optional
+        Row of each in `bond_types`, for its length; 0 if left out.
     angle_types : array_like, (k, 3), optional
         Force constant in the cosine (kJ mol^-1), in the angle (kJ mol^-1 deg^-2), angle (deg).
     dihedral_types : array_like, (k, 3), optional
@@ -134,12 +139,12 @@ class Topology:
     improper_types : array_like, (k, 2), optional
         Force constant (kJ mol^-1 deg^-2), angle (deg).
     exclusions, one_fours : array_like of int, (m, 2), optional
-        Pairs of atoms without non-bonded interaction, and third neighbours with their own. Left out, they follow from the bonds: first
-        and second neighbours are excluded.
+        Pairs of atoms without non-bonded interaction, and third neighbours with their own. Left out, they follow from the bonds
+        and constraints: first and second neighbours are excluded.
     charge_groups : array_like of int, (k + 1,), optional
         First atom of each charge group, then the number of atoms. Left out: one for each residue of a molecule.
     molecules : array_like of int, (k + 1,), optional
-        First atom of each molecule, then the number of atoms. From the bonds if left out: atoms connected by bonds, where these
+        First atom of each molecule, then the number of atoms. If left out: atoms connected by bonds and constraints, where these
         stand together.
     solvent : Solvent, optional
         Repeated behind the atoms above, the solute, `num_solvent_molecules` times.
@@ -175,6 +180,8 @@ class Topology:
         bonds: npt.ArrayLike | None = None,
         bond_type: npt.ArrayLike | None = None,
         bond_types: npt.ArrayLike | None = None,
+        constraints: npt.ArrayLike | None = None,
+        constraint_type: npt.ArrayLike | None = None,
         angles: npt.ArrayLike | None = None,
         angle_type: npt.ArrayLike | None = None,
         angle_types: npt.ArrayLike | None = None,
@@ -212,6 +219,7 @@ class Topology:
         self.types = _indices("types", np.zeros(count, np.int32) if types is None else types, (count,))
         self._interactions(type_names, lj, solvent)
         self.bonds, self.bond_type, self.bond_types = self._term("bond", bonds, bond_type, bond_types, 2, 3)
+        self.constraints, self.constraint_type = self._rows("constraint", constraints, constraint_type, 2, "bond_types", self.bond_types)
         self.angles, self.angle_type, self.angle_types = self._term("angle", angles, angle_type, angle_types, 3, 3)
         self.dihedrals, self.dihedral_type, self.dihedral_types = self._term("dihedral", dihedrals, dihedral_type, dihedral_types, 4, 3)
         self.impropers, self.improper_type, self.improper_types = self._term("improper", impropers, improper_type, improper_types, 4, 2)
@@ -285,6 +293,8 @@ class Topology:
             **{f"{term}s": arrays[f"{term}s"][:, :-1] for term in ("bond", "angle", "dihedral", "improper")},
             **{f"{term}_type": arrays[f"{term}s"][:, -1] for term in ("bond", "angle", "dihedral", "improper")},
             **{f"{term}_types": tables[f"{term}_types"] for term in ("bond", "angle", "dihedral", "improper")},
+            constraints=tables["constraints"][:, :2] - 1,
+            constraint_type=tables["constraints"][:, 2] - 1,
             exclusions=tables["exclusions"],
             one_fours=tables["one_fours"],
             molecules=_within(arrays["molecules"], n),
@@ -492,15 +502,21 @@ class Topology:
     def _term(
         self, name: str, atoms: npt.ArrayLike | None, kind: npt.ArrayLike | None, table: npt.ArrayLike | None, width: int, columns: int
     ) -> tuple[IntArray, IntArray, RealArray]:
-        tuples = self._tuples(f"{name}s", atoms, width)
         rows = np.zeros((0, columns)) if table is None else np.asarray(table)
         types = _reals(f"{name}_types", rows if rows.size else np.zeros((0, columns)), (len(rows), columns))
-        numbers = _indices(f"{name}_type", np.zeros(len(tuples), np.int32) if kind is None else kind, (len(tuples),))
-        wrong = (numbers < 0) | (numbers >= len(types))
-        if (kind is not None or table is not None) and wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise InvalidArgumentError(f"'{name}_type' holds {numbers[row]} in row {row}; '{name}_types' has {len(types)} rows, counted from 0")
+        tuples, numbers = self._rows(name, atoms, kind, width, f"{name}_types", None if kind is None and table is None else types)
         return tuples, numbers, types
+
+    def _rows(
+        self, name: str, atoms: npt.ArrayLike | None, kind: npt.ArrayLike | None, width: int, table: str, types: RealArray | None
+    ) -> tuple[IntArray, IntArray]:
+        """Atoms of each term, and its row in a table; `types` None: there is none yet."""
+        tuples = self._tuples(f"{name}s", atoms, width)
+        numbers = _indices(f"{name}_type", np.zeros(len(tuples), np.int32) if kind is None else kind, (len(tuples),))
+        if types is not None and (wrong := (numbers < 0) | (numbers >= len(types))).any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise InvalidArgumentError(f"'{name}_type' holds {numbers[row]} in row {row}; '{table}' has {len(types)} rows, counted from 0")
+        return tuples, numbers
 
     def _tuples(self, name: str, value: npt.ArrayLike | None, width: int) -> IntArray:
         array = _wire.array(name, np.zeros((0, width), np.int32) if value is None else value, "int", f"(m, {width})")
@@ -518,9 +534,9 @@ class Topology:
         return _frozen(np.unique(pairs, axis=0))
 
     def _neighbours(self) -> tuple[IntArray, IntArray]:
-        """First and second neighbours along the bonds as pairs, and third ones."""
+        """First and second neighbours along bonds and constraints as pairs, and third ones."""
         near: list[set[int]] = [set() for _ in range(self._n)]
-        for a, b in self.bonds.tolist():
+        for a, b in [*self.bonds.tolist(), *self.constraints.tolist()]:
             near[a].add(b)
             near[b].add(a)
         close: set[tuple[int, int]] = set()
@@ -537,9 +553,10 @@ class Topology:
         n = self._n
         if given is not None:
             return _starts("molecules", given, n)
-        # A molecule begins where no bond reaches across.
+        # A molecule begins where nothing reaches across.
         crossing = np.zeros(n + 1, np.int64)
-        low, high = self.bonds.min(axis=1, initial=n), self.bonds.max(axis=1, initial=0)
+        links = np.concatenate([self.bonds, self.constraints])
+        low, high = links.min(axis=1, initial=n), links.max(axis=1, initial=0)
         np.add.at(crossing, low + 1, 1)
         np.add.at(crossing, high + 1, -1)
         begins = np.flatnonzero(np.cumsum(crossing)[:n] == 0)

@@ -53,6 +53,8 @@ def render(topology: Topology) -> str:
             raise InvalidArgumentError(f"the topology has {len(rows)} {name}s without parameters: give '{name}_types'")
         blocks.append((types_block, [str(len(table)), *(_numbers(row, whole=2 if name == "dihedral" else None) for row in table)]))
         blocks += _term_blocks(t, block, rows, getattr(t, f"{name}_type"))
+    if len(t.constraints):
+        blocks.append(_listing("CONSTRAINT", t.constraints, t.constraint_type))
     count = len(type_names)
     pairs = [(i, j) for j in range(count) for i in range(j + 1)]
     lj = t.lj if len(t.lj) else np.zeros((1, 1, 4))
@@ -109,11 +111,12 @@ def _listed(numbers: list[int]) -> Iterator[str]:
 
 def _term_blocks(t: Topology, block: str, rows: npt.NDArray[np.int32], kinds: npt.NDArray[np.int32]) -> list[tuple[str, list[str]]]:
     light = (t.masses[rows] <= HYDROGEN_MASS).any(axis=1) if len(rows) else np.zeros(0, bool)
-    made = []
-    for name, which in ((block + "H", light), (block, ~light)):
-        lines = [" ".join(str(v + 1) for v in (*row, kind)) for row, kind in zip(rows[which].tolist(), kinds[which].tolist(), strict=True)]
-        made.append((name, [str(len(lines)), *lines]))
-    return made
+    return [_listing(name, rows[which], kinds[which]) for name, which in ((block + "H", light), (block, ~light))]
+
+
+def _listing(block: str, rows: npt.NDArray[np.int32], kinds: npt.NDArray[np.int32]) -> tuple[str, list[str]]:
+    lines = [" ".join(str(v + 1) for v in (*row, kind)) for row, kind in zip(rows.tolist(), kinds.tolist(), strict=True)]
+    return block, [str(len(lines)), *lines]
 
 
 def _solvent_blocks(t: Topology) -> list[tuple[str, list[str]]]:
@@ -159,6 +162,7 @@ def read_tables(text: str) -> dict[str, Any]:
         "dihedral_types": table("TORSDIHEDRALTYPE", 3),
         "exclusions": exclusions,
         "one_fours": one_fours,
+        "constraints": table("CONSTRAINT", 3).astype(np.int32),
         "solvent_constraints": table("SOLVENTCONSTR", 3),
     }
 
