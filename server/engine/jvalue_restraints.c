@@ -139,7 +139,7 @@ void gd_jvalue_restraints_forces(struct gd_md *md)
         const struct gd_jvalue_restraint *restraint = &md->res->jvalues[k];
         struct gd_dihedral_geometry g;
         gd_dihedral_geometry(md, restraint->atom, &g);
-        double angle = g.phi + restraint->phase * DEGREE, c = cos(angle), s = sin(angle), slope = 0.0, torque;
+        double angle = g.phi + restraint->phase * DEGREE, c = cos(angle), s = sin(angle), slope = 0.0, torque = 0.0;
         double now = restraint->a * c * c + restraint->b * c + restraint->c;
         values->value[k] = now;
         values->average[k] = gain * now + (1.0 - gain) * values->average[k];
