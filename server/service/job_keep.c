@@ -162,7 +162,7 @@ void gd_job_kept_create(struct gd_job_kept **out, struct gd_keep *keep, const ui
         free(kept);
         return;
     }
-    gd_keep_store_job(keep, uuid, number, kept->job.fd);
+    gd_keep_store_job(keep, number, kept->job.fd);
     *out = kept;
 }
 
@@ -353,7 +353,7 @@ void gd_job_kept_published(struct gd_job_kept *kept, int64_t done, int rests)
     struct record *record = record_of(kept);
     atomic_store(&record->done, done);
     if (kept->engine.fd >= 0 && !kept->engine_handed) {
-        gd_keep_store_engine(kept->keep, record->uuid, record->number, kept->engine.fd);
+        gd_keep_store_engine(kept->keep, record->number, kept->engine.fd);
         kept->engine_handed = 1;
     }
     /* Being where it began is not getting further. */
@@ -379,7 +379,7 @@ void gd_job_kept_drop(struct gd_job_kept **pointer)
     if (kept == NULL)
         return;
     const struct record *record = record_of(kept);
-    gd_keep_drop_job(kept->keep, record->uuid, record->number, kept->engine_handed);
+    gd_keep_drop_job(kept->keep, record->number, kept->engine_handed);
     gd_job_kept_free(pointer);
 }
 

@@ -21,16 +21,22 @@
 #include <unistd.h>
 
 #define FIRST_FD 3
-#define NAME_BYTES 96
+#define NAME_BYTES 40
 #define QUEUE 4096
+/* All names come back in one variable of the environment, and the kernel starts no program with one of more than 128 KiB: a holder with more
+ * names than that would lose everything. */
+#define ALL_NAMES_BYTES (128u * 1024u - 256u)
 
 enum role { ROLE_KEPT, ROLE_LIVE, ROLE_UNDO, ROLE_FRAMES, ROLE_COUNTERS, ROLE_LOCK, ROLE_RUN, ROLE_JOB, ROLE_ENGINE, NUM_ROLES };
 static const char *const role_names[NUM_ROLES] = {"kept", "live", "undo", "frames", "counters", "lock", "run", "job", "engine"};
+static const char role_letters[] = "klufcorje";
+
+#define NO_STATE 0u /* the place of what belongs to the daemon: counters, lock, jobs */
 
 /* A descriptor that came back at the start. */
 struct survivor {
     int fd; /* -1: taken */
-    uint8_t uuid[16];
+    uint32_t place; /* the State's, or NO_STATE */
     enum role role;
     uint64_t number;
     char name[NAME_BYTES];
@@ -51,6 +57,9 @@ struct gd_keep {
     struct pending queue[QUEUE];
     size_t first, count;
     int overflowed;
+    size_t num_names, name_bytes; /* of what it was given, also of what did not fit */
+    size_t max_names;             /* as the holder says */
+    uint32_t last_place;
     struct survivor *survivors;
     size_t num_survivors;
     struct gd_segment counters;
@@ -117,17 +126,37 @@ static void post(struct gd_keep *keep, const char *text, int fd)
     snprintf(last->text, sizeof last->text, "%s", text);
 }
 
-static void make_name(char out[NAME_BYTES], const uint8_t uuid[16], enum role role, uint64_t number)
+static void put_base36(char out[14], uint64_t number)
 {
-    char text[GD_UUID_TEXT];
-    gd_uuid_format(uuid, text);
-    snprintf(out, NAME_BYTES, "%s.%s.%llu", text, role_names[role], (unsigned long long)number);
+    char digits[13];
+    int n = 0, k = 0;
+    do
+        digits[n++] = "0123456789abcdefghijklmnopqrstuvwxyz"[number % 36];
+    while ((number /= 36) != 0);
+    while (n > 0)
+        out[k++] = digits[--n];
+    out[k] = '\0';
 }
 
-static void store(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number, int fd)
+static void make_name(char out[NAME_BYTES], uint32_t place, enum role role, uint64_t number)
 {
-    char name[NAME_BYTES], text[NAME_BYTES + 64];
-    make_name(name, uuid, role, number);
+    char state[14], last[14];
+    put_base36(state, place);
+    put_base36(last, number);
+    snprintf(out, NAME_BYTES, "%s.%c%s", state, role_letters[role], last);
+}
+
+static void store_name(struct gd_keep *keep, const char *name, int fd)
+{
+    char text[NAME_BYTES + 64];
+    keep->num_names++;
+    keep->name_bytes += strlen(name) + 1;
+    if (keep->num_names > keep->max_names || keep->name_bytes > ALL_NAMES_BYTES) {
+        if (!keep->overflowed)
+            gd_log_error("keep", "the holder has room for no more than %zu descriptors: some segments are not protected", keep->num_names - 1);
+        keep->overflowed = 1;
+        return;
+    }
     snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
     post(keep, text, fd);
 }
@@ -135,14 +164,23 @@ static void store(struct gd_keep *keep, const uint8_t uuid[16], enum role role, 
 static void drop_name(struct gd_keep *keep, const char *name)
 {
     char text[NAME_BYTES + 64];
+    keep->num_names--;
+    keep->name_bytes -= strlen(name) + 1;
     snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
     post(keep, text, -1);
 }
 
-static void drop(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number)
+static void store(struct gd_keep *keep, uint32_t place, enum role role, uint64_t number, int fd)
 {
     char name[NAME_BYTES];
-    make_name(name, uuid, role, number);
+    make_name(name, place, role, number);
+    store_name(keep, name, fd);
+}
+
+static void drop(struct gd_keep *keep, uint32_t place, enum role role, uint64_t number)
+{
+    char name[NAME_BYTES];
+    make_name(name, place, role, number);
     drop_name(keep, name);
 }
 
@@ -168,12 +206,12 @@ static void sync_live(struct gd_keep *keep, struct gd_state *state)
     struct gd_handed *handed = &state->handed;
     if (handed->generation == state->generation && handed->live == state->live.fd)
         return;
-    store(keep, state->uuid, ROLE_LIVE, state->generation, state->live.fd);
+    store(keep, state->handed.place, ROLE_LIVE, state->generation, state->live.fd);
     gd_kept_update(state); /* from here on the new generation counts */
     if (handed->live >= 0)
-        drop(keep, state->uuid, ROLE_LIVE, handed->generation);
+        drop(keep, state->handed.place, ROLE_LIVE, handed->generation);
     if (handed->undo >= 0)
-        drop(keep, state->uuid, ROLE_UNDO, handed->generation);
+        drop(keep, state->handed.place, ROLE_UNDO, handed->generation);
     handed->undo = -1;
     handed->live = state->live.fd;
     handed->generation = state->generation;
@@ -185,6 +223,8 @@ void gd_keep_sync(struct gd_keep *keep, struct gd_state *state)
     struct gd_err err = {0};
     if (!gd_keep_used(keep) || state->deleted)
         return;
+    if (handed->place == 0)
+        handed->place = ++keep->last_place;
     if (state->kept.fd < 0) {
         if (gd_kept_create(state, &err) != 0) {
             gd_log_warn("keep", "a State will not survive this process: %s", err.text);
@@ -193,21 +233,21 @@ void gd_keep_sync(struct gd_keep *keep, struct gd_state *state)
     }
     sync_live(keep, state);
     if (handed->kept != state->kept.fd) { /* after the live segment: a State whose record survived is whole */
-        store(keep, state->uuid, ROLE_KEPT, 0, state->kept.fd);
+        store(keep, state->handed.place, ROLE_KEPT, 0, state->kept.fd);
         handed->kept = state->kept.fd;
     }
     if (state->undo.fd >= 0 && handed->undo != state->undo.fd) {
-        store(keep, state->uuid, ROLE_UNDO, state->generation, state->undo.fd);
+        store(keep, state->handed.place, ROLE_UNDO, state->generation, state->undo.fd);
         handed->undo = state->undo.fd;
     }
     int ring_fd = state->ring != NULL ? state->ring->segment.fd : -1;
     if (handed->ring == ring_fd && (ring_fd < 0 || handed->ring_id == state->ring_id))
         return;
     if (ring_fd >= 0)
-        store(keep, state->uuid, ROLE_FRAMES, state->ring_id, ring_fd);
+        store(keep, state->handed.place, ROLE_FRAMES, state->ring_id, ring_fd);
     gd_kept_update(state);
     if (handed->ring >= 0)
-        drop(keep, state->uuid, ROLE_FRAMES, handed->ring_id);
+        drop(keep, state->handed.place, ROLE_FRAMES, handed->ring_id);
     handed->ring = ring_fd;
     handed->ring_id = state->ring_id;
 }
@@ -223,7 +263,8 @@ void gd_keep_renew(struct gd_keep *keep, struct gd_state *state)
     struct gd_err err = {0};
     if (!gd_keep_used(keep))
         return;
-    drop(keep, state->uuid, ROLE_KEPT, 0);
+    if (state->handed.kept >= 0)
+        drop(keep, state->handed.place, ROLE_KEPT, 0);
     state->handed.kept = -1;
     if (gd_kept_create(state, &err) != 0)
         gd_log_warn("keep", "a State will not survive this process: %s", err.text);
@@ -236,15 +277,15 @@ void gd_keep_forget(struct gd_keep *keep, struct gd_state *state)
     if (!gd_keep_used(keep))
         return;
     if (handed->kept >= 0) /* first: without it the rest is nothing */
-        drop(keep, state->uuid, ROLE_KEPT, 0);
+        drop(keep, state->handed.place, ROLE_KEPT, 0);
     if (handed->live >= 0)
-        drop(keep, state->uuid, ROLE_LIVE, handed->generation);
+        drop(keep, state->handed.place, ROLE_LIVE, handed->generation);
     if (handed->undo >= 0)
-        drop(keep, state->uuid, ROLE_UNDO, handed->generation);
+        drop(keep, state->handed.place, ROLE_UNDO, handed->generation);
     if (handed->ring >= 0)
-        drop(keep, state->uuid, ROLE_FRAMES, handed->ring_id);
+        drop(keep, state->handed.place, ROLE_FRAMES, handed->ring_id);
     if (handed->run != 0)
-        drop(keep, state->uuid, ROLE_RUN, handed->run);
+        drop(keep, state->handed.place, ROLE_RUN, handed->run);
     handed->run = 0;
     handed->kept = handed->live = handed->undo = handed->ring = -1;
 }
@@ -256,21 +297,21 @@ int gd_keep_is_on(const struct gd_keep *keep)
     return gd_keep_used(keep);
 }
 
-void gd_keep_store_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd)
+void gd_keep_store_job(struct gd_keep *keep, uint64_t number, int fd)
 {
-    store(keep, uuid, ROLE_JOB, number, fd);
+    store(keep, NO_STATE, ROLE_JOB, number, fd);
 }
 
-void gd_keep_store_engine(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd)
+void gd_keep_store_engine(struct gd_keep *keep, uint64_t number, int fd)
 {
-    store(keep, uuid, ROLE_ENGINE, number, fd);
+    store(keep, NO_STATE, ROLE_ENGINE, number, fd);
 }
 
-void gd_keep_drop_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int has_engine)
+void gd_keep_drop_job(struct gd_keep *keep, uint64_t number, int has_engine)
 {
-    drop(keep, uuid, ROLE_JOB, number);
+    drop(keep, NO_STATE, ROLE_JOB, number);
     if (has_engine)
-        drop(keep, uuid, ROLE_ENGINE, number);
+        drop(keep, NO_STATE, ROLE_ENGINE, number);
 }
 
 /* A run's state in a segment; the engine's bytes carry a checksum of their own. */
@@ -299,16 +340,14 @@ void gd_keep_run(struct gd_keep *keep, struct gd_state *state)
     memcpy((char *)segment.base + RUN_OFFSET, run->data, run->bytes);
     memcpy(kept->head.uuid, state->uuid, sizeof kept->head.uuid);
     atomic_store_explicit(&kept->head.layout, GD_LAYOUT, memory_order_release);
-    store(keep, state->uuid, ROLE_RUN, run->version, segment.fd);
+    store(keep, state->handed.place, ROLE_RUN, run->version, segment.fd);
     if (state->handed.run != 0)
-        drop(keep, state->uuid, ROLE_RUN, state->handed.run);
+        drop(keep, state->handed.place, ROLE_RUN, state->handed.run);
     state->handed.run = run->version;
     gd_segment_close(&segment);
 }
 
 /* ---- counters ---- */
-
-static const uint8_t no_uuid[16];
 
 void gd_keep_counters(struct gd_keep *keep)
 {
@@ -347,7 +386,7 @@ static void make_counters(struct gd_keep *keep)
     struct gd_segment_head *head = keep->counters.base;
     head->segment_bytes = keep->counters.bytes;
     atomic_store_explicit(&head->layout, GD_LAYOUT, memory_order_release);
-    store(keep, no_uuid, ROLE_COUNTERS, 0, keep->counters.fd);
+    store(keep, NO_STATE, ROLE_COUNTERS, 0, keep->counters.fd);
     gd_keep_counters(keep);
 }
 
@@ -355,25 +394,24 @@ static void make_counters(struct gd_keep *keep)
 
 static int parse_name(struct survivor *out, const char *name)
 {
-    char uuid[GD_UUID_TEXT], role[16];
-    unsigned long long number = 0;
-    if (sscanf(name, "%36[0-9a-f-].%15[a-z].%llu", uuid, role, &number) != 3 || gd_uuid_parse(uuid, out->uuid) != 0)
+    char *end;
+    unsigned long long place = strtoull(name, &end, 36);
+    const char *letter = *end == '.' && end[1] != '\0' ? strchr(role_letters, end[1]) : NULL;
+    if (end == name || place > UINT32_MAX || letter == NULL || strlen(name) >= sizeof out->name)
         return -1;
-    out->number = number;
-    snprintf(out->name, sizeof out->name, "%s", name);
-    for (int r = 0; r < NUM_ROLES; r++) {
-        if (strcmp(role, role_names[r]) == 0) {
-            out->role = (enum role)r;
-            return 0;
-        }
-    }
-    return -1;
+    out->place = (uint32_t)place;
+    out->role = (enum role)(letter - role_letters);
+    name = end + 2;
+    out->number = strtoull(name, &end, 36);
+    return *name != '\0' && *end == '\0' ? 0 : -1;
 }
 
 static int read_environment(struct gd_keep *keep, struct gd_err *err)
 {
     const char *count_text = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID"), *names = getenv("LISTEN_FDNAMES");
     long count = count_text != NULL && pid != NULL && strtol(pid, NULL, 10) == (long)getpid() ? strtol(count_text, NULL, 10) : 0;
+    const char *most = getenv("FDSTORE"); /* systemd 254 and later say how many they take */
+    keep->max_names = most != NULL && strtoul(most, NULL, 10) > 0 ? strtoul(most, NULL, 10) : SIZE_MAX;
     if (count <= 0 || count > 1000000 || names == NULL)
         return 0;
     keep->survivors = calloc((size_t)count, sizeof *keep->survivors);
@@ -387,8 +425,12 @@ static int read_environment(struct gd_keep *keep, struct gd_err *err)
         int fd = FIRST_FD + (int)i;
         struct survivor *survivor = &keep->survivors[keep->num_survivors];
         if (name != NULL && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && parse_name(survivor, name) == 0) {
+            strcpy(survivor->name, name);
             survivor->fd = fd;
             keep->num_survivors++;
+            keep->num_names++;
+            keep->name_bytes += strlen(name) + 1;
+            keep->last_place = survivor->place > keep->last_place ? survivor->place : keep->last_place;
         } else {
             gd_log_warn("keep", "kept descriptor %d ('%s') is not one of ours: set aside", fd, name != NULL ? name : "");
             close(fd);
@@ -434,6 +476,7 @@ int gd_keep_create(struct gd_keep **out, struct gd_service *service, struct gd_e
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDNAMES");
+    unsetenv("FDSTORE");
     *out = keep;
     return 0;
 }
@@ -459,11 +502,11 @@ void gd_keep_free(struct gd_keep **pointer)
     free(keep);
 }
 
-static struct survivor *find(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number)
+static struct survivor *find(struct gd_keep *keep, uint32_t place, enum role role, uint64_t number)
 {
     for (size_t i = 0; i < keep->num_survivors; i++) {
         struct survivor *s = &keep->survivors[i];
-        if (s->fd >= 0 && s->role == role && s->number == number && memcmp(s->uuid, uuid, 16) == 0)
+        if (s->fd >= 0 && s->place == place && s->role == role && s->number == number)
             return s;
     }
     return NULL;
@@ -471,7 +514,7 @@ static struct survivor *find(struct gd_keep *keep, const uint8_t uuid[16], enum 
 
 int gd_keep_take_lock(struct gd_keep *keep)
 {
-    struct survivor *lock = find(keep, no_uuid, ROLE_LOCK, 0);
+    struct survivor *lock = find(keep, NO_STATE, ROLE_LOCK, 0);
     if (lock == NULL)
         return -1;
     int fd = lock->fd;
@@ -479,10 +522,9 @@ int gd_keep_take_lock(struct gd_keep *keep)
     return fd;
 }
 
-static int adopt_segment(struct gd_keep *keep, const uint8_t uuid[16], enum role role, uint64_t number, struct gd_segment *out,
-                         struct gd_err *err)
+static int adopt_segment(struct gd_keep *keep, uint32_t place, enum role role, uint64_t number, struct gd_segment *out, struct gd_err *err)
 {
-    struct survivor *survivor = find(keep, uuid, role, number);
+    struct survivor *survivor = find(keep, place, role, number);
     if (survivor == NULL)
         return gd_err_set(err, GD_E_NOT_FOUND, "its %s segment (number %llu) did not survive", role_names[role], (unsigned long long)number);
     int code = gd_segment_adopt(out, survivor->fd, err);
@@ -520,10 +562,10 @@ static void adopt_run(struct gd_keep *keep, struct gd_state *state)
     struct gd_segment segment = GD_SEGMENT_NONE;
     for (size_t i = 0; i < keep->num_survivors; i++) {
         struct survivor *s = &keep->survivors[i];
-        if (s->fd >= 0 && s->role == ROLE_RUN && memcmp(s->uuid, state->uuid, 16) == 0 && (newest == NULL || s->number > newest->number))
+        if (s->fd >= 0 && s->role == ROLE_RUN && s->place == state->handed.place && (newest == NULL || s->number > newest->number))
             newest = s;
     }
-    if (newest == NULL || adopt_segment(keep, state->uuid, ROLE_RUN, newest->number, &segment, NULL) != 0)
+    if (newest == NULL || adopt_segment(keep, state->handed.place, ROLE_RUN, newest->number, &segment, NULL) != 0)
         return;
     const struct kept_run *kept = segment.base;
     state->handed.run = newest->number;
@@ -547,24 +589,25 @@ static int adopt_state(struct gd_keep *keep, struct survivor *kept, struct gd_er
         return code;
     kept->fd = -1;
     code = gd_kept_restore(&segment, &state, err);
-    if (code == 0 && memcmp(state->uuid, kept->uuid, 16) != 0)
-        code = gd_err_set(err, GD_E_CORRUPT_DATA, "the kept record belongs to another State");
     if (code == 0)
-        code = adopt_segment(keep, kept->uuid, ROLE_LIVE, state->generation, &segment, err);
+        code = adopt_segment(keep, kept->place, ROLE_LIVE, state->generation, &segment, err);
     if (code == 0)
         code = gd_state_adopt_live(state, &segment, err);
     if (code != 0)
         goto fail;
-    if (adopt_segment(keep, state->uuid, ROLE_UNDO, state->generation, &state->undo, NULL) == 0 && state->undo.bytes != state->live.bytes)
+    if (adopt_segment(keep, kept->place, ROLE_UNDO, state->generation, &state->undo, NULL) == 0 && state->undo.bytes != state->live.bytes) {
         gd_segment_close(&state->undo);
-    if (adopt_segment(keep, state->uuid, ROLE_FRAMES, state->ring_id, &frames, NULL) == 0 &&
+        drop(keep, kept->place, ROLE_UNDO, state->generation);
+    }
+    if (adopt_segment(keep, kept->place, ROLE_FRAMES, state->ring_id, &frames, NULL) == 0 &&
         gd_frames_check(frames.base, frames.bytes, &gd_state_header(state)->head, NULL) == 0 && gd_frames_newest(frames.base, &newest) == 0) {
         has_newest = &newest;
         if (newest.sequence >= state->next_sequence)
             state->next_sequence = newest.sequence + 1;
     }
     state->created_ns = gd_now_ns();
-    state->handed = (struct gd_handed){state->kept.fd, state->live.fd, state->undo.fd, frames.fd, state->generation, state->ring_id, 0};
+    state->handed = (struct gd_handed){.place = kept->place, .kept = state->kept.fd, .live = state->live.fd, .undo = state->undo.fd, .ring = frames.fd,
+                                       .generation = state->generation, .ring_id = state->ring_id};
     gd_lease_init(&state->lease, &service->lease_hooks);
     /* A commit announces its frame before its version: one that died between the two was complete and may have been seen. */
     if (has_newest != NULL && newest.header->version > gd_state_version(state))
@@ -599,27 +642,28 @@ static void adopt_job(struct gd_keep *keep, struct survivor *survivor)
     struct gd_segment job = GD_SEGMENT_NONE, engine = GD_SEGMENT_NONE;
     struct gd_job_kept *kept = NULL;
     struct gd_err err = {0};
-    int code = adopt_segment(keep, survivor->uuid, ROLE_JOB, survivor->number, &job, &err);
+    int code = adopt_segment(keep, NO_STATE, ROLE_JOB, survivor->number, &job, &err);
     if (code == 0)
-        (void)adopt_segment(keep, survivor->uuid, ROLE_ENGINE, survivor->number, &engine, NULL);
+        (void)adopt_segment(keep, NO_STATE, ROLE_ENGINE, survivor->number, &engine, NULL);
     if (code == 0)
         code = gd_job_kept_adopt(&kept, keep, &job, &engine, &err);
     if (code == 0) {
-        gd_jobs_adopt(keep->service->jobs, gd_registry_find_uuid(&keep->service->registry, survivor->uuid, NULL), kept);
+        gd_jobs_adopt(keep->service->jobs, gd_registry_find_uuid(&keep->service->registry, gd_job_kept_uuid(kept), NULL), kept);
         return;
     }
-    gd_log_error("keep", "%s could not be taken up again and is set aside: %s", survivor->name, err.text);
-    gd_keep_drop_job(keep, survivor->uuid, survivor->number, 1);
+    gd_log_error("keep", "job %llu could not be taken up again and is set aside: %s", (unsigned long long)survivor->number, err.text);
+    if (survivor->fd < 0) /* what was not taken ends with what belongs to nothing */
+        gd_keep_drop_job(keep, survivor->number, engine.fd >= 0);
     gd_segment_close(&job);
     gd_segment_close(&engine);
 }
 
 /* What could not be taken up is not offered again at the next start. */
-static void set_aside_all(struct gd_keep *keep, const uint8_t uuid[16])
+static void set_aside_all(struct gd_keep *keep, uint32_t place)
 {
     for (size_t i = 0; i < keep->num_survivors; i++) {
         struct survivor *survivor = &keep->survivors[i];
-        if (memcmp(survivor->uuid, uuid, 16) != 0)
+        if (survivor->place != place)
             continue;
         drop_name(keep, survivor->name);
         if (survivor->fd >= 0)
@@ -633,7 +677,7 @@ void gd_keep_adopt(struct gd_keep *keep)
     size_t taken = 0, set_aside = 0;
     if (keep->socket < 0)
         return;
-    if (adopt_segment(keep, no_uuid, ROLE_COUNTERS, 0, &keep->counters, NULL) == 0 && keep->counters.bytes >= sizeof(struct gd_kept_counters))
+    if (adopt_segment(keep, NO_STATE, ROLE_COUNTERS, 0, &keep->counters, NULL) == 0 && keep->counters.bytes >= sizeof(struct gd_kept_counters))
         adopt_counters(keep);
     else
         make_counters(keep);
@@ -646,7 +690,7 @@ void gd_keep_adopt(struct gd_keep *keep)
             taken++;
         } else {
             set_aside++;
-            set_aside_all(keep, survivor->uuid);
+            set_aside_all(keep, survivor->place);
             gd_log_error("keep", "%s could not be taken up again and is set aside: %s", survivor->name, err.text);
         }
     }

@@ -2,8 +2,9 @@
  *
  * The holder is found as systemd's descriptor store is: a datagram socket in $NOTIFY_SOCKET takes FDSTORE=1 with a name
  * and a descriptor; at the next start the descriptors come back with $LISTEN_FDS and $LISTEN_FDNAMES. `gromosd --keep`
- * (service/keeper.h) speaks the same. Names: <uuid>.<role>.<number>. What cannot be sent at once waits in a queue; the loop never
- * does. Loop thread only. */
+ * (service/keeper.h) speaks the same. Names are short, since all of them must fit one variable: <place>.<role><number>, where places number
+ * the States (0: the daemon's own) and numbers are of base 36. What cannot be sent at once waits in a queue; the loop never does.
+ * Loop thread only. */
 #ifndef GD_SERVICE_KEEP_H
 #define GD_SERVICE_KEEP_H
 
@@ -20,6 +21,7 @@ int gd_keep_create(struct gd_keep **out, struct gd_service *service, struct gd_e
 void gd_keep_free(struct gd_keep **keep);
 
 /* A lock the holder took and handed over: its descriptor, or -1. */
+#define GD_KEEP_LOCK_NAME "0.o0"
 int gd_keep_take_lock(struct gd_keep *keep);
 
 /* Puts every State that survived into the registry. What is incomplete or damaged is set aside with a message. */
@@ -39,9 +41,9 @@ void gd_keep_run(struct gd_keep *keep, struct gd_state *state);
 
 /* Kept memory of a job (job_keep.h). */
 int gd_keep_is_on(const struct gd_keep *keep);
-void gd_keep_store_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd);
-void gd_keep_store_engine(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int fd);
-void gd_keep_drop_job(struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, int has_engine);
+void gd_keep_store_job(struct gd_keep *keep, uint64_t number, int fd);
+void gd_keep_store_engine(struct gd_keep *keep, uint64_t number, int fd);
+void gd_keep_drop_job(struct gd_keep *keep, uint64_t number, int has_engine);
 
 /* The counters of numbers that must not be used twice: called when one was used. */
 void gd_keep_counters(struct gd_keep *keep);

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "service/instance.h"
+#include "service/keep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 #define FIRST_FD 3
-#define NAME_BYTES 128
+#define NAME_BYTES 40
 #define HEALTHY_NS 1000000000ull
 #define FIRST_DELAY_MS 100
 #define LONGEST_DELAY_MS 10000
@@ -160,9 +161,10 @@ static void become_worker(const struct keeper *keeper)
     if (names == NULL || moved == NULL)
         _exit(71);
     int ready = keeper->ready_fd >= 0 ? fcntl(keeper->ready_fd, F_DUPFD, base) : -1;
+    char *end = names;
     for (int i = 0; i < count; i++) { /* out of the way first: a target may be a source */
         moved[i] = fcntl(keeper->stored[i].fd, F_DUPFD_CLOEXEC, base);
-        strcat(strcat(names, i == 0 ? "" : ":"), keeper->stored[i].name);
+        end = stpcpy(stpcpy(end, i == 0 ? "" : ":"), keeper->stored[i].name);
     }
     for (int i = 0; i < count; i++) {
         if (moved[i] < 0 || dup2(moved[i], FIRST_FD + i) < 0)
@@ -173,6 +175,7 @@ static void become_worker(const struct keeper *keeper)
     snprintf(text, sizeof text, "%d", count);
     setenv("LISTEN_FDS", text, 1);
     setenv("LISTEN_FDNAMES", names, 1);
+    unsetenv("FDSTORE"); /* another holder's, around this one */
     setenv("NOTIFY_SOCKET", keeper->socket_name, 1);
     snprintf(text, sizeof text, "%d", ready);
     setenv(GD_KEEPER_ENVIRONMENT, text, 1);
@@ -280,7 +283,7 @@ int gd_keeper_run(const struct gd_settings *settings, char **argv, struct gd_err
     int code = gd_instance_open(&keeper.instance, settings, -1, err);
     if (code != 0)
         return code;
-    add(&keeper, "00000000-0000-0000-0000-000000000000.lock.0", dup(keeper.instance.lock_fd));
+    add(&keeper, GD_KEEP_LOCK_NAME, dup(keeper.instance.lock_fd));
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);

@@ -244,7 +244,7 @@ static int is_large(const struct gd_request *request)
 /* A State that outlives this process must not be left half written by it. */
 static int prepare_write(struct gd_request *request)
 {
-    if (!request->has_lease || request->command->lease != GD_LEASE_WRITE || !gd_keep_protected(request->service->keep))
+    if (!request->has_lease || request->command->lease != GD_LEASE_WRITE || !gd_keep_used(request->service->keep))
         return 0;
     uint32_t what = GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_VELOCITIES);
     if (request->command->handler == gd_cmd_state_set)

@@ -84,13 +84,12 @@ def test_unit_starts_a_daemon_that_tells_systemd(unit: Path, tmp_path: Path, run
             stderr=subprocess.DEVNULL,
         )
         try:
-            said = []
-            while "READY=1" not in said:
-                said.append(receive(holder)[0].split("\n")[0])
+            word = ""
+            while word != "READY=1":
+                word, descriptors = receive(holder)
             with gromos.connect(f"ipc://{runtime_dir}/default/zmq", default=False) as session:
                 state = gromos.State(100, name="kept", session=session)
-                word, descriptors = receive(holder)
-                while str(state.uuid) not in word:
+                while not re.search(r"^FDNAME=1\.l", word, re.MULTILINE):  # the first State's live arrays
                     word, descriptors = receive(holder)
                 assert word.startswith("FDSTORE=1\n") and descriptors == 1
                 state.delete()
