@@ -8,6 +8,8 @@ import random
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -380,3 +382,45 @@ def test_new_masses_in_the_next_generation(make_daemon):
             other.attach("moved").set_positions(np.ones((6, 3)), timeout=20)
         assert state.generation == 2
         assert state.masses().tolist() == [1.0] * 6
+
+
+WITHOUT_DESCRIPTORS = """
+import os, resource, sys
+import gromos
+
+with gromos.connect(sys.argv[1], default=False) as session:
+    session.create(1, name="other").delete()
+    attached = session.attach("theirs")
+    made = [session.create(10), session.create(10)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 5, hard))
+    for name in [None, "mine"]:
+        try:
+            while True:
+                made.append(session.create(10, name=name))
+                name = None
+        except gromos.OutOfMemoryError as error:
+            assert "descriptors" in str(error), error
+    try:
+        attached.snapshot()
+        session.attach("another")
+    except gromos.OutOfMemoryError as error:
+        assert "descriptors" in str(error), error
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for state in made:
+        state.set_positions([[1.0, 2.0, 3.0]] * 10)
+    assert len(session.attach("another").positions()) == 20
+    print(len(made), len([s for s in session.states() if s.num_atoms == 10]), "mine" in [s.name for s in session.states()])
+"""
+
+
+def test_a_client_without_descriptors_loses_nothing(own_daemon):
+    """It is told so, what it has stays, and no State is made that it cannot map."""
+    with own_daemon.connect() as session:
+        for name in ("theirs", "another"):
+            session.create(20, name=name)
+        done = subprocess.run([sys.executable, "-c", WITHOUT_DESCRIPTORS, own_daemon.endpoint], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    made, there, mine = done.stdout.split()
+    assert int(made) > 2 and made == there
+    assert mine == "False"

@@ -2,7 +2,8 @@
  *
  * One request at a time: a mutex, taken without the GIL, covers sending and receiving. A reply that is late, of the wrong size, with the wrong
  * magic word or an unexpected number of descriptors ends the connection, since what follows could not be trusted to answer the right
- * question; the daemon sees the hang-up and ends the session. Descriptors of a bad reply are closed. */
+ * question; the daemon sees the hang-up and ends the session. Descriptors of a bad reply are closed. A good reply whose descriptors this process
+ * may not have, since it has as many as it may, is an error and no more. */
 #include "mapping.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,8 +19,8 @@
 
 #define CONTROL_BYTES gd_round_up(sizeof(struct gd_control_block), GD_PAGE)
 
-/* How an exchange went; everything but DONE ends the connection. */
-enum outcome { DONE, HUNG_UP, TOO_LATE, NOT_SENT, BAD_REPLY };
+/* How an exchange went; everything but DONE and NO_ROOM ends the connection. */
+enum outcome { DONE, NO_ROOM, HUNG_UP, TOO_LATE, NOT_SENT, BAD_REPLY };
 
 static void close_all(int *fds, unsigned count)
 {
@@ -67,12 +69,12 @@ static enum outcome receive_reply(int fd, int64_t deadline, struct gd_door_reply
     if (got < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? TOO_LATE : HUNG_UP;
     bool good = take_descriptors(&message, fds, num_fds);
-    if (!good || got != (ssize_t)sizeof(*reply) || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-        close_all(fds, *num_fds);
-        *num_fds = 0;
-        return BAD_REPLY;
-    }
-    return DONE;
+    bool whole = good && got == (ssize_t)sizeof(*reply) && (message.msg_flags & MSG_TRUNC) == 0;
+    if (whole && (message.msg_flags & MSG_CTRUNC) == 0)
+        return DONE;
+    close_all(fds, *num_fds);
+    *num_fds = 0;
+    return whole ? NO_ROOM : BAD_REPLY;
 }
 
 static enum outcome exchange(int fd, int64_t timeout, const struct gd_door_request *request, struct gd_door_reply *reply, int *fds,
@@ -86,16 +88,16 @@ static enum outcome exchange(int fd, int64_t timeout, const struct gd_door_reque
     if (sent != (ssize_t)sizeof(*request))
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? TOO_LATE : NOT_SENT;
     enum outcome outcome = receive_reply(fd, deadline, reply, fds, num_fds);
-    if (outcome != DONE)
+    if (outcome != DONE && outcome != NO_ROOM)
         return outcome;
-    if (reply->magic != GD_DOOR_MAGIC || reply->op != request->op || reply->num_fds != *num_fds) {
+    if (reply->magic != GD_DOOR_MAGIC || reply->op != request->op || (outcome == DONE && reply->num_fds != *num_fds)) {
         close_all(fds, *num_fds);
         *num_fds = 0;
         return BAD_REPLY;
     }
     reply->name[GD_DOOR_NAME - 1] = '\0';
     reply->text[GD_DOOR_TEXT - 1] = '\0';
-    return DONE;
+    return outcome;
 }
 
 void gd_door_request_init(struct gd_door_request *request, uint32_t op, const uint8_t *uuid, uint64_t generation)
@@ -172,6 +174,14 @@ static void raise_outcome(struct gd_door *door, enum outcome outcome)
         gd_raise(GD_E_NO_DAEMON, "the daemon at %R hung up", door->path);
 }
 
+void gd_door_raise_no_room(void)
+{
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    gd_raise(GD_E_OUT_OF_MEMORY, "this process has all the descriptors it may have, %llu, and every State it holds takes one: let go of some, "
+             "or raise the limit (`ulimit -n`)", (unsigned long long)limit.rlim_cur);
+}
+
 /* Text from the daemon, whatever bytes it is made of. */
 static PyObject *text_of(const char *bytes)
 {
@@ -206,12 +216,18 @@ int gd_door_call(struct gd_door *door, struct gd_door_request *request, struct g
     pthread_mutex_unlock(&door->mutex);
     Py_END_ALLOW_THREADS
     door->users--;
-    if (outcome != DONE)
+    if (outcome != DONE && outcome != NO_ROOM)
         door->dead = true;
     if (door->dead && door->users == 0)
         drop_socket(door);
     else
         gd_door_settle(door);
+    if (outcome == NO_ROOM) {
+        gd_door_raise_no_room();
+        if (request->op == GD_DOOR_OPEN || request->op == GD_DOOR_CREATE) /* the daemon has it open for us */
+            gd_door_forget_mapping(door, reply->uuid, reply->generation);
+        return -1;
+    }
     if (outcome != DONE) {
         if (transport != NULL)
             *transport = true;

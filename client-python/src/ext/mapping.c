@@ -4,6 +4,8 @@
  * edit made from a Mapping keeps it alive; when it goes, the daemon is told that this process does not map the State any more. */
 #include "mapping.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -132,6 +134,13 @@ PyObject *gd_mapping_create_state(struct gd_door *door, const char *name, uint64
     memcpy(request.more, more, sizeof(request.more));
     if (name != NULL)
         strcpy(request.name, name); /* length checked by the caller */
+    int room = fcntl(door->fd, F_DUPFD_CLOEXEC, 0); /* asked first: a State that cannot be mapped is not made */
+    if (room < 0 && errno == EMFILE) {
+        gd_door_raise_no_room();
+        return NULL;
+    }
+    if (room >= 0)
+        close(room);
     bool broken;
     PyObject *mapping = ask_for_state(door, &request, &broken);
     if (mapping == NULL && broken && name != NULL) { /* one without a name has ended with the connection */

@@ -126,6 +126,7 @@ bool gd_door_usable(struct gd_door *door);
 bool gd_door_connected(struct gd_door *door);
 int gd_door_require(struct gd_door *door); /* 0, or -1 with no_daemon set */
 void gd_door_settle(struct gd_door *door); /* closes the socket if close() was called and nothing is held any more */
+void gd_door_raise_no_room(void); /* this process has as many descriptors as it may */
 void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t generation);
 
 /* ---- arguments.c */
