@@ -45,8 +45,10 @@ int gd_err_context(struct gd_err *err, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof err->text)
-        snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", old);
+    if (n >= 0 && (size_t)n < sizeof err->text) { /* what does not fit is cut off */
+        strncat(err->text, ": ", sizeof err->text - strlen(err->text) - 1);
+        strncat(err->text, old, sizeof err->text - strlen(err->text) - 1);
+    }
     return err->code;
 }
 
