@@ -18,6 +18,7 @@ PUBLIC = {
     "CSVReporter", "CallbackReporter", "EnergyReporter", "InputParameters", "Job", "JobDescribeResult", "LogLine", "Reporter", "Restraints",
     "Simulation", "SinglePoint", "Solvent", "StateCheckpointResult", "jobs", "restore", "select", "EnergyTrajectory", "Trajectory",
     "TrajectoryFrame", "iter_trajectory", "read_energies", "read_trajectory", "Events", "StateEvent",
+    "SpecialTrajectory", "read_special",
 }  # fmt: skip
 
 

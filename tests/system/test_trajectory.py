@@ -8,6 +8,7 @@ import gromos
 import md_reference
 import numpy as np
 import pytest
+from gromos import _parameter_blocks as blocks
 
 DATA = Path(gromos.__file__).parent / "data"
 FOLDER = md_reference.reference_folder()
@@ -189,3 +190,110 @@ def test_a_compressed_file_that_is_cut(written, tmp_path):
         gromos.read_energies(tmp_path / "nothing.tre")
     with pytest.raises(gromos.InvalidArgumentError, match="every is 0"):
         gromos.read_trajectory(tmp_path / "named.gz", every=0)
+
+
+SPECIAL = """TITLE
+	a run
+END
+TIMESTEP
+              0    0.000000000
+END
+DISRESDATA
+2
+      0.6803488      8.4953995      0.0000000
+      0.3454095      9.1029682      0.3500000
+END
+ANGRESDATA
+              1
+     99.1928366       1.0905343
+END
+JVALUERESEXPAVE
+# I J K L <J>
+    2    4    6    8      7.3241721
+END
+JVALUERESEPS
+# I J K L
+# GRID[1..2]
+    2    4    6    8
+  1.5000000e-01  0.0000000e+00
+END
+"""
+
+
+def second_frame(text):
+    return text + text[text.index("TIMESTEP") :].replace("              0    0.0", "              5    0.5")
+
+
+def test_restraints_along_a_run(tmp_path):
+    (tmp_path / "r.trs").write_text(second_frame(SPECIAL))
+    s = gromos.read_special(tmp_path / "r.trs")
+    assert s.steps.tolist() == [0, 5] and s.times.tolist() == [0.0, 0.5] and len(s) == 2
+    assert s.distances.shape == (2, 2, 3) and s.distances[1, 1].tolist() == [0.3454095, 9.1029682, 0.35]
+    assert s.angles.tolist() == [[[99.1928366, 1.0905343]]] * 2
+    assert s.dihedrals is None
+    assert s.jvalue_atoms.tolist() == [[1, 3, 5, 7]] and s.jvalues.tolist() == [[7.3241721]] * 2
+    assert s.jvalue_elevations.tolist() == [[[0.15, 0.0]]] * 2
+    assert "2 frames of distances, angles, jvalues" in repr(s)
+
+
+def test_distances_are_those_of_the_run(session, tmp_path):
+    """The restrained distance of each frame against the positions of that frame; both are rounded, to 1e-7 and 1e-9 nm."""
+    params = gromos.InputParameters.from_file(DATA / "alanine.imd", session=session)
+    params.step.nstlim, params.writetraj.ntwx = 4, 2
+    params.distanceres = blocks.DistanceRes(ntdir=1, cdir=100.0, dir0=1.0, ntwdir=2)
+    system = gromos.System.from_files(DATA / "alanine.top", DATA / "alanine.cnf", params, session=session)
+    held = gromos.Restraints(distrest=b"TITLE\nx\nEND\nDISTANCERESSPEC\n0.1 0.153\n1 0 0 0 0 9 0 0 0 0 0.3 1.0 1\nEND\n")
+    files = {"trc": tmp_path / "x.trc", "trs": tmp_path / "r.trs.gz"}
+    gromos.Simulation(system, params, restraints=held).run(wait=True, progress=False, **files)
+    x, s = gromos.read_trajectory(files["trc"]), gromos.read_special(files["trs"])
+    assert s.steps.tolist() == x.steps.tolist() == [0, 2]
+    edges = np.array(x.boxes[0].dimensions()[:3])
+    way = x.positions[:, 0] - x.positions[:, 8]
+    way -= edges * np.rint(way / edges)
+    assert np.abs(np.linalg.norm(way, axis=1) - s.distances[:, 0, 0]).max() < 6e-8
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("DISRESDATA\n2", "DISRESDATA\n3", r"r\.trs:7: block DISRESDATA: expected the number of restraints, and 3"),
+        ("8      7.3241721", "8", "block JVALUERESEXPAVE: expected four atoms"),
+        ("    2    4    6    8  ", "    0    4    6    8  ", "JVALUERESEXPAVE: expected the numbers of four atoms"),
+        ("  1.5000000e-01  0.0000000e+00\n", "", "JVALUERESEPS: expected four atoms in a line and a grid"),
+        ("ANGRESDATA", "ODDDATA", "block ODDDATA: not expected here"),
+        ("ANGRESDATA\n              1\n     99.1928366       1.0905343", "DISRESDATA\n1\n1.0 1.0 1.0", "the frame has it already"),
+        ("99.1928366", "warm", r"r\.trs:14: block ANGRESDATA: 'warm' is not a number"),
+        ("TIMESTEP\n              0    0.000000000\nEND\n", "", "before the first TIMESTEP"),
+    ],
+)
+def test_faults_of_restraints(tmp_path, old, new, match):
+    assert old in SPECIAL
+    (tmp_path / "r.trs").write_text(SPECIAL.replace(old, new, 1))
+    with pytest.raises(gromos.FileFormatError, match=match):
+        gromos.read_special(tmp_path / "r.trs")
+
+
+def test_frames_of_restraints_hold_the_same(tmp_path):
+    (tmp_path / "r.trs").write_text(SPECIAL + "TIMESTEP\n 5 0.5\nEND\n")
+    with pytest.raises(gromos.FileFormatError, match="step 5 does not hold"):
+        gromos.read_special(tmp_path / "r.trs")
+    (tmp_path / "r.trs").write_text("TITLE\nx\nEND\n")
+    with pytest.raises(gromos.FileFormatError, match="no frame"):
+        gromos.read_special(tmp_path / "r.trs")
+
+
+@pytest.mark.skipif(FOLDER is None, reason="GROMOS_REFERENCE_DIR is not set: the original engine's files are not read")
+def test_restraints_of_the_original():
+    """Every number of its files, in order."""
+    found = sorted(FOLDER.glob("**/*.trs"))
+    assert found
+    for file in found:
+        s = gromos.read_special(file)
+        text = file.read_text()
+        assert len(s) == text.count("TIMESTEP")
+        for name, block in (("distances", "DISRESDATA"), ("angles", "ANGRESDATA"), ("dihedrals", "DIHRESDATA")):
+            bodies = [part.split("END")[0].split() for part in text.split(block)[1:]]
+            held = getattr(s, name)
+            assert (held is None) == (not bodies)
+            for frame, body in zip(held if held is not None else (), bodies, strict=True):
+                assert [len(frame), *frame.ravel()] == [float(word) for word in body]

@@ -29,6 +29,7 @@ from ._compute import Bounds, Superposition
 from ._reporters import CallbackReporter, CSVReporter, EnergyReporter, Reporter
 from ._select import select
 from ._simulation import Restraints, Simulation, SinglePoint
+from ._special import SpecialTrajectory, read_special
 from ._state import State, attach, restore
 from ._system import Configuration, System
 from ._topology import Solvent, Topology
@@ -65,6 +66,7 @@ __all__ = [
     "Simulation",
     "SinglePoint",
     "Solvent",
+    "SpecialTrajectory",
     "State",
     "StateEvent",
     "StateCheckpointResult",
@@ -84,6 +86,7 @@ __all__ = [
     "load",
     "progress",
     "read_energies",
+    "read_special",
     "read_trajectory",
     "restore",
     "select",
