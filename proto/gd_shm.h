@@ -3,7 +3,7 @@
  * A State has up to three segments, each a sealed memfd:
  *   live    the writable arrays at a fixed address, the lease word, the word readers sleep on;
  *   frames  a ring of published frames, written by the daemon alone (F_SEAL_FUTURE_WRITE);
- *   undo    what stood in the live arrays when the lease was granted, filled array by array as an edit asks for them.
+ *   undo    what stood in the live arrays when the lease was granted, filled as an edit overwrites them (proto/gd_undo.h).
  * A client has one more, its control block, which it writes and the daemon only reads: its pins.
  *
  * Rules
@@ -34,7 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GD_LAYOUT 0x67640002u /* "gd", layout version 2; changes with every change of a structure below that one side could take amiss */
+#define GD_LAYOUT 0x67640003u /* "gd", layout version 3; changes with every change of a structure below that one side could take amiss */
 #define GD_PAGE 4096u
 #define GD_ARRAY_ALIGN 64u
 #define GD_ATOM_BLOCK 16u /* per-atom arrays are padded with zeros to a whole number of this many atoms */
@@ -100,10 +100,10 @@ struct gd_live_header {
     /* what the lease holder writes */
     _Atomic uint32_t lease;      /* futex */
     _Atomic uint32_t dirty_mask; /* arrays (and bit 31: gd_small) this edit has begun to change */
-    _Atomic uint32_t undo_mask;  /* those whose old content stands complete in the undo segment */
+    _Atomic uint32_t undo_mask;  /* those whose old content is in the undo segment, as far as undo_bytes says */
     uint32_t reserved1;
-    _Atomic uint64_t lease_since; /* CLOCK_MONOTONIC ns of the grant */
-    uint8_t pad2[40];
+    _Atomic uint64_t lease_since;                 /* CLOCK_MONOTONIC ns of the grant */
+    _Atomic uint64_t undo_bytes[GD_ARRAY_COUNT]; /* with the bit in undo_mask: so many first bytes of the array may differ from the undo segment's */
 
     struct gd_small small;
     struct gd_small small_undo; /* filled at every grant */
@@ -111,6 +111,7 @@ struct gd_live_header {
 #define GD_DIRTY_SMALL 0x80000000u
 _Static_assert(offsetof(struct gd_live_header, version) == 256, "layout");
 _Static_assert(offsetof(struct gd_live_header, lease) == 320, "layout");
+_Static_assert(offsetof(struct gd_live_header, undo_bytes) == 344, "layout");
 _Static_assert(offsetof(struct gd_live_header, small) == 384, "layout");
 _Static_assert(sizeof(struct gd_live_header) == 640, "layout");
 

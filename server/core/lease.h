@@ -22,9 +22,9 @@
  * not noticed a restart yet may stand behind it, writing: the verdict is GD_LEASE_EVICT, and the State moves to
  * a new generation. The worst a client gets by scribbling is that its own edit is rolled back.
  *
- * An edit, in the holder's order: small_undo = small; undo_mask = dirty_mask = 0; for each array about to change: copy
- * it to the undo segment, set its bit in undo_mask, set its bit in dirty_mask, release fence, write. An array need not be copied while the
- * newest frame carries it and has the live version.
+ * An edit, in the holder's order: small_undo = small; undo_mask = dirty_mask = 0; for each array about to change: its old content into
+ * the undo segment, before or while it is overwritten (proto/gd_undo.h), its bit in undo_mask, its bit in dirty_mask, release fence, write.
+ * An array need not be kept while the newest frame carries it and has the live version.
  *
  * Loop thread only; nothing here blocks, and time is what the caller says it is (CLOCK_MONOTONIC, ns). */
 #ifndef GD_CORE_LEASE_H

@@ -1,14 +1,15 @@
 /* Undoing an edit that will not be finished: what stood in the live arrays when the lease was granted is put back.
  *
  * Where the old content of an array comes from, best first:
- *   the undo segment, if the holder completed the copy before it began to write (its bit in undo_mask);
+ *   the undo segment, if the holder keeps it there (its bit in undo_mask): as many bytes as it had got to, beyond which it has not
+ *   written (proto/gd_undo.h);
  *   the newest frame, if it carries the array and has the live version;
  *   the newest frame of an older version: then the whole State goes back to that frame, for a mixture of two steps would be
  *   worse than an older one;
  *   nowhere: the array stays as it is and the report says so.
  *
- * Masks, small_undo and the undo segment are written by clients: hints about content, never about places. Offsets and lengths come
- * from the daemon's own record of the layout. */
+ * Masks, undo_bytes, small_undo and the undo segment are written by clients: hints about content, never about places. Offsets and
+ * lengths come from the daemon's own record of the layout. */
 #ifndef GD_CORE_ROLLBACK_H
 #define GD_CORE_ROLLBACK_H
 
@@ -45,8 +46,8 @@ struct gd_rollback_report {
 void gd_rollback(const struct gd_rollback *rollback, struct gd_rollback_report *report);
 
 /* For a holder that may still write, after gd_lease_seize: copies the arrays of `old` into the fresh segment rollback->live (same layout) and
- * rolls back there. The masks are read after the copy: a holder sets its bit before it writes, so whatever of its writing
- * the copy caught, the bits tell. */
+ * rolls back there. Masks and undo_bytes are read after the copy: a holder sets its bit before it writes and tells how far it has kept
+ * the old content before it overwrites it, so whatever of its writing the copy caught, they tell. */
 void gd_rollback_rescue(const struct gd_rollback *rollback, const struct gd_live_header *old, struct gd_rollback_report *report);
 
 /* One word for the log and for events: "nothing", "done", "older", "partly". */

@@ -5,6 +5,7 @@
 #include "core/configuration.h"
 #include "core/uuid.h"
 #include "proto/gd_energies.h"
+#include "proto/gd_undo.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -315,6 +316,7 @@ void gd_state_begin_write(struct gd_state *state, uint32_t what, int kept)
             continue;
         memcpy((char *)state->undo.base + gd_state_array_offset(&state->spec, (enum gd_array)a), gd_state_array(state, (enum gd_array)a),
                gd_state_array_bytes(&state->spec, (enum gd_array)a));
+        gd_undo_reach(&live->undo_bytes[a], GD_UNDO_WHOLE);
         atomic_fetch_or(&live->undo_mask, GD_ARRAY_BIT(a));
     }
     atomic_fetch_or(&live->dirty_mask, what);

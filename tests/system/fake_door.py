@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-LAYOUT = 0x67640002
+LAYOUT = 0x67640003
 MAGIC = 0x44474F52
 HELLO, OPEN, RESULT, LEASE, CANCEL, COMMIT, ROLLBACK, RELEASE, CLOSE, ARGUMENTS, CREATE = range(1, 12)
 LIVE, FRAMES, UNDO, CONTROL = range(1, 5)
@@ -79,7 +79,7 @@ class Segment:
 
 
 # Offsets of gd_live_header and gd_frames_header.
-VERSION, WAKE, FLAGS, LEASE_WORD, DIRTY, UNDO_MASK, SMALL, SMALL_UNDO = 256, 264, 268, 320, 324, 328, 384, 512
+VERSION, WAKE, FLAGS, LEASE_WORD, DIRTY, UNDO_MASK, UNDO_BYTES, SMALL, SMALL_UNDO = 256, 264, 268, 320, 324, 328, 344, 384, 512
 RING_ID, NUM_SLOTS, SLOT_OFFSET, SLOT_STRIDE, NEWEST, PUBLISHED, SKIPPED, SEQUENCES = 256, 260, 264, 272, 320, 328, 336, 384
 
 
@@ -203,7 +203,8 @@ class State:
         for which in range(5):
             if dirty & undo & (1 << which):
                 start, source = self.live_offsets[which], self.undo_offsets[which]
-                self.live.bytes[start : start + self.lengths[which]] = self.undo.bytes[source : source + self.lengths[which]]
+                kept = min(self.live.u64(UNDO_BYTES + 8 * which), self.lengths[which])
+                self.live.bytes[start : start + kept] = self.undo.bytes[source : source + kept]
         if dirty & CONTENDED:
             self.live.bytes[SMALL : SMALL + 128] = self.live.bytes[SMALL_UNDO : SMALL_UNDO + 128]
         self.live.set_u32(DIRTY, 0)

@@ -1,6 +1,7 @@
 /* The lease word, its queue, eviction, and what a rollback puts back. Clients are played by plain stores and swaps. */
 #include "core/lease.h"
 #include "core/rollback.h"
+#include "proto/gd_undo.h"
 #include "tests/race/reader.h"
 
 #include <criterion/criterion.h>
@@ -461,6 +462,8 @@ static void setup_rollback(void)
     state.header.small.step = 999;
     state.header.small_undo.step = 9;
     state.header.lease = 2;
+    for (uint32_t a = 0; a < 3; a++)
+        state.header.undo_bytes[a] = GD_UNDO_WHOLE;
     memset(&frame, 0, sizeof frame);
     frame.version = 6;
     frame.small.step = 8;
@@ -512,6 +515,40 @@ Test(rollback, everything_from_the_undo_segment)
     cr_assert_eq(r.outcome, GD_ROLLBACK_DONE);
     cr_assert_eq(r.left, 0);
     expect(&state, 5, 6, 7, 9);
+}
+
+/* An array that was being overwritten: what was kept of it goes back, and nothing else is touched. */
+static void expect_first(const float *array, size_t kept, float old, float rest)
+{
+    for (size_t i = 0; i < ATOMS * 3; i++)
+        cr_assert_eq(array[i], (i < kept ? old : rest) + (float)i, "element %zu is %g", i, array[i]);
+}
+
+Test(rollback, as_much_as_the_holder_says_is_kept)
+{
+    const size_t kept[] = {0, 1, 16, 40, ATOMS * 3 - 1, ATOMS * 3};
+    for (size_t k = 0; k < sizeof kept / sizeof kept[0]; k++) {
+        setup_rollback();
+        state.header.undo_bytes[1] = kept[k] * sizeof(float);
+        struct gd_rollback_report r = undo_edit(3, 3);
+        cr_assert_eq(r.outcome, GD_ROLLBACK_DONE, "the rest was not written yet");
+        expect_first(state.array[0], ATOMS * 3, 5, 5);
+        expect_first(state.array[1], kept[k], 6, 600);
+        expect_first(state.array[2], 0, 7, 700);
+    }
+}
+
+Test(rollback, how_much_is_kept_is_a_hint_too)
+{
+    const uint64_t scribbled[] = {BYTES + 1, BYTES * 2, UINT64_MAX - 1, (uint64_t)INT64_MAX + 1};
+    for (size_t k = 0; k < sizeof scribbled / sizeof scribbled[0]; k++) {
+        setup_rollback();
+        state.header.undo_bytes[0] = scribbled[k];
+        state.header.undo_bytes[4] = scribbled[k];
+        struct gd_rollback_report r = undo_edit(1 | GD_ARRAY_BIT(4), 1 | GD_ARRAY_BIT(4));
+        cr_assert_eq(r.dirty, 1);
+        expect(&state, 5, 600, 700, 999);
+    }
 }
 
 Test(rollback, only_what_was_touched)
@@ -599,6 +636,18 @@ Test(rollback, rescue_fills_a_new_generation_and_leaves_the_old_alone)
     cr_assert_eq(state.array[0][0], 500.0f);
     cr_assert_eq(state.header.dirty_mask, 1 | GD_DIRTY_SMALL);
     cr_assert_str_eq(gd_rollback_outcome_name(r.outcome), "done");
+}
+
+Test(rollback, rescue_takes_what_the_old_generation_says_is_kept)
+{
+    struct gd_rollback_report r;
+    rollback.live = &fresh_state.header;
+    fresh_state.header.undo_bytes[0] = GD_UNDO_WHOLE;
+    state.header.dirty_mask = state.header.undo_mask = 1;
+    state.header.undo_bytes[0] = 24 * sizeof(float);
+    gd_rollback_rescue(&rollback, &state.header, &r);
+    cr_assert_eq(r.outcome, GD_ROLLBACK_DONE);
+    expect_first(fresh_state.array[0], 24, 5, 500);
 }
 
 Test(rollback, rescue_of_an_untouched_edit_is_a_plain_copy)

@@ -1,17 +1,19 @@
-/* Whole arrays into the State: check first, then copy.
+/* Whole arrays into the State, in one pass: every number is looked at while it is copied.
  *
- * Copies of one set_array(publish=False): one, from the caller's array into the live arrays. A commit that publishes adds one into the frame
- * (the daemon's), and one into the undo segment unless the newest frame holds the old content already. The check reads the source once
- * before anything is written, so that bad input leaves the State untouched. */
+ * Copies of one set_array: one, from the caller's array into the live arrays, when the newest frame holds the old content; else the
+ * old content goes into the undo segment on the way, which adds one. A commit that publishes adds one into the frame (the daemon's).
+ *
+ * A number that is not finite or does not fit is met in the middle of the copy. What stood there is put back then, and the mark taken back:
+ * no commit, no version, no frame comes of it; who looks at the live arrays meanwhile sees an edit under way, as ever. Whoever ends the
+ * edit otherwise, this process or the daemon, puts back the same (proto/gd_undo.h). An array that this edit has changed before has content
+ * that is kept nowhere: there the check goes first. */
 #include "mapping.h"
 
 #include <string.h>
 
-#define LONG_COPY ((size_t)65536) /* bytes from which on other threads may run meanwhile */
-
 void gd_copy_bytes(void *out, const void *in, size_t bytes)
 {
-    if (bytes < LONG_COPY) {
+    if (bytes < GD_LONG_COPY) {
         memcpy(out, in, bytes);
         return;
     }
@@ -71,19 +73,20 @@ static int check_shape(const struct gd_mapping *mapping, int which, PyArrayObjec
     return -1;
 }
 
-/* Whether the State's element type can hold every number of a contiguous array. */
-static bool fits(const struct gd_mapping *mapping, int which, PyArrayObject *array, const void *data, size_t count)
+static enum gd_numbers numbers_of(const struct gd_mapping *mapping, int which, const PyArrayObject *array)
 {
+    bool single = mapping->descr[which]->type_num == NPY_FLOAT32;
     if (is_f32(array))
-        return gd_finite_f32(data, count);
-    return mapping->descr[which]->type_num == NPY_FLOAT32 ? gd_finite_f64_as_f32(data, count) : gd_finite_f64(data, count);
+        return single ? GD_F32 : GD_F32_TO_F64;
+    return single ? GD_F64_TO_F32 : GD_F64;
 }
 
 static void raise_first_bad(const struct gd_mapping *mapping, int which, PyArrayObject *array)
 {
     size_t count = (size_t)PyArray_SIZE(array), size = (size_t)PyArray_ITEMSIZE(array), i = 0;
     const char *data = PyArray_DATA(array);
-    while (i < count && fits(mapping, which, array, data + i * size, 1))
+    enum gd_numbers numbers = numbers_of(mapping, which, array);
+    while (i < count && gd_overwrite_fits(&(struct gd_overwrite){.numbers = numbers, .count = 1, .in = data + i * size}))
         i++;
     if (i == count) {
         gd_raise(GD_E_NOT_FINITE, "%s: the array changed while it was read", gd_array_name(which));
@@ -99,23 +102,6 @@ static void raise_first_bad(const struct gd_mapping *mapping, int which, PyArray
     Py_DECREF(number);
 }
 
-static int check_numbers(const struct gd_mapping *mapping, int which, PyArrayObject *array)
-{
-    size_t count = (size_t)PyArray_SIZE(array);
-    const void *data = PyArray_DATA(array);
-    bool good;
-    if (count * sizeof(float) < LONG_COPY) {
-        good = fits(mapping, which, array, data, count);
-    } else {
-        Py_BEGIN_ALLOW_THREADS
-        good = fits(mapping, which, array, data, count);
-        Py_END_ALLOW_THREADS
-    }
-    if (!good)
-        raise_first_bad(mapping, which, array);
-    return good ? 0 : -1;
-}
-
 PyObject *gd_assign_prepare(struct gd_mapping *mapping, int which, PyObject *object)
 {
     if (mapping->head.array_offset[which] == 0)
@@ -123,38 +109,44 @@ PyObject *gd_assign_prepare(struct gd_mapping *mapping, int which, PyObject *obj
     PyArrayObject *array = as_numbers(object, which);
     if (array == NULL)
         return NULL;
-    if (check_shape(mapping, which, array) < 0 || check_numbers(mapping, which, array) < 0)
+    if (check_shape(mapping, which, array) < 0)
         Py_CLEAR(array);
     return (PyObject *)array;
 }
 
-static void convert(void *out, const void *in, size_t count, bool widen)
+static bool overwrite(const struct gd_overwrite *what, enum gd_old_content old)
 {
-    if (widen)
-        gd_convert_f32_f64(out, in, count);
-    else
-        gd_convert_f64_f32(out, in, count);
+    return (old != GD_TOUCHED || gd_overwrite_fits(what)) && gd_overwrite(what);
 }
 
-int gd_assign_store(struct gd_mapping *mapping, int which, PyObject *prepared, bool keep)
+int gd_assign_store(struct gd_mapping *mapping, int which, PyObject *prepared)
 {
     PyArrayObject *array = (PyArrayObject *)prepared;
-    if (gd_lease_touch(mapping, which, keep) < 0)
+    int begun = gd_lease_overwrite_begin(mapping, which);
+    if (begun < 0)
         return -1;
-    void *out = (uint8_t *)mapping->write + mapping->head.array_offset[which];
-    const void *in = PyArray_DATA(array);
-    size_t count = (size_t)PyArray_SIZE(array);
-    bool widen = is_f32(array);
-    if (PyArray_TYPE(array) == mapping->descr[which]->type_num) {
-        gd_copy_bytes(out, in, gd_array_bytes(&mapping->head, which));
-    } else if (count * sizeof(double) < LONG_COPY) {
-        convert(out, in, count, widen);
+    const enum gd_old_content old = (enum gd_old_content)begun;
+    const bool kept = old == GD_KEPT_ON_THE_WAY;
+    const struct gd_overwrite what = {
+        .numbers = numbers_of(mapping, which, array),
+        .count = (size_t)PyArray_SIZE(array),
+        .out = (uint8_t *)mapping->write + mapping->head.array_offset[which],
+        .in = PyArray_DATA(array),
+        .undo = kept ? mapping->undo_map.base + mapping->undo_offset[which] : NULL,
+        .undo_bytes = kept ? &mapping->write->undo_bytes[which] : NULL,
+    };
+    bool good;
+    if (gd_array_bytes(&mapping->head, which) < GD_LONG_COPY) {
+        good = overwrite(&what, old);
     } else {
         Py_BEGIN_ALLOW_THREADS
-        convert(out, in, count, widen);
+        good = overwrite(&what, old);
         Py_END_ALLOW_THREADS
     }
-    return 0;
+    gd_lease_overwrite_end(mapping, which, old, good);
+    if (!good)
+        raise_first_bad(mapping, which, array);
+    return good ? 0 : -1;
 }
 
 int gd_assign(struct gd_mapping *mapping, int which, PyObject *object, bool publish, int64_t timeout_ns, uint64_t *version)
@@ -165,10 +157,10 @@ int gd_assign(struct gd_mapping *mapping, int which, PyObject *object, bool publ
     if (prepared == NULL)
         return -1;
     if (gd_lease_mine(mapping)) {
-        result = gd_assign_store(mapping, which, prepared, true);
+        result = gd_assign_store(mapping, which, prepared);
         *version = atomic_load(&mapping->live->version);
     } else if (gd_lease_acquire(mapping, timeout_ns) == 0) {
-        if (gd_assign_store(mapping, which, prepared, publish) == 0) {
+        if (gd_assign_store(mapping, which, prepared) == 0) {
             result = gd_lease_commit(mapping, publish, version, &sequence);
         } else {
             PyObject *type, *value, *trace;

@@ -168,7 +168,7 @@ static PyObject *edit_set_array(PyObject *self, PyObject *args, PyObject *kwargs
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "lO:set_array", names, &which, &array) || gd_which_check(which) < 0)
         return NULL;
     PyObject *prepared = gd_assign_prepare(SELF->mapping, (int)which, array);
-    int result = prepared == NULL || require_active(SELF) < 0 ? -1 : gd_assign_store(SELF->mapping, (int)which, prepared, true);
+    int result = prepared == NULL || require_active(SELF) < 0 ? -1 : gd_assign_store(SELF->mapping, (int)which, prepared);
     Py_XDECREF(prepared);
     if (result < 0)
         return NULL;

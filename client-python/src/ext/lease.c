@@ -3,10 +3,11 @@
  * Two locks, one inside the other. Among the threads of this process: first come, first served, under the GIL. Among processes:
  * the lease word of the live segment, free -> session number by compare-and-swap, everything contended through the door.
  *
- * What keeps an edit whole: before an array is first handed out or written, its old content is kept (in the undo segment; or it stands in the
- * newest frame already), then its dirty bit is set. Ending an edit clears the dirty mask and gives the word back in one atomic step
- * (the two stand side by side): either the lease was still ours and the edit is done, or it was taken away with the dirty
- * mask as it was, so that the daemon undoes exactly what was not committed. Arrays handed out as "r+" are turned private before that step. */
+ * What keeps an edit whole: before an array is first handed out, or before each part of it is first overwritten, the old content is kept (in
+ * the undo segment, as proto/gd_undo.h says; or it stands in the newest frame already), and the dirty bit is set. Ending an edit clears the
+ * dirty mask and gives the word back in one atomic step (the two stand side by side): either the lease was still ours and the edit is done,
+ * or it was taken away with the dirty mask as it was, so that the daemon undoes exactly what was not committed. Arrays handed out as "r+" are
+ * turned private before that step. */
 #include "mapping.h"
 
 #include <sched.h>
@@ -324,10 +325,22 @@ static int finish_lost(struct gd_mapping *mapping)
     return -1;
 }
 
-/* For every ending: 0 if a lease is open in this process. */
+/* Threads may share an edit: while one keeps or overwrites an array without the GIL the others wait, for milliseconds at most. */
+static void wait_for_copies(const struct gd_mapping *mapping)
+{
+    while (mapping->touching) {
+        Py_BEGIN_ALLOW_THREADS
+        sched_yield();
+        Py_END_ALLOW_THREADS
+    }
+}
+
+/* For every ending: 0 if a lease is open in this process, and no array of it is being written. */
 static int require_open(const struct gd_mapping *mapping)
 {
-    if (mapping->owned)
+    unsigned lease = mapping->lease_number;
+    wait_for_copies(mapping);
+    if (mapping->owned && lease == mapping->lease_number)
         return 0;
     gd_raise(GD_E_CONFLICT, "no edit of the State is open in this process");
     return -1;
@@ -347,24 +360,29 @@ int gd_lease_release(struct gd_mapping *mapping)
     return 0;
 }
 
+/* Puts the old content of an array back; -1 when it is not kept here. Releases the GIL when it is long. */
+static int put_back(struct gd_mapping *mapping, int which)
+{
+    void *array = (uint8_t *)mapping->write + mapping->head.array_offset[which];
+    const size_t bytes = gd_array_bytes(&mapping->head, which);
+    if ((mapping->kept_undo & GD_ARRAY_BIT(which)) != 0) {
+        uint64_t reached = atomic_load(&mapping->write->undo_bytes[which]);
+        gd_copy_bytes(array, mapping->undo_map.base + mapping->undo_offset[which], gd_undo_kept(reached, bytes));
+        return 0;
+    }
+    uint32_t slot = (mapping->kept_frame & GD_ARRAY_BIT(which)) != 0 ? GD_NEWEST_SLOT(atomic_load(&mapping->frames->newest)) : UINT32_MAX;
+    if (slot >= mapping->num_slots)
+        return -1;
+    gd_copy_bytes(array, (const uint8_t *)gd_slot(mapping, slot) + mapping->frame_offset[which], bytes);
+    return 0;
+}
+
 static int restore(struct gd_mapping *mapping)
 {
-    struct gd_live_header *live = mapping->write;
-    uint32_t arrays = mapping->dirty & ~GD_DIRTY_SMALL;
-    if ((arrays & ~(mapping->kept_undo | mapping->kept_frame)) != 0)
-        return -1;
-    uint32_t slot = mapping->kept_frame != 0 ? GD_NEWEST_SLOT(atomic_load(&mapping->frames->newest)) : 0;
-    for (int i = 0; i < GD_ARRAY_COUNT; i++) {
-        if ((arrays & GD_ARRAY_BIT(i)) == 0)
-            continue;
-        const uint8_t *from = (mapping->kept_undo & GD_ARRAY_BIT(i)) != 0 ? mapping->undo_map.base + mapping->undo_offset[i]
-                              : slot < mapping->num_slots                 ? (const uint8_t *)gd_slot(mapping, slot) + mapping->frame_offset[i]
-                                                                          : NULL;
-        if (from == NULL)
+    for (int i = 0; i < GD_ARRAY_COUNT; i++)
+        if ((mapping->dirty & GD_ARRAY_BIT(i)) != 0 && put_back(mapping, i) < 0)
             return -1;
-        gd_copy_bytes((uint8_t *)live + mapping->head.array_offset[i], from, gd_array_bytes(&mapping->head, i));
-    }
-    live->small = live->small_undo;
+    mapping->write->small = mapping->write->small_undo;
     return 0;
 }
 
@@ -466,43 +484,85 @@ static bool frame_has(const struct gd_mapping *mapping, int which)
     return gd_slot(mapping, slot)->version == atomic_load(&mapping->live->version);
 }
 
-static void keep_content(struct gd_mapping *mapping, int which)
+/* The dirty bit goes last: what it stands for is true by then. */
+static void mark(struct gd_mapping *mapping, int which, enum gd_old_content old)
 {
-    if (frame_has(mapping, which)) {
+    if (old == GD_IN_FRAME) {
         mapping->kept_frame |= GD_ARRAY_BIT(which);
-        return;
-    }
-    mapping->touching = true;
-    gd_copy_bytes(mapping->undo_map.base + mapping->undo_offset[which], gd_live_array(mapping, which), gd_array_bytes(&mapping->head, which));
-    mapping->touching = false;
-    atomic_fetch_or_explicit(&mapping->write->undo_mask, GD_ARRAY_BIT(which), memory_order_release);
-    mapping->kept_undo |= GD_ARRAY_BIT(which);
-}
-
-int gd_lease_touch(struct gd_mapping *mapping, int which, bool keep)
-{
-    if (which == GD_MASSES && gd_mapping_need_masses(mapping) < 0)
-        return -1;
-    while (mapping->touching) { /* two threads share an edit: the second waits until the first has its copy */
-        Py_BEGIN_ALLOW_THREADS
-        sched_yield();
-        Py_END_ALLOW_THREADS
-    }
-    if (gd_lease_require(mapping) < 0)
-        return -1;
-    if ((mapping->dirty & GD_ARRAY_BIT(which)) != 0)
-        return 0;
-    unsigned lease = mapping->lease_number;
-    if (keep)
-        keep_content(mapping, which);
-    if (lease != mapping->lease_number || gd_lease_require(mapping) < 0) { /* another thread ended the edit during the copy */
-        if (!PyErr_Occurred())
-            gd_raise(GD_E_CONFLICT, "another thread ended this edit");
-        return -1;
+    } else {
+        atomic_fetch_or_explicit(&mapping->write->undo_mask, GD_ARRAY_BIT(which), memory_order_release);
+        mapping->kept_undo |= GD_ARRAY_BIT(which);
     }
     mapping->dirty |= GD_ARRAY_BIT(which);
     atomic_fetch_or(&mapping->write->dirty_mask, GD_ARRAY_BIT(which));
+}
+
+/* Takes the mark of an array back whose content is what it was, if the lease is still ours: one step with the word, so that a daemon that
+ * takes the lease away and copies the arrays finds either the mark or the old content. The bit in undo_mask stays: a copy
+ * of the arrays made meanwhile finds it and is not used. */
+static void unmark(struct gd_mapping *mapping, int which)
+{
+    const uint32_t session = mapping->door->session;
+    _Atomic uint64_t *pair = (_Atomic uint64_t *)(void *)&mapping->write->lease;
+    uint64_t seen = atomic_load(pair);
+    while (((uint32_t)seen & GD_LEASE_HOLDER) == session &&
+           !atomic_compare_exchange_strong(pair, &seen, seen & ~((uint64_t)GD_ARRAY_BIT(which) << 32)))
+        ;
+    mapping->dirty &= ~GD_ARRAY_BIT(which);
+    mapping->kept_frame &= ~GD_ARRAY_BIT(which);
+}
+
+/* Where the old content of an array is that the edit is about to change, or -1 with an exception set. */
+static int find_old_content(struct gd_mapping *mapping, int which)
+{
+    if (which == GD_MASSES && gd_mapping_need_masses(mapping) < 0)
+        return -1;
+    wait_for_copies(mapping);
+    if (gd_lease_require(mapping) < 0)
+        return -1;
+    if ((mapping->dirty & GD_ARRAY_BIT(which)) != 0)
+        return GD_TOUCHED;
+    /* Marked before in this edit, for a copy that was taken back: as then, or the daemon would not look at the frame. */
+    if ((mapping->kept_undo & GD_ARRAY_BIT(which)) != 0)
+        return GD_KEPT_ON_THE_WAY;
+    return frame_has(mapping, which) ? GD_IN_FRAME : GD_KEPT_ON_THE_WAY;
+}
+
+/* Before an array is handed out: all of its old content is kept. */
+static int touch(struct gd_mapping *mapping, int which)
+{
+    int old = find_old_content(mapping, which);
+    if (old == GD_KEPT_ON_THE_WAY) {
+        mapping->touching = true;
+        gd_copy_bytes(mapping->undo_map.base + mapping->undo_offset[which], gd_live_array(mapping, which), gd_array_bytes(&mapping->head, which));
+        gd_undo_reach(&mapping->write->undo_bytes[which], GD_UNDO_WHOLE);
+        mapping->touching = false;
+    }
+    if (old < 0 || gd_lease_require(mapping) < 0) /* it may have been lost during the copy */
+        return -1;
+    if (old != GD_TOUCHED)
+        mark(mapping, which, (enum gd_old_content)old);
     return 0;
+}
+
+int gd_lease_overwrite_begin(struct gd_mapping *mapping, int which)
+{
+    int old = find_old_content(mapping, which);
+    if (old < 0)
+        return -1;
+    mapping->touching = true;
+    if (old == GD_KEPT_ON_THE_WAY)
+        gd_undo_reach(&mapping->write->undo_bytes[which], 0);
+    if (old != GD_TOUCHED)
+        mark(mapping, which, (enum gd_old_content)old);
+    return old;
+}
+
+void gd_lease_overwrite_end(struct gd_mapping *mapping, int which, enum gd_old_content old, bool good)
+{
+    if (!good && old != GD_TOUCHED && put_back(mapping, which) == 0)
+        unmark(mapping, which);
+    mapping->touching = false;
 }
 
 int gd_lease_touch_small(struct gd_mapping *mapping)
@@ -520,7 +580,7 @@ PyObject *gd_lease_array(struct gd_mapping *mapping, int which)
 {
     if (mapping->head.array_offset[which] == 0)
         return gd_raise(GD_E_UNSUPPORTED, "the State has no %s", gd_array_name(which));
-    if (gd_lease_touch(mapping, which, true) < 0)
+    if (touch(mapping, which) < 0)
         return NULL;
     if (mapping->edit_block[which] == NULL) {
         mapping->edit_block[which] =

@@ -8,7 +8,7 @@
  *   wait.c        futexes, with the GIL released and signals looked at
  *   pins.c        pins in the control block; frame.c: class Frame
  *   lease.c       the lease word, dirty marks, undo, commit and rollback; edit.c: class Edit
- *   assign.c      whole arrays into the State; finite.c: loops over numbers
+ *   assign.c      whole arrays into the State; finite.c, overwrite.c: loops over numbers
  *   state_base.c  class StateBase
  *
  * Everything here runs under the GIL except where a function says that it releases it; a build of Python without a GIL switches
@@ -18,6 +18,7 @@
 #define GD_EXT_MAPPING_H
 
 #include "ext.h"
+#include "numbers.h"
 
 #include "proto/gd_door.h"
 #include "proto/gd_energies.h"
@@ -202,7 +203,7 @@ struct gd_mapping {
     unsigned long holder;         /* that thread */
     unsigned lease_number;        /* counts the leases of this process */
     struct gd_waiter *first, *last;
-    bool touching;                /* a thread is keeping an array aside without the GIL */
+    bool touching;                /* a thread keeps or overwrites an array without the GIL; the others wait, also to end the edit */
     uint32_t dirty;               /* as stored in the segment */
     uint32_t kept_undo;           /* arrays whose old content stands in the undo segment */
     uint32_t kept_frame;          /* ... in the newest frame, which does not change under the lease */
@@ -268,9 +269,13 @@ int gd_lease_commit(struct gd_mapping *mapping, bool publish, uint64_t *version,
 int gd_lease_rollback(struct gd_mapping *mapping);
 bool gd_lease_mine(const struct gd_mapping *mapping); /* held by the calling thread */
 int gd_lease_require(const struct gd_mapping *mapping); /* held in this process and not lost */
-/* Marks an array as begun to change; keeps its old content first, if keep. */
-int gd_lease_touch(struct gd_mapping *mapping, int which, bool keep);
 int gd_lease_touch_small(struct gd_mapping *mapping);
+/* Before and after an array is overwritten as a whole, whether under the GIL or not; in between nothing of Python's runs. Begin marks the
+ * array and says where its old content is; after GD_TOUCHED the caller may not write what it has not checked. End with good = false puts
+ * the content back and takes the mark back. */
+enum gd_old_content { GD_TOUCHED, GD_IN_FRAME, GD_KEPT_ON_THE_WAY };
+int gd_lease_overwrite_begin(struct gd_mapping *mapping, int which); /* or -1 with an exception set */
+void gd_lease_overwrite_end(struct gd_mapping *mapping, int which, enum gd_old_content old, bool good);
 PyObject *gd_lease_array(struct gd_mapping *mapping, int which);
 void gd_lease_forked(struct gd_mapping *mapping); /* in a child, between fork and anything else: system calls only */
 
@@ -279,21 +284,14 @@ extern PyTypeObject *gd_edit_class; /* what edit() makes */
 PyObject *gd_edit_create(struct gd_mapping *mapping, PyObject *state, int64_t timeout_ns, bool publish);
 
 /* ---- assign.c */
-/* The object as an array that is C-contiguous, float32 or float64, of the right shape and finite; NULL with an exception set. The store
- * copies it into the State under the lease, marks set before. */
+/* The object as an array that is C-contiguous, float32 or float64 and of the right shape; NULL with an exception set. The store checks
+ * and copies it into the State under the lease; a number that is not finite or does not fit leaves the array as it was. */
 PyObject *gd_assign_prepare(struct gd_mapping *mapping, int which, PyObject *object);
-int gd_assign_store(struct gd_mapping *mapping, int which, PyObject *prepared, bool keep);
+int gd_assign_store(struct gd_mapping *mapping, int which, PyObject *prepared);
 /* A copy that releases the GIL when it is long. */
 void gd_copy_bytes(void *out, const void *in, size_t bytes);
 int gd_assign(struct gd_mapping *mapping, int which, PyObject *object, bool publish, int64_t timeout_ns, uint64_t *version);
-
-/* finite.c: whether every number is finite (and, for the second, within the range of float32). No GIL needed. */
-bool gd_finite_f32(const float *numbers, size_t count);
-bool gd_finite_f64_as_f32(const double *numbers, size_t count);
-bool gd_finite_f64(const double *numbers, size_t count);
-void gd_copy_long(void *out, const void *in, size_t bytes);
-void gd_convert_f64_f32(float *out, const double *in, size_t count);
-void gd_convert_f32_f64(double *out, const float *in, size_t count);
+#define GD_LONG_COPY ((size_t)65536) /* bytes from which on other threads may run meanwhile */
 
 /* ---- state_base.c */
 extern PyTypeObject gd_state_base_type;

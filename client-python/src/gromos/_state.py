@@ -386,6 +386,9 @@ class State(_ext.StateBase, Compute):
     def set_positions(self, positions: npt.ArrayLike, *, publish: bool = True, timeout: float | None = TIMEOUT) -> None:
         """Replace all positions in one edit.
 
+        One pass: numbers are looked at while they are copied. One that is not finite ends the edit, and what was there is put back; so it
+        is when the process dies in the middle. Live arrays may show an edit under way, frames never do.
+
         Parameters
         ----------
         positions : array_like, (n, 3)
