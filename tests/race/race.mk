@@ -1,6 +1,6 @@
 # Programs that race: threads under ThreadSanitizer (make race-threads), and the torture test of frames over processes (make
-# torture for the billion words, torture-short for seconds, torture-faults for the planted faults it must find). make race
-# is all but the billion.
+# torture for the billion words, torture-short for seconds, torture-faults for the planted faults it must find), and writers
+# killed and evicted in the middle of an array (undo-kills, undo-faults). make race is all but the billion.
 # Included by the root Makefile.
 
 RACE_CORE := $(addprefix server/core/,ring.c pins.c frames.c segment.c memory.c descriptors.c lease.c err.c check.c)
@@ -13,7 +13,7 @@ $(B)/race/race_%: tests/race/race_%.c $(RACE_CORE) $(RACE_HEADERS)
 	$(CC) $(RACE_FLAGS) -O1 -fsanitize=thread $< $(RACE_CORE) -o $@
 
 .PHONY: race race-threads
-race: race-threads torture-short torture-faults
+race: race-threads torture-short torture-faults undo-kills undo-faults
 
 # Address space randomisation of newer kernels leaves older sanitizers no room; setarch turns it off for the one process.
 race-threads: $(RACE_PROGRAMS)
@@ -41,6 +41,25 @@ torture-short: $(B)/race/torture $(B)/race/torture_paused
 torture-faults: $(B)/race/torture_no_recheck $(B)/race/torture_early_sequence
 	$(B)/race/torture_no_recheck --seconds 120 --expect-torn
 	$(B)/race/torture_early_sequence --seconds 120 --expect-torn
+
+# Writers that overwrite an array and keep its old content on the way; short arrays, and long ones that go past the caches.
+UNDO_BUILDS := kill_undo kill_undo_late kill_undo_early
+UNDO_SOURCES := tests/race/kill_undo.c $(addprefix client-python/src/ext/,overwrite.c finite.c)
+$(B)/race/kill_undo_late: UNDO_FLAGS := -DGD_UNDO_LATE
+$(B)/race/kill_undo_early: UNDO_FLAGS := -DGD_UNDO_EARLY
+
+$(addprefix $(B)/race/,$(UNDO_BUILDS)): $(UNDO_SOURCES) client-python/src/ext/numbers.h proto/gd_undo.h server/core/rollback.c $(RACE_CORE) $(RACE_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(RACE_FLAGS) -O3 $(UNDO_FLAGS) -Iclient-python/src/ext $(UNDO_SOURCES) server/core/rollback.c $(RACE_CORE) -o $@
+
+.PHONY: undo-kills undo-faults
+undo-kills: $(B)/race/kill_undo
+	$(B)/race/kill_undo --deaths 200 --evictions 200 --seconds 120
+	$(B)/race/kill_undo --deaths 30 --evictions 30 --numbers 1600000 --seconds 120
+
+undo-faults: $(B)/race/kill_undo_late $(B)/race/kill_undo_early
+	$(B)/race/kill_undo_late --seconds 120 --expect-mixture
+	$(B)/race/kill_undo_early --seconds 120 --expect-mixture
 
 # Publishing beside the plain copy.
 $(B)/bench_frames: tests/bench/bench_frames.c $(RACE_CORE) $(RACE_HEADERS)

@@ -4,6 +4,7 @@
  * besides. The door is a queue under a mutex. Contenders also give up waiting, die holding the lease (their half-done
  * edit must be undone before the next gets in), and the daemon itself edits, as a command would. */
 #include "core/lease.h"
+#include "proto/gd_undo.h"
 #include "tests/race/reader.h"
 
 #include <pthread.h>
@@ -58,16 +59,20 @@ static void begin_edit(void)
     for (unsigned i = 1; i < WORDS; i++)
         if (arrays[i] != arrays[0])
             atomic_fetch_add(&half_edits, 1);
-    memcpy(undo, arrays, sizeof undo);
+    atomic_store(&live.undo_bytes[0], 0);
     atomic_store(&live.undo_mask, 1);
     atomic_fetch_or(&live.dirty_mask, 1);
     atomic_thread_fence(memory_order_release);
 }
 
+/* Each word is kept just before it is overwritten. */
 static void write_words(unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        undo[i] = arrays[i];
+        gd_undo_reach(&live.undo_bytes[0], (i + 1) * sizeof undo[0]);
         arrays[i]++;
+    }
 }
 
 static void leave(void)
@@ -213,7 +218,7 @@ static int answer_message(struct daemon *d, const struct message *m)
     case DIED:
         if (gd_lease_session_gone(&d->lease, &live, m->session)) {
             if (atomic_load(&live.dirty_mask) & atomic_load(&live.undo_mask))
-                memcpy(arrays, undo, sizeof arrays);
+                gd_undo_put_back(arrays, undo, atomic_load(&live.undo_bytes[0]), sizeof arrays);
             gd_lease_released(&d->lease, &live, m->session, 0, NULL);
         }
         return 0;

@@ -34,7 +34,7 @@ class Run:
 
     @property
     def property(self) -> str:
-        safety = {"ring": "torn, overwritten", "wake": "lost", "lease": "two holders, half/lost edit, lost"}
+        safety = {"ring": "torn, overwritten", "wake": "lost", "lease": "two holders, half/lost edit, lost", "undo": "whole"}
         return "progress" if self.liveness else safety[self.model]
 
 
@@ -82,6 +82,15 @@ RUNS = (
     Run("lease", fault="IGNORE_DEATH"),
     Run("lease", fault="KEEP_SLEEPING_PLACE"),
     Run("lease", ("ROUNDS=2", "DEATHS=0"), fault="FORGET_GRANT"),
+    # Old content kept on the way.
+    Run("undo"),
+    Run("undo", ("EDITS=5",), long=True),
+    Run("undo", fault="KEPT_LATE"),
+    Run("undo", fault="KEPT_EARLY"),
+    Run("undo", fault="KEPT_FROM_BEFORE"),
+    Run("undo", fault="DIRTY_AFTER"),
+    Run("undo", fault="MARKS_FIRST"),
+    Run("undo", fault="UNMARK_BLINDLY"),
 )
 
 

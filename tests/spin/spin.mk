@@ -1,4 +1,4 @@
-# Models of the frame ring, the sleeping readers and the lease. Included by the root Makefile; needs spin.
+# Models of the frame ring, the sleeping readers, the lease and the undo of an array. Included by the root Makefile; needs spin.
 .PHONY: spin spin-long
 spin:
 	python3 tests/spin/run.py --cc "$(CC)" --build $(B)/spin
