@@ -1,8 +1,10 @@
 """The clients that the kill harness kills: each runs for ever in a process of its own, until a signal ends it.
 
 A State's content is one number in every element of positions and velocities and in its step: the number of edits so far. An editor reads
-it under the lease and writes the next one, so whatever is lost, doubled or half done shows as a number. What an editor is
-about to do and what it was told goes into the journal, one line a write, which the kernel keeps when the process dies:
+it under the lease and writes the next one, so whatever is lost, doubled or half done shows as a number. An assigner does the same
+to a State of its own, positions alone, by setting the whole array without frames: what was there before is nowhere but in the undo
+memory. What an editor is about to do and what it was told goes into the journal, one line a write, which the kernel keeps when the
+process dies:
 
     b STATE N   begins to make the content N
     d STATE N   was told that this is done
@@ -29,6 +31,7 @@ import gromos
 
 ATOMS = {"alpha": 400, "beta": 400, "gamma": 400, "delta": 60000}  # the last one takes long enough to write to be met by a kill
 NAMES = tuple(ATOMS)
+ASSIGNED = {"epsilon": 150000, "zeta": 600000}  # one assigner each; the second is long enough to be written past the caches
 
 
 class Deliberate(Exception):
@@ -129,6 +132,50 @@ class Client:
     def remote_editor(self) -> None:
         self.editor(remote=True)
 
+    def assign(self, name: str, state: gromos.State, chain: int) -> None:
+        """A chain of whole arrays without frames, from the content found under the lease."""
+        numbers = np.empty((state.num_atoms(), 3), self.random.choice(("f4", "f8")))
+        with state.edit(timeout=10, publish=False):
+            content = state.positions()
+            if not self.is_whole(f"{name} at the begin of a chain", int(content[0, 0]), content):
+                return
+            value = int(content[0, 0])
+        for _ in range(chain):
+            numbers.fill(value + 1)
+            if self.random.random() < 0.2:
+                numbers[self.random.randrange(len(numbers)), 1] = np.nan
+                try:
+                    state.set_positions(numbers, publish=False)
+                    self.wrong(f"{name}: a number that is none was taken")
+                except gromos.NotFiniteError:
+                    self.is_whole(f"{name} after a number that is none", value, state.positions())
+                continue
+            value += 1
+            self.write(f"b {name} {value}")
+            try:
+                state.set_positions(numbers, publish=self.random.random() < 0.1)
+            except gromos.LeaseLostError:
+                self.write(f"l {name} {value}")
+                return
+            except gromos.GromosError as error:
+                self.write(f"u {name} {value} {type(error).__name__}")
+                return
+            self.write(f"d {name} {value}")
+
+    def assigner(self, name: str) -> None:
+        session = self.connect()
+        state: gromos.State | None = None
+        while True:
+            try:
+                state = state or session.attach(name)
+                self.assign(name, state, self.random.randrange(5, 40))
+            except gromos.NotFoundError as error:
+                self.wrong(f"a State is gone: {error}")
+                time.sleep(0.1)
+            except gromos.GromosError:
+                time.sleep(0.01)
+            time.sleep(self.random.random() * 0.01)
+
     def look(self, name: str, state: gromos.State, seen: dict[str, int], held: list[tuple[np.ndarray, int]]) -> None:
         with state.snapshot() as f:
             self.is_whole(f"snapshot of {name}", f.step, f.positions(), f.velocities())
@@ -207,6 +254,7 @@ class Client:
 ROLES: dict[str, Callable[[Client], None]] = {
     "editor": Client.editor,
     "remote_editor": Client.remote_editor,
+    **{f"assigner {name}": lambda client, name=name: client.assigner(name) for name in ASSIGNED},
     "reader": Client.reader,
     "churner": Client.churner,
     "half_a_message": Client.half_a_message,

@@ -3,7 +3,8 @@
 
     crash.py [--build DIR] [--kills N] [--seed S] [--long]
 
-Editors, readers, remote editors and clients that misbehave (clients.py) work on four named States of a daemon with --keep. A
+Editors, readers, remote editors and clients that misbehave (clients.py) work on four named States of a daemon with --keep, and two
+assigners each on one of its own, whole arrays without frames, most of their time in the middle of a copy. A
 schedule from a fixed seed kills them (SIGKILL), stops some for longer than a lease may be held (SIGSTOP) and kills the daemon's worker.
 Every so often all clients are killed at once and everything is looked at:
 
@@ -13,7 +14,8 @@ Every so often all clients are killed at once and everything is looked at:
     let go       no lease is held, nobody waits, no session but the one that asks, no pin
     descriptors  the daemon has as many as at the start, and as many segments as its States need
     memory       what the daemon has allocated by itself does not grow with the kills
-    log          every death of the worker, every eviction and rollback stands there, and no error that was not made
+    log          every death of the worker, every eviction and rollback stands there, assigners were met in the middle of a copy (looked for
+                 from 500 kills on), no edit was undone in part, and no error that was not made
 
 The last line is `N passed, N failed`. The schedule depends on the seed alone; the instants are the machine's.
 """
@@ -40,7 +42,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-CAST = ("editor", "editor", "editor", "reader", "reader", "churner", "remote_editor", "half_a_message", "half_a_door")
+CAST = ("editor", "editor", "editor", "reader", "reader", "churner", "remote_editor", "half_a_message", "half_a_door",
+        "assigner epsilon", "assigner zeta")
 LEASE_LIMIT = 1.0
 SESSION_TTL = 1.0
 
@@ -148,10 +151,10 @@ def in_child(function: Any, *args: Any) -> Any:
 
 def make_states(endpoint: str) -> None:
     import gromos
-    from clients import ATOMS
+    from clients import ASSIGNED, ATOMS
 
     with gromos.connect(endpoint, default=False) as session:
-        for name, atoms in ATOMS.items():
+        for name, atoms in (ATOMS | ASSIGNED).items():
             session.create(atoms, name=name, slots=6)
 
 
@@ -166,10 +169,17 @@ def delete_states(endpoint: str) -> None:
                 pass  # its time was over just now
 
 
+def numbers_of(whole: Any, edited: bool) -> list[float]:
+    """What must be one number: smallest and largest of each array and the step; of an assigner's State those of the positions."""
+    arrays = (whole.positions(), whole.velocities()) if edited else (whole.positions(),)
+    return [float(v) for a in arrays for v in (a.min(), a.max())] + ([float(whole.step)] if edited else [])
+
+
 def look(endpoint: str) -> dict[str, Any]:
     import gromos
-    from clients import NAMES
+    from clients import ASSIGNED, NAMES
 
+    names = (*NAMES, *ASSIGNED)
     with gromos.connect(endpoint, default=False) as session:
         began = time.monotonic()
         while True:  # until the dead are buried: the remote ones when they have been silent for too long
@@ -178,24 +188,24 @@ def look(endpoint: str) -> dict[str, Any]:
             local = [s for s in sessions if s["local"]]
             if not local and "let_go" not in locals():
                 let_go = time.monotonic() - began
-            if not sessions and len(about) == len(NAMES) and not any(s.lease or s.waiters for s in about.values()):
+            if not sessions and len(about) == len(names) and not any(s.lease or s.waiters for s in about.values()):
                 break
             if time.monotonic() - began > SESSION_TTL * 2 + 6:
                 break
             time.sleep(0.01)
         states = {}
-        for name in NAMES:
+        for name in names:
             if name not in about:
                 continue
             state = session.attach(name)
-            live = [float(v) for a in (state.positions(), state.velocities()) for v in (a.min(), a.max())] + [float(state.step)]
+            live = numbers_of(state, name in NAMES)
             with state.snapshot() as f:
-                frame = [float(v) for a in (f.positions(), f.velocities()) for v in (a.min(), a.max())] + [float(f.step)]
+                frame = numbers_of(f, name in NAMES)
             one = about[name]
             states[name] = {"live": live, "frame": frame, "version": one.version, "generation": one.generation,
                             "lease": one.lease, "waiters": one.waiters, "sessions": one.sessions}
             state.close()
-        others = [s for s in session.states() if s.name not in NAMES]
+        others = [s for s in session.states() if s.name not in names]
         return {"states": states, "sessions": sessions, "let_go": locals().get("let_go", -1.0),
                 "others": sum(s.sessions > 0 for s in others), "orphans": sum(s.sessions == 0 for s in others)}
 
@@ -278,7 +288,7 @@ class Show:
         self.enter(role)
 
     def stop_one(self) -> None:
-        editors = sorted(p for p, role in self.cast.items() if role == "editor" and p not in self.stopped)
+        editors = sorted(p for p, role in self.cast.items() if role.split()[0] in ("editor", "assigner") and p not in self.stopped)
         if editors:
             pid = self.random.choice(editors)
             os.kill(pid, signal.SIGSTOP)
@@ -309,12 +319,19 @@ class Show:
             self.kill(pid)
 
 
-def check_log(findings: Findings, daemon: Daemon, worker_kills: int, generations: int) -> None:
+def check_log(findings: Findings, daemon: Daemon, kills: int, worker_kills: int, generations: int) -> None:
+    from clients import ASSIGNED
+
     log = daemon.log()
     deaths = len(re.findall(r"the worker died of signal 9", log))
     findings.expect(deaths == worker_kills, f"log: {worker_kills} kills of the worker, {deaths} in the log")
     moved = len(re.findall(r"now generation \d+|an edit of session \d+ was under way", log))
     findings.expect(moved >= generations, f"log: {generations} new generations, {moved} lines about them")
+    undone = collections.Counter(re.findall(r"(?:rolled back \(|rollback )(\w+)", log))
+    findings.expect(undone["partly"] == 0, f"log: {undone['partly']} edits were undone in part")
+    middle = len(re.findall(rf"(?:{'|'.join(ASSIGNED)}): edit rolled back", log))
+    findings.expect(middle > 0 or kills < 500, "log: no assigner was killed in the middle of a copy")
+    print(f"undone by the daemon: {dict(undone)}, {middle} of them assigners in the middle of a copy")
     errors = [line for line in log.splitlines() if re.search(r"\berror\b", line) and "the worker died of signal 9" not in line]
     findings.expect(not errors, f"log: errors that nobody made: {errors[:3]}")
     clients = (daemon.directory / "clients").read_text(errors="replace")
@@ -325,9 +342,9 @@ def inspect(findings: Findings, show: Show, endpoint: str, first: dict[str, Any]
     show.clear_stage()
     seen = in_child(look, endpoint)
     show.let_go.append(seen["let_go"])
-    from clients import NAMES
+    from clients import ASSIGNED, NAMES
 
-    findings.expect(sorted(seen["states"]) == sorted(NAMES), f"States: {sorted(seen['states'])}")
+    findings.expect(sorted(seen["states"]) == sorted([*NAMES, *ASSIGNED]), f"States: {sorted(seen['states'])}")
     findings.expect(not seen["others"], f"{seen['others']} States without a name have sessions")
     # one that survived the daemon waits a while for its client to come back
     findings.expect(seen["orphans"] <= show.worker_kills, f"{seen['orphans']} States of dead clients are left")
@@ -379,7 +396,7 @@ def main() -> int:
                 memory = anonymous(daemon.worker())
         grown = anonymous(daemon.worker()) - memory
         findings.expect(grown < 16 << 20, f"memory: the worker's own grew by {grown} bytes")
-        check_log(findings, daemon, show.worker_kills, sum(s["generation"] - 1 for s in last.get("states", {}).values()))
+        check_log(findings, daemon, show.kills, show.worker_kills, sum(s["generation"] - 1 for s in last.get("states", {}).values()))
         in_child(delete_states, endpoint)
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline and (set(descriptors(daemon.worker())) != set(empty["worker"])):
