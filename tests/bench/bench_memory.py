@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -93,29 +94,49 @@ def edits(report: Report, session: gromos.Session, seconds: float) -> None:
 
 def writing(report: Report, session: gromos.Session, seconds: float) -> None:
     report.title("set_positions(a, publish=False) beside np.copyto (one process)")
-    for atoms in (50_000, LARGE):
-        state = session.create(atoms)
-        single = np.random.default_rng(2).random((atoms, 3), dtype=np.float32)
-        double = single.astype(np.float64)
-        into = np.zeros_like(single)
-        count = 20 if atoms < LARGE else 2
-        samples = take_turns(
-            {
-                "ours": timed(lambda: state.set_positions(single, publish=False), count),
-                "copyto": timed(lambda: np.copyto(into, single), count),
-                "ours, double": timed(lambda: state.set_positions(double, publish=False), count),
-                "copyto, double": timed(lambda: np.copyto(into, double), count),
-            },
-            seconds,
-        )
-        report.against(f"float32, {atoms:,} atoms", samples["ours"], samples["copyto"], "np.copyto", most=1.25)
-        report.against(f"float64, {atoms:,} atoms", samples["ours, double"], samples["copyto, double"], "np.copyto", most=1.25)
-        state.close()
-    report.note("copies: publish=False 1 (the caller's array into the State; every number is looked at once before, so that bad input changes")
-    report.note("nothing). Looking reads the source once more: of an array in the second-level cache three lines come into the first one where")
-    report.note("np.copyto has two, 1.5 of it at the least. Looking while copying would need the old content kept, which is a third line too")
+    for atoms, count in ((50_000, 20), (LARGE, 2)):
+        with session.create(atoms) as state:
+            single = np.random.default_rng(2).random((atoms, 3), dtype=np.float32)
+            writing_one(report, state, single, count, seconds)
+            writing_one(report, state, single.astype(np.float64), count, seconds)
+    report.note("copies: publish=False 1, the caller's array into the State, every number looked at on the way. The old content is kept until the")
+    report.note("commit: in the newest frame, when that has it (as here after each commit that published, not timed and done before np.copyto too);")
+    report.note("else in the undo memory, 1 copy more: that is each call of a chain without frames")
     report.note("publish=True adds 1 copy of positions and velocities into the frame; an edit() that hands arrays out adds 1 copy of")
     report.note("each into the undo memory, unless the newest frame holds the old content already")
+
+
+def writing_one(report: Report, state: gromos.State, array: np.ndarray, count: int, seconds: float) -> None:
+    into, aside = np.zeros(array.shape, np.float32), np.zeros(array.shape, np.float32)
+
+    def ours() -> None:
+        state.set_positions(array, publish=False)
+
+    def copyto() -> None:
+        np.copyto(into, array)
+
+    def two() -> None:
+        np.copyto(aside, into)
+        np.copyto(into, array)
+
+    def framed(call: Callable[[], None]) -> Turn:
+        """Before each call a commit that publishes: the caches are as it leaves them, for both that are compared."""
+
+        def turn() -> list[float]:
+            times = []
+            for _ in range(count):
+                state.set_positions(array)
+                times += timed(call, 1)()
+            return times
+
+        return turn
+
+    what = f"{array.dtype}, {len(array):,} atoms"
+    after = take_turns({"ours": framed(ours), "copyto": framed(copyto)}, seconds)
+    chain = take_turns({"ours": timed(ours, count), "copyto": timed(copyto, count), "two": timed(two, count)}, seconds)
+    report.against(f"{what}, the frame has the old ones", after["ours"], after["copyto"], "np.copyto", most=1.25)
+    report.against(f"{what}, chain without frames", chain["ours"], chain["copyto"], "np.copyto")
+    report.against(f"{what}, chain without frames", chain["ours"], chain["two"], "np.copyto twice", most=1.25)
 
 
 def attaching(report: Report, build: Path, daemon: Daemon, seconds: float) -> None:
