@@ -322,7 +322,7 @@ static const struct gd_field args_state_set[] = {
     {.name = "masses", .type = GD_FIELD_ARRAY, .kind = GD_KIND_FLOAT, .dimensions = 1, .last = 0, .shape = "(n,)"},
     {.name = "energies", .type = GD_FIELD_ARRAY, .kind = GD_KIND_FLOAT, .dimensions = 1, .last = 0, .shape = "(k,)"},
     {.name = "box", .type = GD_FIELD_BOX},
-    {.name = "step", .type = GD_FIELD_INT},
+    {.name = "step", .type = GD_FIELD_INT, .min = 0.0, .max = INFINITY, .ranged = 1},
     {.name = "time", .type = GD_FIELD_FLOAT},
     {.name = "publish", .type = GD_FIELD_BOOL, .defaulted = 1, .default_number = 1.0},
     {.name = "fence", .type = GD_FIELD_INT, .defaulted = 1, .default_number = 0.0},

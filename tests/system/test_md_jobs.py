@@ -560,7 +560,7 @@ def test_parameters_that_do_not_fit_are_told_before_anything_starts(session, sta
         gromos.Simulation(clone(start), groups)
     with pytest.raises(gromos.InvalidArgumentError, match="InputParameters"):
         gromos.Simulation(clone(start), {"dt": 0.002})
-    with pytest.raises(gromos.InvalidArgumentError, match="steps is -1"):
+    with pytest.raises(gromos.InvalidArgumentError, match="'steps' is -1"):
         gromos.Simulation(clone(start), settled(nve())).run(-1)
     with pytest.raises(gromos.FileAccessError, match="'trc'.*does not exist"):
         gromos.Simulation(clone(start), settled(nve())).run(1, trc="/nowhere/at/all.trc")
@@ -776,5 +776,5 @@ def test_a_reporter_watches_any_state(session):
             with pytest.raises(gromos.InvalidArgumentError, match="still looks"):
                 reporter.watch(s)
         assert seen == [1, 2]
-        with pytest.raises(gromos.InvalidArgumentError, match="every is 0"):
+        with pytest.raises(gromos.InvalidArgumentError, match="'every' is 0"):
             gromos.EnergyReporter(every=0)

@@ -64,8 +64,8 @@ def test_box_step_and_time(state):
     state.step = 1000
     state.time = 2.0
     assert (state.box, state.step, state.time) == (box, 1000, 2.0)
-    state.set(box=gromos.Box.rectangular(1, 2, 3), step=-1, time=-0.5, positions=np.ones((N, 3)))
-    assert (state.box, state.step, state.time) == (gromos.Box.rectangular(1, 2, 3), -1, -0.5)
+    state.set(box=gromos.Box.rectangular(1, 2, 3), step=1, time=-0.5, positions=np.ones((N, 3)))
+    assert (state.box, state.step, state.time) == (gromos.Box.rectangular(1, 2, 3), 1, -0.5)
     assert state.version == 4
 
 

@@ -195,8 +195,13 @@ static PyObject *get_step(PyObject *self, void *closure)
 static int set_step(PyObject *self, PyObject *value, void *closure)
 {
     (void)closure;
-    long long step = value == NULL ? 0 : PyLong_AsLongLong(value);
-    if ((step == -1 && PyErr_Occurred()) || begin_small(self, value, "step") < 0)
+    long long step = value == NULL ? 0 : PyBool_Check(value) ? -1 : PyLong_AsLongLong(value);
+    if (step < 0) {
+        PyErr_Clear();
+        gd_raise(GD_E_INVALID_ARGUMENT, "'step' is %R; it must be a whole number, 0 or more, of 63 bits", value);
+        return -1;
+    }
+    if (begin_small(self, value, "step") < 0)
         return -1;
     SELF->mapping->write->small.step = step;
     return 0;
@@ -211,9 +216,13 @@ static PyObject *get_time(PyObject *self, void *closure)
 static int set_time(PyObject *self, PyObject *value, void *closure)
 {
     (void)closure;
-    double time = value == NULL ? 0 : PyFloat_AsDouble(value);
-    if (time == -1.0 && PyErr_Occurred())
+    int wrong = value != NULL && PyBool_Check(value);
+    double time = value == NULL || wrong ? 0 : PyFloat_AsDouble(value);
+    if (wrong || (time == -1.0 && PyErr_Occurred())) {
+        PyErr_Clear();
+        gd_raise(GD_E_INVALID_ARGUMENT, "'time' is %R; it must be a number of ps", value);
         return -1;
+    }
     if (!isfinite(time)) {
         gd_raise(GD_E_NOT_FINITE, "the time must be a finite number of ps, not %R", value);
         return -1;

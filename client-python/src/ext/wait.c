@@ -26,11 +26,12 @@ int gd_timeout_parse(PyObject *object, int64_t *out)
         *out = -1;
         return 0;
     }
-    double seconds = PyFloat_AsDouble(object);
-    if (seconds == -1.0 && PyErr_Occurred())
-        return -1;
+    double seconds = PyBool_Check(object) ? -1.0 : PyFloat_AsDouble(object);
     if (!(seconds >= 0)) {
-        gd_raise(GD_E_INVALID_ARGUMENT, "a timeout is a number of seconds, 0 or more, or None; not %R", object);
+        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError))
+            return -1;
+        PyErr_Clear();
+        gd_raise(GD_E_INVALID_ARGUMENT, "'timeout' is %R; a time limit is a number of seconds, 0 or more, or None", object);
         return -1;
     }
     *out = seconds > 1e9 ? -1 : (int64_t)(seconds * 1e9);

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from . import _wire
 from ._subscription import Subscription
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ class Events:
     """
 
     def __init__(self, session: Session, state: uuid.UUID | None, timeout: float | None) -> None:
+        self._timeout = _wire.seconds("timeout", timeout)
         args: dict[str, Any] = {} if state is None else {"state": state.bytes}
         self._subscription = Subscription(session, "events", args)
-        self._timeout = timeout
         self._closed = False
         self.timed_out = False
 

@@ -38,6 +38,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 Policy = Literal["every", "latest"]
 NAMES: Final = ("positions", "velocities", "forces", "masses", "energies")
 SLICE: Final = 0.25
+LONGEST_WAIT: Final = 86400.0  # s
 """A wait looks this often, in seconds, whether it was called off."""
 
 
@@ -203,6 +204,12 @@ def checked_masses(masses: npt.ArrayLike, num_atoms: int) -> npt.NDArray[np.floa
     return array
 
 
+def longest_wait(timeout: float | None) -> float:
+    """What the daemon is asked to wait for a lease: a day stands for ever."""
+    limit = _wire.seconds("timeout", timeout)
+    return LONGEST_WAIT if limit is None else min(limit, LONGEST_WAIT)
+
+
 class RemoteEdit:
     """An edit of a State at another machine: buffered here, sent as one commit when the block ends.
 
@@ -213,7 +220,7 @@ class RemoteEdit:
 
     def __init__(self, state: State, timeout: float | None, publish: bool) -> None:
         self._state = state
-        self._timeout = 86400.0 if timeout is None else timeout
+        self._timeout = longest_wait(timeout)
         self._publish = publish
         self._fence = 0
         self._arrays: dict[str, npt.NDArray[Any]] = {}
@@ -365,7 +372,7 @@ class RemoteEdit:
     @step.setter
     def step(self, step: int) -> None:
         self._require()
-        self._small["step"] = _wire.integer("step", step)
+        self._small["step"] = _wire.count("step", step)
 
     @property
     def time(self) -> float:
@@ -476,7 +483,7 @@ class Frames(ABC):
     """
 
     def __init__(self, timeout: float | None) -> None:
-        self._timeout = timeout
+        self._timeout = _wire.seconds("timeout", timeout)
         self._closed = False
         self._executor: ThreadPoolExecutor | None = None
         self.missed = 0

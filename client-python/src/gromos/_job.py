@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from . import _progress
+from . import _progress, _wire
 from ._energy import Energy
 from ._errors import CancelledError, SimulationFailedError, TimeoutExpired
 from ._protocol import JobDescribeResult
@@ -79,7 +79,7 @@ class Job:
     """
 
     def __init__(self, number: int, session: Session | None = None) -> None:
-        self._number = number
+        self._number = _wire.count("number", number, 1)
         self._session = session if session is not None else default_session()
         self._state: State | None = None
         self._reporters: list[Reporter] = []
@@ -270,6 +270,7 @@ class Job:
         return self.energies
 
     def _await(self, timeout: float | None, progress: bool | None) -> JobDescribeResult:
+        timeout = _wire.seconds("timeout", timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         bar = None
         piece = PATIENCE

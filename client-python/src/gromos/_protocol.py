@@ -2909,6 +2909,7 @@ class Commands:
             the whole vector, proto/energies.toml; float (k,); in kJ/mol
         box : box, optional
         step : int, optional
+            at least 0
         time : float, optional
             in ps
         publish : bool

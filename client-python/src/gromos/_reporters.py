@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from . import _wire
 from ._energy import Energy
 from ._energy_base import PerBath, PerGroup, PerPair, Scalar
 from ._errors import FileAccessError, GromosError, InvalidArgumentError, UnsupportedError
@@ -49,9 +50,7 @@ class Reporter:
     """
 
     def __init__(self, every: int = 1) -> None:
-        if every < 1:
-            raise InvalidArgumentError(f"every is {every}; it must be at least 1")
-        self._every = every
+        self._every = _wire.count("every", every, 1)
         self._frames: Frames | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -384,6 +383,9 @@ class EnergyReporter(Reporter):
         -------
         matplotlib Axes
         """
+        timeout = _wire.seconds("timeout", timeout)
+        if _wire.seconds("interval", interval) is None:
+            raise InvalidArgumentError(f"'interval' is {interval}; it must be a number of seconds")
         pyplot = _pyplot()
         axes = self.plot(columns)
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -125,7 +125,7 @@ class Session:
         name: str | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self.timeout = timeout
+        self.timeout = _wire.seconds("timeout", timeout)
         self._name = name if name is not None else _program_name()
         self._private = endpoint is None
         self._security: Security | None = None
@@ -279,7 +279,7 @@ class Session:
 
     def evict(self, session: int) -> None:
         """End another session by force; needs the role admin. Its leases are rolled back, its pins dropped."""
-        self._commands.evict(session=session)
+        self._commands.evict(session=_wire.count("session", session, 2))
 
     def shutdown(self, force: bool = False) -> None:
         """Stop the daemon; needs the role admin.

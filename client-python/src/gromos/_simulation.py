@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from . import _wire
 from ._energy import Energy
 from ._errors import ConflictError, FileAccessError, InvalidArgumentError, UnsupportedError
 from ._files import read_bytes
@@ -125,8 +126,8 @@ class Simulation:
         self.system = system
         self.params = params
         self.restraints = restraints if restraints is not None else Restraints()
-        self.threads = threads
-        self.publish_every = publish_every
+        self.threads = _wire.count("threads", threads, 1)
+        self.publish_every = _wire.count("publish_every", publish_every, 1)
         self._check(params)
 
     def run(
@@ -180,8 +181,7 @@ class Simulation:
         SimulationFailedError, CancelledError
             With `wait`.
         """
-        if steps is not None and steps < 0:
-            raise InvalidArgumentError(f"steps is {steps}; it must be at least 0")
+        steps = None if steps is None else _wire.count("steps", steps)
         files = {"trc": trc, "trv": trv, "trf": trf, "tre": tre, "trs": trs, "fin": fin}
         job = self._start(self.params, -1 if steps is None else steps, files, reporters, continue_run, resume)
         if wait:
@@ -195,7 +195,7 @@ class Simulation:
         ------
         SimulationFailedError and what `run` raises
         """
-        return self._finish(self._start(self.params, n, {}, (), True, False), False)
+        return self._finish(self._start(self.params, _wire.count("n", n, 1), {}, (), True, False), False)
 
     def minimize(self, steps: int | None = None, *, progress: bool | None = None) -> JobDescribeResult:
         """Minimise the energy, with `params.energymin`, or by steepest descent if that is None.
@@ -215,6 +215,7 @@ class Simulation:
         ------
         SimulationFailedError and what `run` raises
         """
+        steps = None if steps is None else _wire.count("steps", steps)
         params = self.params
         if params.energymin is None or params.energymin.ntem == "off":
             params = params.copy()

@@ -39,6 +39,7 @@ from ._frames import (
     RemoteEdit,
     RemoteFrames,
     checked_masses,
+    longest_wait,
 )
 from ._protocol import Commands, StateCheckpointResult, StateDescribeResult
 from ._session import Dtype, Session, _session_for, default_session
@@ -332,7 +333,7 @@ class State(_ext.StateBase, Compute):
 
     @step.setter
     def step(self, step: int) -> None:
-        self.set(step=step)
+        self.set(step=_wire.count("step", step))
 
     @property
     def time(self) -> float:
@@ -341,7 +342,7 @@ class State(_ext.StateBase, Compute):
 
     @time.setter
     def time(self, time: float) -> None:
-        self.set(time=time)
+        self.set(time=_wire.number("time", time))
 
     @property
     def energies(self) -> Energy:
@@ -437,6 +438,8 @@ class State(_ext.StateBase, Compute):
         """
         if box is not None and not isinstance(box, Box):
             raise InvalidArgumentError(f"'box' must be a gromos.Box, not {type(box).__name__}")
+        step = None if step is None else _wire.count("step", step)
+        time = None if time is None else _wire.number("time", time)
         arrays = ((_ext.POSITIONS, positions), (_ext.VELOCITIES, velocities), (_ext.FORCES, forces))
         with self.edit(timeout, publish) as e:
             for which, array in arrays:
@@ -447,9 +450,9 @@ class State(_ext.StateBase, Compute):
             if box is not None:
                 e.box = box
             if step is not None:
-                e.step = _wire.integer("step", step)
+                e.step = step
             if time is not None:
-                e.time = _wire.number("time", time)
+                e.time = time
 
     def set_molecules(self, starts: npt.ArrayLike) -> None:
         """Say which atoms form molecules; `wrap(by="molecule")` needs it.
@@ -483,9 +486,10 @@ class State(_ext.StateBase, Compute):
             remote.lock.edit.set_array(which, array)
             return
         data: dict[str, Any] = {NAMES[which]: remote.checked(which, array)}
-        remote.lock.acquire(timeout)
+        limit = longest_wait(timeout)
+        remote.lock.acquire(limit)
         try:
-            self._commands.state_set(self._uuid, **data, publish=publish, timeout=86400.0 if timeout is None else timeout)
+            self._commands.state_set(self._uuid, **data, publish=publish, timeout=limit)
         finally:
             remote.lock.release()
 
@@ -558,9 +562,9 @@ class State(_ext.StateBase, Compute):
         """
         if policy not in ("every", "latest"):
             raise InvalidArgumentError(f"policy is {policy!r}; it must be 'every' or 'latest'")
-        every = _wire.integer("every", every)
-        if every < 1:
-            raise InvalidArgumentError(f"every is {every}; it must be at least 1")
+        every = _wire.count("every", every, 1)
+        timeout = _wire.seconds("timeout", timeout)
+        spin = _spin(spin)
         if self._mapping is None:
             self._remote_of()
             return RemoteFrames(self, policy, timeout, every, self._indices("atoms", atoms), velocities, forces)
@@ -597,8 +601,7 @@ class State(_ext.StateBase, Compute):
         >>> [f.step for f in s.history(newest=2)]
         [2, 3]
         """
-        if newest is not None and (newest := _wire.integer("newest", newest)) < 0:
-            raise InvalidArgumentError(f"newest is {newest}; it is a number of frames")
+        newest = None if newest is None else _wire.count("newest", newest)
         if self._mapping is None:
             return self._remote_of().history(self._indices("atoms", atoms), newest)
         if atoms is not None:
@@ -636,6 +639,8 @@ class State(_ext.StateBase, Compute):
         ------
         TimeoutExpired, StateDeletedError
         """
+        timeout = _wire.seconds("timeout", timeout)
+        spin = _spin(spin)
         after = self.version if after is None else _wire.integer("after", after)
         if self._mapping is None:
             self._remote_of()
@@ -656,11 +661,13 @@ class State(_ext.StateBase, Compute):
             return version
 
     def _wait_remote(self, after: int, timeout: float | None) -> int:
+        deadline = None if timeout is None else time_module.monotonic() + timeout
         while True:
+            left = 3600.0 if deadline is None else min(3600.0, max(0.0, deadline - time_module.monotonic()))
             try:
-                return self._commands.state_wait(self._uuid, after=after, timeout=3600.0 if timeout is None else timeout).version
+                return self._commands.state_wait(self._uuid, after=after, timeout=left).version
             except TimeoutExpired:
-                if timeout is not None:
+                if deadline is not None and time_module.monotonic() >= deadline:
                     raise
 
     # --- files ---------------------------------------------------------------------------------------------------
@@ -914,7 +921,16 @@ def _parse_uuid(text: str) -> bytes | None:
         return None
 
 
+def _spin(spin: float) -> float:
+    seconds = _wire.number("spin", spin)
+    if not 0.0 <= seconds <= 0.1:
+        raise InvalidArgumentError(f"'spin' is {seconds}; it must be from 0 to 0.1 seconds")
+    return seconds
+
+
 def _dtype_name(dtype: Any) -> str:
+    if dtype is None:
+        raise InvalidArgumentError("dtype is None; it must be float32 or float64")
     if isinstance(dtype, str) and dtype in ("float32", "float64"):
         return dtype
     try:

@@ -195,6 +195,8 @@ def _view(name: str, about: Mapping[str, Any], buffer: Any, offset: int) -> Arra
 def state(name: str, value: Any) -> str | bytes:
     """A State's name, uuid or object as it is sent."""
     if isinstance(value, str):
+        if not value:
+            raise InvalidArgumentError(f"'{name}' is empty; a State without a name has a uuid")
         return value
     if isinstance(value, uuid.UUID):
         return value.bytes
@@ -214,6 +216,8 @@ def integer(name: str, value: Any) -> int:
         result = operator.index(value)
     except TypeError:
         raise InvalidArgumentError(f"'{name}' must be a whole number, not {type(value).__name__}") from None
+    if isinstance(value, bool):
+        raise InvalidArgumentError(f"'{name}' must be a whole number, not {value}")
     if not -(2**63) <= result < 2**63:
         raise InvalidArgumentError(f"'{name}' is {result}; whole numbers go from -2**63 to 2**63 - 1")
     return result
@@ -221,6 +225,8 @@ def integer(name: str, value: Any) -> int:
 
 def number(name: str, value: Any) -> float:
     """A finite number."""
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise InvalidArgumentError(f"'{name}' must be a number, not {value!r}")
     try:
         result = float(value)
     except (TypeError, ValueError):
@@ -228,6 +234,29 @@ def number(name: str, value: Any) -> float:
     if result != result or result in (float("inf"), float("-inf")):
         raise NotFiniteError(f"'{name}' is {result}; it must be finite")
     return result
+
+
+def count(name: str, value: Any, least: int = 0) -> int:
+    """A whole number that is at least so much."""
+    result = integer(name, value)
+    if result < least:
+        raise InvalidArgumentError(f"'{name}' is {result}; it must be at least {least}")
+    return result
+
+
+def seconds(name: str, value: Any) -> float | None:
+    """A time limit: None waits for ever, as infinity does; 0 or more are seconds."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise InvalidArgumentError(f"'{name}' is {value!r}; a time limit is a number of seconds, 0 or more, or None")
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(f"'{name}' is {value!r}; a time limit is a number of seconds, 0 or more, or None") from None
+    if not result >= 0.0:
+        raise InvalidArgumentError(f"'{name}' is {result}; a time limit is a number of seconds, 0 or more, or None")
+    return None if result == float("inf") else result
 
 
 def vec3(name: str, value: Any) -> list[float]:
