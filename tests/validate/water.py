@@ -37,7 +37,7 @@ class Published:
 
 
 PUBLISHED_DENSITY = Published(970.0, 1000.0, "985 ± 1 with dispersion, 298 K: Jorgensen and Jenson 1998; 1.5 % for the cutoffs of charges")
-PUBLISHED_HEAT = Published(43.0, 45.5, "44.0 is what SPC was fitted to (Berendsen et al. 1981); 45.1 in Jorgensen et al. 1983")
+PUBLISHED_HEAT = Published(43.0, 45.5, "43.8 at 298 K: Wang et al. 2009; 44.0 is what SPC was fitted to (Berendsen et al. 1981)")
 PUBLISHED_DIFFUSION = Published(3.6, 4.8, "3.85 to 4.3 in boxes of 200 to 900 molecules, Berendsen et al. 1987, Mark and Nilsson 2001")
 PUBLISHED_PEAK = Published(0.272, 0.282, "0.275 to 0.28 nm, Berendsen et al. 1981, Jorgensen et al. 1983")
 PEAK_HEIGHT = "2.8 to 2.9, Jorgensen et al. 1983, Mark and Nilsson 2001"
