@@ -1,5 +1,7 @@
 #include "core/descriptors.h"
 
+#include "core/accepting.h"
+
 #include <limits.h>
 #include <sys/resource.h>
 
@@ -24,6 +26,7 @@ int gd_descriptors_prepare(struct gd_err *err)
                           "this process may open %llu descriptors and gromosd needs at least %d: raise the limit (ulimit -n, or "
                           "LimitNOFILE= of the unit)",
                           (unsigned long long)soft_limit(), GD_DESCRIPTORS_NEEDED);
+    gd_accepting_prepare();
     return 0;
 }
 

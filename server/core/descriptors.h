@@ -1,7 +1,7 @@
 /* How many descriptors this process may still open.
  *
  * A State needs about eight, a local session three. libzmq ends the process when it cannot open another one, so what clients
- * cause stops before the last ones: it becomes an error reply. */
+ * cause stops before the last ones: it becomes an error reply, and a connection too many is closed at once (accepting.h). */
 #ifndef GD_CORE_DESCRIPTORS_H
 #define GD_CORE_DESCRIPTORS_H
 

@@ -12,6 +12,7 @@
 #define ROUTER_MAGIC 0x70075e7au
 #define BATCH 64 /* messages taken per turn of the loop */
 #define BACKLOG 1000
+#define HANDSHAKE_MS 10000 /* a connection that has not said who it is by then is closed */
 
 /* Reads and drops what is left of a message. */
 static void drop_rest(void *socket)
@@ -97,7 +98,7 @@ static int configure(struct gd_router *router, const char *curve_secret, struct 
     int64_t largest = router->service->settings.message_bytes;
     int bad = set_int(socket, ZMQ_ROUTER_MANDATORY, 1) | set_int(socket, ZMQ_ROUTER_HANDOVER, 1) | set_int(socket, ZMQ_LINGER, 0) |
               set_int(socket, ZMQ_SNDHWM, BACKLOG) | set_int(socket, ZMQ_RCVHWM, BACKLOG) |
-              set_int(socket, ZMQ_HEARTBEAT_IVL, router->local ? 0 : 5000) |
+              set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) | set_int(socket, ZMQ_HEARTBEAT_IVL, router->local ? 0 : 5000) |
               zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     if (curve_secret != NULL)
         bad |= set_int(socket, ZMQ_CURVE_SERVER, 1) | zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, curve_secret, strlen(curve_secret) + 1);

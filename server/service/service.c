@@ -1,5 +1,6 @@
 #include "service/service.h"
 
+#include "core/accepting.h"
 #include "core/check.h"
 #include "core/cpu.h"
 #include "core/log.h"
@@ -78,6 +79,18 @@ static void end_orphans(struct gd_service *service, uint64_t now_ns)
     }
 }
 
+/* At most once a minute: a flood of connections is not to become one of lines. */
+static void tell_turned_away(struct gd_service *service, uint64_t now_ns)
+{
+    uint64_t count = gd_accepting_turned_away();
+    if (count == service->turned_away || (service->turned_away_ns != 0 && now_ns - service->turned_away_ns < 60000000000ull))
+        return;
+    gd_log_warn("service", "%llu connections were closed at once: too few descriptors are left; raise the limit (ulimit -n, or LimitNOFILE= of the "
+                "unit) or look who connects", (unsigned long long)(count - service->turned_away));
+    service->turned_away = count;
+    service->turned_away_ns = now_ns;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct gd_service *service = timer->data;
@@ -90,6 +103,7 @@ static void on_tick(uv_timer_t *timer)
     gd_keep_tick(service->keep);
     gd_jobs_tick(service->jobs, now_ns);
     gd_checkpoints_tick(service->checkpoints, now_ns);
+    tell_turned_away(service, now_ns);
     end_silent_sessions(service, now_ns);
     end_orphans(service, now_ns);
     if (!service->stopping)
