@@ -181,9 +181,9 @@ def test_without_resume_it_is_reported(kept):
         assert any("begins at step" in line.text for line in job.log()) and job.log()[-1].text.startswith("failed: the daemon died")
         with pytest.raises(gromos.SimulationFailedError, match="daemon died"):
             job.wait()
-        # The State is at a whole step and free.
+        # The State is free and at a published step, one in ten: the one the job has just computed may not have been published yet.
         step = s.state.step
-        assert step >= 100 and s.state.describe().lease == 0
+        assert step >= 90 and step % 10 == 0 and s.state.describe().lease == 0
         with s.state.snapshot() as f:
             assert f.step == step and np.array_equal(f.positions(), s.state.positions())
         gromos.Simulation(s, p).run(10, wait=True)
