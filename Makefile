@@ -10,6 +10,9 @@
 B ?= build
 Q := $(if $(V),,@)
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+# What is compiled for, which may be another architecture than this machine's; and what for a program that is run where it is compiled.
+TARGET := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+NATIVE := $(if $(filter $(TARGET),$(filter x86_64 aarch64,$(shell uname -m))),-march=native)
 PYTHON ?= python3
 OPT ?= -O3
 VENV := .venv
@@ -57,7 +60,7 @@ help: ## this list
 
 # Kernel variants: each file is compiled for its own instruction set and called only after the processor was asked. On
 # other architectures these files compile to nothing.
-ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
+ifeq ($(TARGET),x86_64)
 $(B)/%_avx2.o: VARIANT_FLAGS = -mavx2 -mfma
 $(B)/%_avx512.o: VARIANT_FLAGS = -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512
 endif
@@ -121,7 +124,7 @@ $(B)/unit_tests: $(call OBJ,$(UNIT_SOURCES)) $(LIBS)
 
 $(B)/kernel_check: $(call OBJ,$(wildcard tests/kernels/*.c) tests/bench/bench_kernels.c tests/bench/plain_loops.c) $(call LIB,kernels) $(call LIB,core)
 	$(LINK)
-$(B)/tests/bench/plain_loops.o: VARIANT_FLAGS = -ffp-contract=fast $(if $(filter x86_64 aarch64,$(shell uname -m)),-march=native)
+$(B)/tests/bench/plain_loops.o: VARIANT_FLAGS = -ffp-contract=fast $(NATIVE)
 
 $(B)/run_case: $(call OBJ,tests/reference/run_case.c) $(call LIB,engine) $(call LIB,io) $(call LIB,kernels) $(call LIB,core)
 	$(LINK)
