@@ -166,6 +166,13 @@ int gd_lease_released(struct gd_lease *lease, struct gd_live_header *live, uint3
     return 0;
 }
 
+void gd_lease_take_over(struct gd_lease *lease, struct gd_live_header *live)
+{
+    GD_CHECK(lease->holder != 0 && lease->managed);
+    lease->holder = GD_LEASE_DAEMON;
+    atomic_store(&live->lease, GD_LEASE_DAEMON | (lease->first != NULL ? GD_LEASE_CONTENDED : 0));
+}
+
 int gd_lease_session_gone(struct gd_lease *lease, struct gd_live_header *live, uint32_t session)
 {
     for (struct gd_lease_waiter *waiter = lease->first, *next; waiter != NULL; waiter = next) {

@@ -98,6 +98,10 @@ void gd_lease_cancel(struct gd_lease_waiter *waiter);
 /* The queued waiter of a session, NULL if it has none. */
 struct gd_lease_waiter *gd_lease_find(const struct gd_lease *lease, uint32_t session);
 
+/* From a session that the daemon writes for to the daemon itself, while a command of that session's edit is at work: nobody is evicted from
+ * under a write, and the session may end. Given back as GD_LEASE_DAEMON. */
+void gd_lease_take_over(struct gd_lease *lease, struct gd_live_header *live);
+
 /* 1 when `session` holds the lease: by the record if there is one, else by the word. Before a commit or a rollback. */
 int gd_lease_is_held_by(const struct gd_lease *lease, const struct gd_live_header *live, uint32_t session);
 

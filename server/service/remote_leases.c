@@ -57,8 +57,6 @@ void gd_remote_leases_tick(struct gd_service *service, uint64_t now_ns)
         int held = state != NULL && gd_lease_is_held_by(&state->lease, gd_state_header(state), lease->session);
         if (held && lease->ends_ns > now_ns)
             continue;
-        if (held && state->publishing)
-            continue; /* its commit is on the way */
         uint32_t session = lease->session;
         gd_remote_lease_done(service, lease->uuid);
         if (held) {

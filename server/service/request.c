@@ -159,9 +159,7 @@ static void release_lease(struct gd_request *request)
     if (!request->has_lease)
         return;
     request->has_lease = 0;
-    if (request->waiter.session != GD_LEASE_DAEMON)
-        gd_remote_lease_done(request->service, request->state->uuid);
-    gd_edit_release(request->service, request->state, request->waiter.session);
+    gd_edit_release(request->service, request->state, GD_LEASE_DAEMON);
 }
 
 static int register_made(struct gd_request *request)
@@ -328,7 +326,8 @@ static void run_under_lease(struct gd_request *request)
                 answer_error(request, code);
                 return;
             }
-            request->waiter.session = own;
+            gd_remote_lease_done(request->service, state->uuid);
+            gd_lease_take_over(&state->lease, gd_state_header(state));
             request->has_lease = 1; /* the commit gives the lease back */
             run(request);
         } else {

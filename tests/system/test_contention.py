@@ -238,3 +238,37 @@ def test_a_remote_edit_reads_one_commit(make_daemon: Callable[..., Daemon]) -> N
             assert e.step == step and (e.positions() == 1).all()
             e.velocities()
     assert s.step == 5 and (s.velocities() == 2).all() and s.generation == 1
+
+
+def test_a_remote_commit_at_work_is_not_overtaken(make_daemon: Callable[..., Daemon]) -> None:
+    """All workers are busy, so the commit takes longer than a lease may be held while others wait: who waits gets in after it."""
+    d = make_daemon("--lease-limit", "0.1", tcp=True)
+    session = d.connect()
+    s = gromos.State(num_atoms=10, name="counted", session=session)
+    t = gromos.attach("counted", session=d.connect_tcp())
+    n = 20_000
+    points = np.random.default_rng(1).random((n, 3))
+    large = [gromos.State(num_atoms=n, session=session) for _ in range(12)]
+    for one in large:
+        one.set_positions(points, publish=False)
+    busy = [threading.Thread(target=lambda one=one: one.rdf(range(n), range(n), r_max=0.5)) for one in large]
+    told = []
+
+    def add_one(state: gromos.State) -> None:
+        try:
+            with state.edit(timeout=60) as e:
+                e.positions()[:] += 1
+                if state is t:
+                    for thread in busy:
+                        thread.start()
+                    wait_until(lambda: sum(one.lease != 0 for one in session.states()) > 6, what="more work than workers")
+                    local.start()
+            told.append(state)
+        except gromos.LeaseLostError:
+            pass
+
+    local = threading.Thread(target=add_one, args=(s,))
+    add_one(t)
+    for thread in (local, *busy):
+        thread.join(60)
+    assert s in told and (s.positions() == len(told)).all()

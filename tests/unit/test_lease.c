@@ -409,6 +409,22 @@ Test(lease, deletion_drops_all_waiters_and_lets_nobody_in_again)
     cr_assert_eq(ask(&c, 0), GD_E_STATE_DELETED);
 }
 
+Test(lease, what_a_command_writes_for_a_session_is_nobody_elses_until_it_is_done)
+{
+    struct gd_lease_waiter a = waiter(5), b = waiter(6);
+    uint32_t session = 0;
+    a.managed = 1;
+    cr_assert_eq(ask(&a, 0), GD_LEASE_GRANTED);
+    cr_assert_eq(ask(&b, 0), GD_LEASE_QUEUED);
+    gd_lease_take_over(&lease, &live);
+    cr_assert_eq(live.lease, GD_LEASE_DAEMON | C);
+    cr_assert_eq(gd_lease_check(&lease, &live, 1000, 10, &session), GD_LEASE_FINE, "late, but not to be interrupted");
+    cr_assert_not(gd_lease_session_gone(&lease, &live, 5), "its end gives nothing back");
+    cr_assert_eq(gd_lease_released(&lease, &live, 5, 0, NULL), GD_E_LEASE_LOST);
+    cr_assert_eq(gd_lease_released(&lease, &live, GD_LEASE_DAEMON, 0, NULL), 0);
+    cr_assert_eq(live.lease, 6);
+}
+
 Test(lease, an_adopted_word_that_is_held_asks_for_a_new_generation)
 {
     uint32_t session = 0;
