@@ -12,6 +12,8 @@ process dies:
     r STATE N   undid it itself
     u STATE N   cannot know
     ! TEXT      found something that must never be
+
+Behind a bar: who wrote it and when, as in the daemon's log.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ class Client:
         self.journal_fd = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def write(self, line: str) -> None:
-        os.write(self.journal_fd, (line + "\n").encode())
+        now = time.time()
+        os.write(self.journal_fd, f"{line} | {os.getpid()} {time.strftime('%H:%M:%S', time.gmtime(now))}.{int(now * 1e3) % 1000:03d}\n".encode())
 
     def wrong(self, text: str) -> None:
         self.write(f"! pid {os.getpid()}: {text}")
