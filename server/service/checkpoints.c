@@ -94,7 +94,9 @@ static void finish(struct gd_checkpoints *c)
 static void write_on_worker(uv_work_t *work)
 {
     struct gd_checkpoints *c = work->data;
+    int slot = gd_running_begin(&c->service->running, "a checkpoint by the clock", "of version", c->version);
     gd_checkpoint_write(c->path, c->state, &c->err);
+    gd_running_end(&c->service->running, slot);
 }
 
 static void written(uv_work_t *work, int status)

@@ -371,10 +371,13 @@ void gd_job_thread(void *argument)
 {
     struct gd_job *job = argument;
     GD_MAGIC_CHECK(job, GD_JOB_MAGIC);
+    struct gd_running *running = &job->jobs->service->running;
+    int slot = gd_running_begin(running, "job", "", job->number);
     if (ask(job, GD_ASK_LEASE) == 0) {
         job->seen_version = gd_state_version(job->state);
         job->err.code = work(job);
     }
     gd_md_run_destroy(&job->run);
+    gd_running_end(running, slot);
     ask(job, GD_ASK_END);
 }

@@ -204,7 +204,10 @@ static void handled(struct gd_request *request)
 
 static void call_handler(struct gd_request *request)
 {
+    struct gd_running *running = &request->service->running;
+    int slot = gd_running_begin(running, request->command->name, "of session", request->session != NULL ? request->session->number : 0);
     request->code = request->command->handler(request, &request->err);
+    gd_running_end(running, slot);
 }
 
 static void work_on_worker(uv_work_t *work)

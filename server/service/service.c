@@ -20,11 +20,11 @@
 #include "service/results.h"
 #include "service/router.h"
 #include "service/session.h"
+#include "service/stopper.h"
 #include "service/topologies.h"
 #include "service/waits.h"
 #include "service/zap.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,15 +112,9 @@ static void on_tick(uv_timer_t *timer)
         uv_stop(service->loop);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
-{
-    struct gd_service *service = handle->data;
-    GD_MAGIC_CHECK(service, SERVICE_MAGIC);
-    gd_service_stop(service, number == SIGTERM ? "SIGTERM" : "SIGINT");
-}
-
 void gd_service_stop(struct gd_service *service, const char *why)
 {
+    gd_stopper_arm(service->stopper, service->stopping);
     if (service->stopping) {
         service->stop_at_ns = 0; /* asked twice: no more patience */
         return;
@@ -204,12 +198,9 @@ static int open_sockets(struct gd_service *service, struct gd_err *err)
 static void start_handles(struct gd_service *service)
 {
     uv_loop_t *loop = service->loop;
-    GD_CHECK(uv_timer_init(loop, &service->tick) == 0 && uv_signal_init(loop, &service->on_term) == 0 &&
-             uv_signal_init(loop, &service->on_int) == 0);
-    service->tick.data = service->on_term.data = service->on_int.data = service;
+    GD_CHECK(uv_timer_init(loop, &service->tick) == 0);
+    service->tick.data = service;
     uv_timer_start(&service->tick, on_tick, TICK_MS, TICK_MS);
-    uv_signal_start(&service->on_term, on_signal, SIGTERM);
-    uv_signal_start(&service->on_int, on_signal, SIGINT);
 }
 
 int gd_service_create(struct gd_service **out, const struct gd_settings *settings, uv_loop_t *loop, struct gd_err *err)
@@ -232,7 +223,9 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     gd_edit_hooks(service, &service->lease_hooks);
     start_handles(service);
     gd_memory_set_reserve((size_t)settings->memory_reserve);
-    int code = gd_jobs_create(&service->jobs, service, err);
+    int code = gd_stopper_start(&service->stopper, service, err); /* first: threads inherit which signals are blocked */
+    if (code == 0)
+        code = gd_jobs_create(&service->jobs, service, err);
     if (code == 0)
         code = gd_checkpoints_create(&service->checkpoints, service, err);
     if (code == 0)
@@ -268,8 +261,7 @@ void gd_service_run(struct gd_service *service)
 static void close_handles(struct gd_service *service)
 {
     uv_close((uv_handle_t *)&service->tick, NULL);
-    uv_close((uv_handle_t *)&service->on_term, NULL);
-    uv_close((uv_handle_t *)&service->on_int, NULL);
+    gd_stopper_close(service->stopper);
     for (int i = 0; i < GD_MAX_ROUTERS; i++)
         gd_router_stop(service->routers[i]);
     gd_zap_stop(service->zap);
@@ -285,6 +277,8 @@ void gd_service_destroy(struct gd_service **pointer)
     if (service == NULL)
         return;
     GD_MAGIC_CHECK(service, SERVICE_MAGIC);
+    if (service->stopper != NULL)
+        gd_stopper_arm(service->stopper, 0);
     gd_jobs_stop(service->jobs);
     while ((service->jobs != NULL && gd_jobs_active(service->jobs) > 0) || gd_checkpoints_busy(service->checkpoints))
         uv_run(service->loop, UV_RUN_ONCE); /* their threads end at the next step */
@@ -318,6 +312,7 @@ void gd_service_destroy(struct gd_service **pointer)
     struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens, &service->results, &service->subscriptions, &service->listeners, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_free(tables[i]);
+    gd_stopper_finish(&service->stopper);
     if (service->served) /* not after a start that failed: its cause is told by whoever started it */
         gd_log_info("service", "stopped");
     service->magic = 0;

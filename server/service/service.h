@@ -11,6 +11,7 @@
 #include "service/commands_generated.h"
 #include "service/instance.h"
 #include "core/registry.h"
+#include "service/running.h"
 #include "service/settings.h"
 
 #include <stdatomic.h>
@@ -24,6 +25,7 @@ struct gd_jobs;
 struct gd_keep;
 struct gd_zap;
 struct gd_session;
+struct gd_stopper;
 struct gd_request;
 
 #define GD_MAX_ROUTERS 2
@@ -69,7 +71,8 @@ struct gd_service {
     struct gd_table remote_leases; /* uuid -> gd_remote_lease */
     struct gd_request *waits; /* state.wait requests */
 
-    uv_signal_t on_term, on_int;
+    struct gd_stopper *stopper;
+    struct gd_running running; /* what is at work, for saying so when it holds up a stop */
     uv_timer_t tick; /* once a tenth of a second: lease limits, idle end, silent sessions, drained stop */
     uint64_t idle_since_ns;
     uint64_t stop_at_ns; /* 0: not stopping; else the time to give up waiting */
