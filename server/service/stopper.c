@@ -15,11 +15,13 @@
 #include <unistd.h>
 
 #define URGENT_NS 2000000000ull
+#define SAME_NS 500000000ull /* a Ctrl-C reaches the process from the terminal and from its keeper */
 
 struct gd_stopper {
     struct gd_service *service;
     pthread_t thread;
     int signals, wake;
+    uint64_t first_ns; /* of the first signal; the thread's own */
     _Atomic int finished;
     _Atomic uint64_t deadline_ns; /* 0: no stop yet */
 
@@ -67,8 +69,13 @@ static void take_signal(struct gd_stopper *stopper)
     struct signalfd_siginfo info;
     if (read(stopper->signals, &info, sizeof info) != (ssize_t)sizeof info)
         return;
+    uint64_t now = gd_now_ns();
+    if (stopper->first_ns != 0 && now - stopper->first_ns < SAME_NS)
+        return;
+    if (stopper->first_ns == 0)
+        stopper->first_ns = now;
     int again = atomic_load(&stopper->deadline_ns) != 0;
-    shorten(stopper, gd_now_ns() + (again ? URGENT_NS : patience_ns(stopper)));
+    shorten(stopper, now + (again ? URGENT_NS : patience_ns(stopper)));
     pthread_mutex_lock(&stopper->mutex);
     stopper->taken = (int)info.ssi_signo;
     stopper->told++;

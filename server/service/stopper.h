@@ -1,10 +1,10 @@
 /* Signals, and the end of a stop that does not come to one.
  *
  * SIGTERM and SIGINT are taken by a thread of its own, so that they count also while the loop thread is busy: the first begins the
- * orderly stop (gd_service_stop), the second shortens it. What does not end by itself (a long computation, a file system that does not
- * answer) cannot hold the process for ever: `drain_timeout` and `stop_timeout` after the beginning, or two seconds after the second signal, the
- * log says what was still at work, the sockets are taken away, and the process ends with status 0 all the same. That is then like a
- * death for what runs: memory that somebody keeps stays consistent. */
+ * orderly stop (gd_service_stop), the second shortens it (within half a second of the first it is the same one). What does not end by
+ * itself (a long computation, a file system that does not answer) cannot hold the process for ever: `drain_timeout` and `stop_timeout`
+ * after the beginning, or two seconds after the second signal, the log says what was still at work, the sockets are taken away, and the
+ * process ends with status 0 all the same. That is then like a death for what runs: memory that somebody keeps stays consistent. */
 #ifndef GD_SERVICE_STOPPER_H
 #define GD_SERVICE_STOPPER_H
 

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from pathlib import Path
 
 import gromos
@@ -80,6 +81,8 @@ def test_a_second_signal_shortens_it(make_daemon, keep):
         wait_until(lambda: begun(daemon), what="the command")
         daemon.process.send_signal(signal.SIGINT)
         wait_until(lambda: "stopping (SIGINT)" in daemon.log(), what="the first")
+        daemon.process.send_signal(signal.SIGINT)  # the same Ctrl-C, by way of a keeper
+        time.sleep(3.0)
         assert daemon.process.poll() is None
         daemon.process.send_signal(signal.SIGTERM)
         ended_anyway(daemon, "state.rdf of session")
