@@ -124,3 +124,14 @@ def test_container_file_copies_what_exists() -> None:
     copied = re.findall(r"^COPY (\S+) \S+$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     assert len(copied) == 5
     assert [c for c in copied if not (ROOT / c).exists()] == []
+
+
+@pytest.mark.skipif('VERSION_ID="12"' not in Path("/etc/os-release").read_text(), reason="the container is Debian 12")
+def test_container_file_installs_the_libraries_of_the_program() -> None:
+    linked = subprocess.run(["objdump", "-p", BINARY], capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"NEEDED +(\S+)", linked)
+    assert len(names) > 5
+    owners = subprocess.run(["dpkg", "-S", *(f"*-linux-gnu/{name}" for name in names)], capture_output=True, text=True, check=True).stdout
+    needed = set(re.findall(r"^([^:]+):", owners, re.MULTILINE)) - {"libc6"}
+    installed = re.findall(r"--no-install-recommends (.*) \\$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)[0].split()
+    assert needed <= set(installed)
