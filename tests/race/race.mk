@@ -3,7 +3,7 @@
 # killed and evicted in the middle of an array (undo-kills, undo-faults). make race is all but the billion.
 # Included by the root Makefile.
 
-RACE_CORE := $(addprefix server/core/,ring.c pins.c frames.c segment.c memory.c descriptors.c lease.c err.c check.c)
+RACE_CORE := $(addprefix server/core/,ring.c pins.c frames.c segment.c memory.c descriptors.c accepting.c lease.c err.c check.c)
 RACE_HEADERS := $(wildcard server/core/*.h) proto/gd_shm.h tests/race/reader.h
 RACE_FLAGS := -std=c17 -g -Wall -Wextra -Wshadow -Wno-format-truncation -pthread $(CPPFLAGS)
 RACE_PROGRAMS := $(addprefix $(B)/race/,race_ring race_lease race_wake)
