@@ -173,6 +173,20 @@ def ratio(method: str, quantity: str, one: Run, two: Run) -> Row:
     return judged(method, what, f"{off:.1f} ({abs(found) * factor:.1f} ± {error * factor:.1f} {unit} by the ratio)", off < SIGMAS)
 
 
+def response(method: str, one: Run, two: Run) -> Row:
+    """The variance of the volume, the mean of both pressures', against kT times what the mean volume gives way by a step of pressure. A step this
+    wide bends the response by about one per cent."""
+    kt, between = spc.BOLTZMANN * TEMPERATURE, two.ensemble["pressure"] - one.ensemble["pressure"]
+    volumes = [run.series["volume"] for run in (one, two)]
+    (first, unsure), (second, less) = (spc.mean(v, 20) for v in volumes)
+    widths, errors = zip(*(spc.mean((v - v.mean()) ** 2, 20) for v in volumes), strict=True)
+    given = kt * (first - second) / between
+    found = sum(widths) / 2 / given
+    error = found * np.hypot(np.hypot(*errors) / sum(widths), np.hypot(unsure, less) / (first - second))
+    off = abs(found - 1) / error
+    return judged(method, f"variance of the volume, {state(one, two)}, against kT dV/dP", f"{found:.2f} ± {error:.2f}, {off:.1f} off", off < SIGMAS)
+
+
 def methods(options: Options, known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in known if options.method in (None, name))
 
@@ -195,6 +209,7 @@ def isobaric(options: Options, box: Box, ps: float) -> Iterator[Row]:
         both = [run(options, box, "npt", ps, seed, temperature=TEMPERATURE, pressure=p, **how) for seed, p in ((3, ATMOSPHERE), (4, float(high)))]
         for one in both if barostat != "berendsen" else ():
             yield from kinetic(barostat, one)
+        yield response(barostat, *both)
         yield ratio(barostat, "volume", *both)
 
 
