@@ -23,7 +23,7 @@ import builtins
 import uuid as uuid_module
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +167,7 @@ def _encode(field: Field) -> str:
     name = field.name
     match field.type:
         case "state":
-            return f'_wire.state("{name}", {name})'
+            return f'{name} if type({name}) is builtins.bytes and len({name}) == 16 else _wire.state("{name}", {name})'
         case "vec3":
             return f'_wire.vec3("{name}", {name})'
         case "mat3":
@@ -196,9 +196,9 @@ def _decode(field: Field) -> str:
         case "uuid":
             return f"uuid_module.UUID(bytes={value})"
         case "vec3":
-            return f"np.array({value}, dtype=np.float64)"
+            return f"_wire.vector({value})"
         case "mat3":
-            return f"np.array({value}, dtype=np.float64).reshape(3, 3)"
+            return f"_wire.matrix({value})"
         case _:
             return value
 
@@ -211,12 +211,12 @@ def _method(command: Command) -> list[str]:
     positional = [a for a in ordered if a.name == "state"]
     keyword = [a for a in ordered if a.name != "state"] + rest
     parameters = [_parameter(a) for a in positional] + (["*"] if keyword else []) + [_parameter(a) for a in keyword]
-    head = f"    def {command.c_name}(self" + "".join(f", {p}" for p in parameters) + f") -> {result}:"
+    head = f"    def {command.c_name}(self: Caller" + "".join(f", {p}" for p in parameters) + f") -> {result}:"
     lines = [""]
     if len(head) <= WIDTH:
         lines.append(head)
     else:
-        lines += [f"    def {command.c_name}(", f"{indent}self,", *(f"{indent}{p}," for p in parameters), f"    ) -> {result}:"]
+        lines += [f"    def {command.c_name}(", f"{indent}self: Caller,", *(f"{indent}{p}," for p in parameters), f"    ) -> {result}:"]
     lines += _docstring(command, indent)
     if not command.args:
         arguments = "{}"
@@ -234,7 +234,7 @@ def _method(command: Command) -> list[str]:
             lines.append(f"{indent}return _describe(result)")
         else:
             lines.append(f"{indent}return {class_name(command)}(")
-            lines += [f"{indent}    {f.name}={_decode(f)}," for f in command.result]
+            lines += [f"{indent}    {_decode(f)}," for f in command.result]
             lines.append(f"{indent})")
     else:
         lines.append(f'{indent}self._call("{command.name}", {arguments})')
@@ -269,8 +269,14 @@ def render(model: Model) -> str:
     lines += _describe(describe)
     lines += [
         "",
+        "class Caller(Protocol):",
+        '    """What can ask the daemon."""',
+        "",
+        "    def _call(self, command: str, args: dict[str, Any], /) -> dict[str, Any]: ...",
+        "",
+        "",
         "class Commands:",
-        '    """Every command of the daemon as a method.',
+        '    """Every command of the daemon as a method; of any other caller it can be called as a function.',
         "",
         "    Parameters",
         "    ----------",

@@ -249,7 +249,7 @@ def test_a_remote_history_is_the_local_one(session, remote):
             there.history(atoms=[N])
         gone = pairs[0][0].sequence - 1
         with pytest.raises(gromos.NotFoundError, match="not in the ring"):
-            there._commands.state_frame(there.uuid, sequence=max(gone, 1) if gone else 999, arrays=["positions"])
+            remote.commands.state_frame(there.uuid, sequence=max(gone, 1) if gone else 999, arrays=["positions"])
         with pytest.raises(gromos.UnsupportedError, match="index"):
             here.history(atoms=[1])
         here.delete()

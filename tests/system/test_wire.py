@@ -159,3 +159,45 @@ def test_results_that_do_not_fit_are_refused(result, parts):
 def test_what_is_no_reply_is_refused(data):
     with pytest.raises(gromos.InvalidMessageError):
         _wire.decode(data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, False, "", "x" * 31, "x" * 32, "ä" * 200, "x" * 70_000, b"", b"x" * 255, b"x" * 256, b"x" * 70_000, bytearray(b"ab"), 0.1, -0.0,
+     float("inf"), [], list(range(15)), list(range(16)), list(range(70_000)), (1, [2.5, "a"]), {}, {str(i): i for i in range(16)}]
+    + [sign * (2**power + off) for power in (0, 5, 7, 8, 15, 16, 31, 32, 63) for off in (-1, 0) for sign in (1, -1)]
+    + [2**64 - 1],
+    ids=lambda value: repr(value)[:20],
+)
+def test_requests_are_the_bytes_that_msgpack_makes(value):
+    request = _wire.encode("state.create", {"value": value, "more": [value]})
+    assert request.head(258) == msgpack.packb({"v": 1, "id": 0x10203, "cmd": "state.create", "args": {"value": value, "more": [value]}}).replace(
+        b"\xce\x00\x01\x02\x03", b"\xce\x00\x00\x01\x02", 1
+    )
+
+
+def endless():
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [object(), 2**64, -(2**63) - 1, "\ud800", np.float32(1), endless(), np.zeros(2, complex), np.zeros(2, ">f8"), [np.zeros(2)]], ids=lambda v: type(v).__name__
+)
+def test_what_no_request_can_hold_is_refused(value):
+    with pytest.raises(gromos.InvalidArgumentError, match=r"state\.create: an argument cannot be sent"):
+        _wire.encode("state.create", {"value": value})
+
+
+def test_where_arrays_lie_in_memory_stands_behind_the_arguments():
+    request = _wire.encode("state.distances", {"state": b"0" * 16, "pairs": np.zeros((2, 2), "<i4")})
+    message = msgpack.unpackb(request.in_memory([7, 0, 2**40]).head(1))
+    assert message["memory"] == [7, 0, 2**40]
+    assert message["args"]["pairs"]["part"] == 1
+    assert len(message) == 5
+    assert request.in_memory([7, 0, 8]).parts == ()
+    with pytest.raises(TypeError):
+        request.with_parts([])
+    with pytest.raises(TypeError):
+        request.head("1")

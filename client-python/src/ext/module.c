@@ -6,6 +6,7 @@ static int (*const parts[])(PyObject *module) = {
     gromos_add_vec3,
     gromos_add_mat3,
     gromos_add_mapping,
+    gromos_add_request,
 };
 
 static struct PyModuleDef definition = {

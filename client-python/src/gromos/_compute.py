@@ -7,7 +7,6 @@ are large.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
@@ -64,10 +63,9 @@ class Compute:
         _num_atoms: int
         _session: Session
 
-        @property
-        def _uuid(self) -> uuid.UUID: ...
-        @property
-        def _commands(self) -> Commands: ...
+        _identity: bytes
+
+        def _call(self, command: str, args: dict[str, Any], /) -> dict[str, Any]: ...
         @property
         def _mapping(self) -> Mapping | None: ...
         def _remote_of(self) -> Remote: ...
@@ -89,28 +87,28 @@ class Compute:
         ------
         IndexRangeError
         """
-        return self._commands.state_center_of_mass(self._uuid, atoms=self._indices("atoms", atoms)).value
+        return Commands.state_center_of_mass(self, self._identity, atoms=self._indices("atoms", atoms)).value
 
     def center_of_geometry(self, atoms: Atoms = None) -> Vector:
         """Mean of the positions, nm; `atoms` as in `center_of_mass`."""
-        return self._commands.state_center_of_geometry(self._uuid, atoms=self._indices("atoms", atoms)).value
+        return Commands.state_center_of_geometry(self, self._identity, atoms=self._indices("atoms", atoms)).value
 
     def radius_of_gyration(self, atoms: Atoms = None) -> float:
         """Mass-weighted radius of gyration about the centre of mass, nm; `atoms` as in `center_of_mass`."""
-        return self._commands.state_radius_of_gyration(self._uuid, atoms=self._indices("atoms", atoms)).value
+        return Commands.state_radius_of_gyration(self, self._identity, atoms=self._indices("atoms", atoms)).value
 
     def bounds(self, atoms: Atoms = None) -> Bounds:
         """Smallest and largest coordinates, nm; `atoms` as in `center_of_mass`."""
-        result = self._commands.state_bounds(self._uuid, atoms=self._indices("atoms", atoms))
+        result = Commands.state_bounds(self, self._identity, atoms=self._indices("atoms", atoms))
         return Bounds(result.lower, result.upper)
 
     def norms(self, array: Literal["positions", "velocities", "forces"] = "positions", atoms: Atoms = None) -> FloatArray:
         """Length of every atom's vector, (m,) in the array's unit; `atoms` as in `center_of_mass`."""
-        return self._commands.state_norms(self._uuid, array=array, atoms=self._indices("atoms", atoms)).value
+        return Commands.state_norms(self, self._identity, array=array, atoms=self._indices("atoms", atoms)).value
 
     def kinetic_energy(self, atoms: Atoms = None) -> float:
         """Sum of m v^2 / 2, kJ/mol; `atoms` as in `center_of_mass`."""
-        return self._commands.state_kinetic_energy(self._uuid, atoms=self._indices("atoms", atoms)).value
+        return Commands.state_kinetic_energy(self, self._identity, atoms=self._indices("atoms", atoms)).value
 
     def temperature(self, atoms: Atoms = None, dof: float | None = None) -> float:
         """Temperature of the motion, 2 E_kin / (dof k_B).
@@ -127,12 +125,12 @@ class Compute:
         float
             K
         """
-        return self._commands.state_temperature(self._uuid, atoms=self._indices("atoms", atoms), dof=dof).value
+        return Commands.state_temperature(self, self._identity, atoms=self._indices("atoms", atoms), dof=dof).value
 
     def translate(self, vector: npt.ArrayLike, atoms: Atoms = None, *, publish: bool = True) -> None:
         """Add a vector (nm) to the positions; one commit. `atoms` as in `center_of_mass`."""
         indices = self._indices("atoms", atoms)
-        self._changing(lambda: self._commands.state_translate(self._uuid, vector=vector, atoms=indices, publish=publish))
+        self._changing(lambda: Commands.state_translate(self, self._identity, vector=vector, atoms=indices, publish=publish))
 
     def rotate(
         self,
@@ -154,8 +152,8 @@ class Compute:
         atoms : array_like, optional
             As in `center_of_mass`.
         """
-        self._changing(lambda: self._commands.state_rotate(
-            self._uuid,
+        self._changing(lambda: Commands.state_rotate(
+            self, self._identity,
             matrix=matrix,
             about=about,
             atoms=self._indices("atoms", atoms),
@@ -185,8 +183,8 @@ class Compute:
         box : bool, optional
             Whether the box is scaled too; if left out, when all atoms are.
         """
-        self._changing(lambda: self._commands.state_scale(
-            self._uuid,
+        self._changing(lambda: Commands.state_scale(
+            self, self._identity,
             factor=factor,
             about=about,
             atoms=self._indices("atoms", atoms),
@@ -202,11 +200,11 @@ class Compute:
         NoTopologyError
             By molecule, and nobody said what the molecules are (`set_molecules`, `Topology.apply`).
         """
-        self._changing(lambda: self._commands.state_wrap(self._uuid, by=by, publish=publish))
+        self._changing(lambda: Commands.state_wrap(self, self._identity, by=by, publish=publish))
 
     def remove_com_motion(self, *, publish: bool = True) -> Vector:
         """Take the velocity of the centre of mass from all velocities; what was taken, nm/ps."""
-        return self._changing(lambda: self._commands.state_remove_com_motion(self._uuid, publish=publish)).velocity
+        return self._changing(lambda: Commands.state_remove_com_motion(self, self._identity, publish=publish)).velocity
 
     def maxwell_velocities(self, temperature: float, *, seed: int = 0, remove_com: bool = True, publish: bool = True) -> None:
         """Draw velocities from the Maxwell-Boltzmann distribution; one commit.
@@ -220,8 +218,8 @@ class Compute:
         remove_com : bool
             Whether the motion of the centre of mass is taken away.
         """
-        self._changing(lambda: self._commands.state_maxwell_velocities(
-            self._uuid, temperature=temperature, seed=seed, remove_com=remove_com, publish=publish
+        self._changing(lambda: Commands.state_maxwell_velocities(
+            self, self._identity, temperature=temperature, seed=seed, remove_com=remove_com, publish=publish
         ))
 
     def rmsd(
@@ -279,8 +277,8 @@ class Compute:
                 mapping.lease_release()
 
     def _superpose(self, reference: Any, atoms: Atoms, fit: bool, mass_weighted: bool) -> Superposition:
-        result = self._commands.state_rmsd(
-            self._uuid,
+        result = Commands.state_rmsd(
+            self, self._identity,
             **self._reference(reference),
             fit=fit,
             mass_weighted=mass_weighted,
@@ -303,8 +301,8 @@ class Compute:
         float
             RMSD after the fit, nm.
         """
-        return self._changing(lambda: self._commands.state_fit(
-            self._uuid,
+        return self._changing(lambda: Commands.state_fit(
+            self, self._identity,
             **self._reference(reference),
             mass_weighted=mass_weighted,
             atoms=self._indices("atoms", atoms),
@@ -327,12 +325,12 @@ class Compute:
         ------
         IndexRangeError, ShapeError
         """
-        return self._commands.state_distances(self._uuid, pairs=pairs).value
+        return Commands.state_distances(self, self._identity, pairs=pairs).value
 
     def distance_array(self, atoms_a: Atoms = None, atoms_b: Atoms = None) -> FloatArray:
         """Minimum-image distances between all of one set and all of another, (k, m) in nm; sets as in `center_of_mass`."""
-        return self._commands.state_distance_array(
-            self._uuid, atoms_a=self._indices("atoms_a", atoms_a), atoms_b=self._indices("atoms_b", atoms_b)
+        return Commands.state_distance_array(
+            self, self._identity, atoms_a=self._indices("atoms_a", atoms_a), atoms_b=self._indices("atoms_b", atoms_b)
         ).value
 
     def neighbor_pairs(self, cutoff: float, atoms: Atoms = None) -> tuple[npt.NDArray[np.int32], FloatArray]:
@@ -352,7 +350,7 @@ class Compute:
         distances : ndarray, (m,)
             nm
         """
-        result = self._commands.state_neighbor_pairs(self._uuid, cutoff=cutoff, atoms=self._indices("atoms", atoms))
+        result = Commands.state_neighbor_pairs(self, self._identity, cutoff=cutoff, atoms=self._indices("atoms", atoms))
         return result.pairs, result.distances
 
     def rdf(
@@ -374,8 +372,8 @@ class Compute:
             Centres of the bins, nm.
         g : ndarray, (bins,)
         """
-        result = self._commands.state_rdf(
-            self._uuid,
+        result = Commands.state_rdf(
+            self, self._identity,
             atoms_a=self._indices("atoms_a", atoms_a),
             atoms_b=self._indices("atoms_b", atoms_b),
             r_max=r_max,
@@ -400,7 +398,7 @@ class Compute:
     def _reference(self, reference: Any) -> dict[str, Any]:
         if isinstance(reference, Compute):
             if reference._session is self._session or reference._session.endpoint == self._session.endpoint:
-                return {"reference_state": reference._uuid}
+                return {"reference_state": reference._identity}
         if callable(getattr(reference, "positions", None)):
             reference = reference.positions()
         return {"reference": checked_array("reference", reference, (self._num_atoms, 3))}

@@ -29,6 +29,7 @@ from ._errors import (
 )
 from ._box import Box
 from ._energy import Energy
+from ._protocol import Commands
 from ._subscription import Subscription
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ class RemoteEdit:
         lock = self._state._remote.lock
         lock.acquire(self._timeout)
         try:
-            lease = self._state._commands.state_lease(self._state._uuid, timeout=self._timeout)
+            lease = Commands.state_lease(self._state, self._state._identity, timeout=self._timeout)
         except BaseException:
             lock.release()
             raise
@@ -282,9 +283,9 @@ class RemoteEdit:
         fence = self._end()
         try:
             if not changes:
-                state._commands.state_release(state._uuid, fence=fence)
+                Commands.state_release(state, state._identity, fence=fence)
                 return
-            done = state._commands.state_set(state._uuid, **changes, publish=self._publish, fence=fence, timeout=self._timeout)
+            done = Commands.state_set(state, state._identity, **changes, publish=self._publish, fence=fence, timeout=self._timeout)
             self._version = done.version
         finally:
             state._remote.lock.release()
@@ -294,7 +295,7 @@ class RemoteEdit:
         self._require()
         fence = self._end()
         try:
-            self._state._commands.state_release(self._state._uuid, fence=fence)
+            Commands.state_release(self._state, self._state._identity, fence=fence)
         finally:
             self._state._remote.lock.release()
 
@@ -412,7 +413,7 @@ class Remote:
 
     def get(self, names: list[str], newer_than: int = -1, at: int | None = None) -> Any:
         """Arrays and small values of the newest commit, which must be version `at` when that is given."""
-        got = self._state._commands.state_get(self._state._uuid, arrays=names, newer_than=newer_than)
+        got = Commands.state_get(self._state, self._state._identity, arrays=names, newer_than=newer_than)
         if at is not None and got.version != at:
             raise LeaseLostError(f"the write lease ended before the edit did: the State is at version {got.version}, the edit began at {at}")
         return got
@@ -439,11 +440,11 @@ class Remote:
     def history(self, atoms: npt.NDArray[Any] | None, newest: int | None) -> list[AnyFrame]:
         """Copies of the newest frames in the ring, all of them for None, oldest first."""
         found: list[AnyFrame] = []
-        commands, uuid = self._state._commands, self._state._uuid
-        listed = commands.state_frames(uuid).frames
+        state, identity = self._state, self._state._identity
+        listed = Commands.state_frames(state, identity).frames
         for about in listed[len(listed) - newest if newest is not None and newest < len(listed) else 0 :]:
             try:
-                got = commands.state_frame(uuid, sequence=about["sequence"], arrays=list(NAMES), atoms=atoms)
+                got = Commands.state_frame(state, identity, sequence=about["sequence"], arrays=list(NAMES), atoms=atoms)
             except NotFoundError:
                 continue  # overwritten meanwhile
             box = Box._from_wire(got.box["kind"], got.box["vectors"])
@@ -616,7 +617,7 @@ class RemoteFrames(Frames):
         super().__init__(timeout)
         self._state = state
         args: dict[str, Any] = {
-            "state": state._uuid.bytes,
+            "state": state._identity,
             "every": every,
             "policy": policy,
             "velocities": velocities,

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import zmq
 
-from . import _wire
+from . import _progress, _wire
 from ._errors import InvalidMessageError, NoDaemonError, NotAuthorizedError, TimeoutExpired
 from ._transport import Channel, ConnectionLost, Security, ZmqTransport, inherit
 
@@ -47,22 +47,23 @@ class Lane:
         """Send a request; its answer comes here under the same number. ConnectionLost(sent=False) if the connection is gone already."""
         self._line.send(self, number, request)
 
-    def receive(self, timeout: float | None, tick: Callable[[], None] | None = None) -> dict[str, Any] | None:
-        """The next message's map, or None when the time ran out. `parts` belongs to it until the next receive."""
+    def receive(self, timeout: float | None, command: str | None = None) -> dict[str, Any] | None:
+        """The next message's map, or None when the time ran out. `parts` belongs to it until the next receive. A long wait for the answer
+        to `command` is shown."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            with self._ready:
-                if not self._messages and self._lost is None:
-                    self._ready.wait(SLICE if deadline is None else min(SLICE, max(0.0, deadline - time.monotonic())))
-                if self._messages:
-                    message, self._parts = self._messages.popleft()
-                    return message
-                if self._lost is not None:
-                    raise ConnectionLost(self.sent, self._lost.refused)
-            if tick is not None:
-                tick()
-            if deadline is not None and time.monotonic() >= deadline:
-                return None
+        with _progress.waiting(command) as waiting:
+            while True:
+                with self._ready:
+                    if not self._messages and self._lost is None:
+                        self._ready.wait(SLICE if deadline is None else min(SLICE, max(0.0, deadline - time.monotonic())))
+                    if self._messages:
+                        message, self._parts = self._messages.popleft()
+                        return message
+                    if self._lost is not None:
+                        raise ConnectionLost(self.sent, self._lost.refused)
+                waiting.tick()
+                if deadline is not None and time.monotonic() >= deadline:
+                    return None
 
     def parts(self) -> Sequence[Any]:
         """The further parts of the message whose map was received last."""
@@ -213,11 +214,9 @@ class LineTransport(ZmqTransport):
         self._line: Line | None = None
         self._opening = threading.Lock()
 
-    def roundtrip(
-        self, request: _wire.Request, timeout: float | None, tick: Callable[[], None] | None = None
-    ) -> tuple[dict[str, Any], Sequence[Any]]:
+    def roundtrip(self, request: _wire.Request, timeout: float | None) -> tuple[dict[str, Any], Sequence[Any]]:
         if sum(part.nbytes for part in request.parts) > LARGE_UPLOAD:
-            return super().roundtrip(request, timeout, tick)
+            return super().roundtrip(request, timeout)
         try:
             lane = self.dedicated()
         except NoDaemonError:
@@ -226,7 +225,7 @@ class LineTransport(ZmqTransport):
             raise ConnectionLost(False, refused=True) from error
         try:
             lane.send(1, request)
-            message = lane.receive(timeout, tick)
+            message = lane.receive(timeout, request.command)
         except BaseException:
             lane.close()
             raise

@@ -7,7 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
+
+from ._protocol import COMMANDS
 
 T = TypeVar("T")
 
@@ -72,21 +74,24 @@ def track(items: Iterable[T], total: int | None, label: str, unit: str) -> Itera
 
 
 class Waiting:
-    """Shows that a wait goes on, once it has gone on for a while. `tick` is called by whoever waits."""
+    """Shows that a wait goes on, once it has gone on for a while. `tick` is called now and then by whoever waits; without a label
+    nothing is shown."""
 
     __slots__ = ("_bar", "_label", "_start")
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str | None) -> None:
         self._label = label
         self._start = time.monotonic()
         self._bar: Any = None
 
     def tick(self) -> None:
+        if self._label is None:
+            return
         if self._bar is None:
             if time.monotonic() - self._start < SHOW_AFTER:
                 return
             if not enabled():  # asked for only now: most waits end before
-                self._start = float("inf")
+                self._label = None
                 return
             self._bar = _bar(desc=self._label, bar_format="{desc}: {elapsed}", leave=False)
         self._bar.refresh()
@@ -94,3 +99,14 @@ class Waiting:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def waiting(command: str | None) -> Waiting:
+    """Shows a wait for the answer to a command, unless it is one that is answered at once."""
+    return Waiting(None if command is None or COMMANDS[command].run == "inline" else command)

@@ -9,7 +9,7 @@ import builtins
 import uuid as uuid_module
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -1339,8 +1339,14 @@ def _describe(result: Mapping[str, Any]) -> StateDescribeResult:
     )
 
 
+class Caller(Protocol):
+    """What can ask the daemon."""
+
+    def _call(self, command: str, args: dict[str, Any], /) -> dict[str, Any]: ...
+
+
 class Commands:
-    """Every command of the daemon as a method.
+    """Every command of the daemon as a method; of any other caller it can be called as a function.
 
     Parameters
     ----------
@@ -1353,7 +1359,7 @@ class Commands:
     def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
         self._call = call
 
-    def events_subscribe(self, *, state: StateName | None = None) -> EventsSubscribeResult:
+    def events_subscribe(self: Caller, *, state: StateName | None = None) -> EventsSubscribeResult:
         """Send what happens to States as `state` events.
 
         Parameters
@@ -1368,13 +1374,13 @@ class Commands:
         args: dict[str, Any] = {
         }
         if state is not None:
-            args["state"] = _wire.state("state", state)
+            args["state"] = state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state)
         result = self._call("events.subscribe", args)
         return EventsSubscribeResult(
-            subscription=result["subscription"],
+            result["subscription"],
         )
 
-    def events_unsubscribe(self, *, subscription: int) -> None:
+    def events_unsubscribe(self: Caller, *, subscription: int) -> None:
         """End that.
 
         Parameters
@@ -1390,7 +1396,7 @@ class Commands:
         }
         self._call("events.unsubscribe", args)
 
-    def evict(self, *, session: int) -> None:
+    def evict(self: Caller, *, session: int) -> None:
         """End a session by force: its leases are rolled back, its pins dropped.
 
         Parameters
@@ -1407,16 +1413,16 @@ class Commands:
         }
         self._call("evict", args)
 
-    def goodbye(self) -> None:
+    def goodbye(self: Caller) -> None:
         """End a remote session at once instead of by its silence. A local one ends when its door is closed."""
         self._call("goodbye", {})
 
-    def heartbeat(self) -> None:
+    def heartbeat(self: Caller) -> None:
         """Keep a remote session, its leases and subscriptions alive."""
         self._call("heartbeat", {})
 
     def hello(
-        self,
+        self: Caller,
         *,
         protocol: int,
         version: str,
@@ -1450,33 +1456,33 @@ class Commands:
             args["client"] = client
         result = self._call("hello", args)
         return HelloResult(
-            session=result["session"],
-            token=result["token"],
-            version=result["version"],
-            instance=result["instance"],
-            user=result["user"],
-            role=result["role"],
-            ttl_ms=result["ttl_ms"],
+            result["session"],
+            result["token"],
+            result["version"],
+            result["instance"],
+            result["user"],
+            result["role"],
+            result["ttl_ms"],
         )
 
-    def info(self) -> InfoResult:
+    def info(self: Caller) -> InfoResult:
         """What this daemon is: version, machine, kernel variant, limits."""
         result = self._call("info", {})
         return InfoResult(
-            version=result["version"],
-            protocol=result["protocol"],
-            pid=result["pid"],
-            uptime=result["uptime"],
-            kernels=result["kernels"],
-            threads=result["threads"],
-            directory=result["directory"],
-            endpoints=result["endpoints"],
-            private=result["private"],
-            protected=result["protected"],
-            parameters=result["parameters"],
+            result["version"],
+            result["protocol"],
+            result["pid"],
+            result["uptime"],
+            result["kernels"],
+            result["threads"],
+            result["directory"],
+            result["endpoints"],
+            result["private"],
+            result["protected"],
+            result["parameters"],
         )
 
-    def input_parse(self, *, data: npt.ArrayLike, name: str = "input") -> InputParseResult:
+    def input_parse(self: Caller, *, data: npt.ArrayLike, name: str = "input") -> InputParseResult:
         """Read and check a GROMOS input file; every block and field as it was understood.
 
         Parameters
@@ -1496,10 +1502,10 @@ class Commands:
         }
         result = self._call("input.parse", args)
         return InputParseResult(
-            blocks=result["blocks"],
+            result["blocks"],
         )
 
-    def job_cancel(self, *, job: int) -> None:
+    def job_cancel(self: Caller, *, job: int) -> None:
         """End at the next step; the State keeps what was reached.
 
         Parameters
@@ -1517,7 +1523,7 @@ class Commands:
         self._call("job.cancel", args)
 
     def job_change(
-        self,
+        self: Caller,
         *,
         job: int,
         bath: int = 0,
@@ -1571,7 +1577,7 @@ class Commands:
             args["positions_every"] = _wire.integer("positions_every", positions_every)
         self._call("job.change", args)
 
-    def job_describe(self, *, job: int) -> JobDescribeResult:
+    def job_describe(self: Caller, *, job: int) -> JobDescribeResult:
         """How far a job is.
 
         Parameters
@@ -1588,23 +1594,23 @@ class Commands:
         }
         result = self._call("job.describe", args)
         return JobDescribeResult(
-            job=result["job"],
-            state=uuid_module.UUID(bytes=result["state"]),
-            state_name=result["state_name"],
-            status=result["status"],
-            step=result["step"],
-            steps=result["steps"],
-            time=result["time"],
-            elapsed=result["elapsed"],
-            ns_per_day=result["ns_per_day"],
-            left=result["left"],
-            message=result["message"],
-            threads=result["threads"],
-            energies=result["energies"],
-            phases=result["phases"],
+            result["job"],
+            uuid_module.UUID(bytes=result["state"]),
+            result["state_name"],
+            result["status"],
+            result["step"],
+            result["steps"],
+            result["time"],
+            result["elapsed"],
+            result["ns_per_day"],
+            result["left"],
+            result["message"],
+            result["threads"],
+            result["energies"],
+            result["phases"],
         )
 
-    def job_energies(self, *, job: int, after: int = 0, limit: int = 2048) -> JobEnergiesResult:
+    def job_energies(self: Caller, *, job: int, after: int = 0, limit: int = 2048) -> JobEnergiesResult:
         """Energies of the steps a job has published, the newest some thousand of them.
 
         Parameters
@@ -1627,19 +1633,19 @@ class Commands:
         }
         result = self._call("job.energies", args)
         return JobEnergiesResult(
-            first=result["first"],
-            count=result["count"],
-            rows=result["rows"],
+            result["first"],
+            result["count"],
+            result["rows"],
         )
 
-    def job_list(self) -> JobListResult:
+    def job_list(self: Caller) -> JobListResult:
         """All jobs this daemon remembers."""
         result = self._call("job.list", {})
         return JobListResult(
-            jobs=result["jobs"],
+            result["jobs"],
         )
 
-    def job_log(self, *, job: int, after: int = 0, limit: int = 256) -> JobLogResult:
+    def job_log(self: Caller, *, job: int, after: int = 0, limit: int = 256) -> JobLogResult:
         """What a job said, the newest 256 lines: its input, how it goes, changes, warnings, how it ended.
 
         Parameters
@@ -1662,12 +1668,12 @@ class Commands:
         }
         result = self._call("job.log", args)
         return JobLogResult(
-            first=result["first"],
-            count=result["count"],
-            lines=result["lines"],
+            result["first"],
+            result["count"],
+            result["lines"],
         )
 
-    def job_pause(self, *, job: int) -> None:
+    def job_pause(self: Caller, *, job: int) -> None:
         """Stop at the next step; the State can then be edited.
 
         Parameters
@@ -1684,7 +1690,7 @@ class Commands:
         }
         self._call("job.pause", args)
 
-    def job_resume(self, *, job: int) -> None:
+    def job_resume(self: Caller, *, job: int) -> None:
         """Go on.
 
         Parameters
@@ -1702,7 +1708,7 @@ class Commands:
         self._call("job.resume", args)
 
     def job_start(
-        self,
+        self: Caller,
         state: StateName,
         *,
         topology: int,
@@ -1776,7 +1782,7 @@ class Commands:
         quota_exceeded, out_of_memory.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "topology": _wire.integer("topology", topology),
             "input": _wire.array("input", input, "any", "(k,)"),
             "steps": _wire.integer("steps", steps),
@@ -1811,10 +1817,10 @@ class Commands:
             args["fin"] = fin
         result = self._call("job.start", args)
         return JobStartResult(
-            job=result["job"],
+            result["job"],
         )
 
-    def job_wait(self, *, job: int, timeout: float = 5.0) -> JobWaitResult:
+    def job_wait(self: Caller, *, job: int, timeout: float = 5.0) -> JobWaitResult:
         """Answer with job.describe's fields when the job has ended, or when the time is over.
 
         Parameters
@@ -1834,14 +1840,14 @@ class Commands:
         }
         result = self._call("job.wait", args)
         return JobWaitResult(
-            job=result["job"],
+            result["job"],
         )
 
-    def ping(self) -> None:
+    def ping(self: Caller) -> None:
         """Answer at once."""
         self._call("ping", {})
 
-    def restraints_check(self, *, kind: str, data: npt.ArrayLike, name: str = "restraints") -> None:
+    def restraints_check(self: Caller, *, kind: str, data: npt.ArrayLike, name: str = "restraints") -> None:
         """Read and check a GROMOS file of restraints; a run takes such a file with job.start.
 
         Parameters
@@ -1864,14 +1870,14 @@ class Commands:
         }
         self._call("restraints.check", args)
 
-    def sessions(self) -> SessionsResult:
+    def sessions(self: Caller) -> SessionsResult:
         """The open sessions."""
         result = self._call("sessions", {})
         return SessionsResult(
-            sessions=result["sessions"],
+            result["sessions"],
         )
 
-    def shutdown(self, *, force: bool = False) -> None:
+    def shutdown(self: Caller, *, force: bool = False) -> None:
         """Stop the daemon. Clients' arrays stay valid.
 
         Parameters
@@ -1888,7 +1894,7 @@ class Commands:
         }
         self._call("shutdown", args)
 
-    def state_bounds(self, state: StateName, *, atoms: npt.ArrayLike | None = None) -> StateBoundsResult:
+    def state_bounds(self: Caller, state: StateName, *, atoms: npt.ArrayLike | None = None) -> StateBoundsResult:
         """Smallest and largest coordinates, and the mean and largest distance from the origin.
 
         Parameters
@@ -1902,19 +1908,19 @@ class Commands:
         GromosError of code index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.bounds", args)
         return StateBoundsResult(
-            lower=np.array(result["lower"], dtype=np.float64),
-            upper=np.array(result["upper"], dtype=np.float64),
-            mean=np.array(result["mean"], dtype=np.float64),
+            _wire.vector(result["lower"]),
+            _wire.vector(result["upper"]),
+            _wire.vector(result["mean"]),
         )
 
     def state_center_of_geometry(
-        self,
+        self: Caller,
         state: StateName,
         *,
         atoms: npt.ArrayLike | None = None,
@@ -1932,16 +1938,21 @@ class Commands:
         GromosError of code index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.center_of_geometry", args)
         return StateCenterOfGeometryResult(
-            value=np.array(result["value"], dtype=np.float64),
+            _wire.vector(result["value"]),
         )
 
-    def state_center_of_mass(self, state: StateName, *, atoms: npt.ArrayLike | None = None) -> StateCenterOfMassResult:
+    def state_center_of_mass(
+        self: Caller,
+        state: StateName,
+        *,
+        atoms: npt.ArrayLike | None = None,
+    ) -> StateCenterOfMassResult:
         """Centre of mass.
 
         Parameters
@@ -1955,16 +1966,16 @@ class Commands:
         GromosError of code index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.center_of_mass", args)
         return StateCenterOfMassResult(
-            value=np.array(result["value"], dtype=np.float64),
+            _wire.vector(result["value"]),
         )
 
-    def state_checkpoint(self, state: StateName, *, path: str) -> StateCheckpointResult:
+    def state_checkpoint(self: Caller, state: StateName, *, path: str) -> StateCheckpointResult:
         """Write a State's newest commit to a file, complete: a State restored from it goes on bit for bit. HDF5 in the H5MD layout.
 
         Parameters
@@ -1978,17 +1989,17 @@ class Commands:
         GromosError of code file_access, unsupported.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "path": path,
         }
         result = self._call("state.checkpoint", args)
         return StateCheckpointResult(
-            version=result["version"],
-            step=result["step"],
-            continues=result["continues"],
+            result["version"],
+            result["step"],
+            result["continues"],
         )
 
-    def state_clone(self, state: StateName, *, name: str | None = None) -> StateCloneResult:
+    def state_clone(self: Caller, state: StateName, *, name: str | None = None) -> StateCloneResult:
         """Make a new State with the newest commit of another.
 
         Parameters
@@ -2001,16 +2012,16 @@ class Commands:
         GromosError of code name_taken, out_of_memory, quota_exceeded.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if name is not None:
             args["name"] = name
         result = self._call("state.clone", args)
         return StateCloneResult(
-            state=_describe(result["state"]),
+            _describe(result["state"]),
         )
 
-    def state_close(self, state: StateName) -> None:
+    def state_close(self: Caller, state: StateName) -> None:
         """Give the session's handle back; an unnamed State ends with its last handle.
 
         Parameters
@@ -2018,12 +2029,12 @@ class Commands:
         state : state
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         self._call("state.close", args)
 
     def state_create(
-        self,
+        self: Caller,
         *,
         num_atoms: int,
         num_temperature_groups: int = 1,
@@ -2068,10 +2079,10 @@ class Commands:
             args["name"] = name
         result = self._call("state.create", args)
         return StateCreateResult(
-            state=_describe(result["state"]),
+            _describe(result["state"]),
         )
 
-    def state_credit(self, *, subscription: int, credit: int) -> None:
+    def state_credit(self: Caller, *, subscription: int, credit: int) -> None:
         """Allow more frames on a subscription.
 
         Parameters
@@ -2090,7 +2101,7 @@ class Commands:
         }
         self._call("state.credit", args)
 
-    def state_delete(self, state: StateName, *, force: bool = False) -> None:
+    def state_delete(self: Caller, state: StateName, *, force: bool = False) -> None:
         """Delete a State. Mapped arrays stay valid and do not move any more.
 
         Parameters
@@ -2104,12 +2115,12 @@ class Commands:
         GromosError of code conflict.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "force": force,
         }
         self._call("state.delete", args)
 
-    def state_describe(self, state: StateName) -> StateDescribeResult:
+    def state_describe(self: Caller, state: StateName) -> StateDescribeResult:
         """What a State is.
 
         Parameters
@@ -2117,13 +2128,13 @@ class Commands:
         state : state
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         result = self._call("state.describe", args)
         return _describe(result)
 
     def state_distance_array(
-        self,
+        self: Caller,
         state: StateName,
         *,
         atoms_a: npt.ArrayLike | None = None,
@@ -2144,7 +2155,7 @@ class Commands:
         GromosError of code index_out_of_range, quota_exceeded, out_of_memory.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if atoms_a is not None:
             args["atoms_a"] = _wire.array("atoms_a", atoms_a, "int", "(k,)")
@@ -2152,10 +2163,10 @@ class Commands:
             args["atoms_b"] = _wire.array("atoms_b", atoms_b, "int", "(m,)")
         result = self._call("state.distance_array", args)
         return StateDistanceArrayResult(
-            value=result["value"],
+            result["value"],
         )
 
-    def state_distances(self, state: StateName, *, pairs: npt.ArrayLike) -> StateDistancesResult:
+    def state_distances(self: Caller, state: StateName, *, pairs: npt.ArrayLike) -> StateDistancesResult:
         """Minimum-image distances of pairs.
 
         Parameters
@@ -2169,16 +2180,16 @@ class Commands:
         GromosError of code index_out_of_range, invalid_shape, quota_exceeded.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "pairs": _wire.array("pairs", pairs, "int", "(m, 2)"),
         }
         result = self._call("state.distances", args)
         return StateDistancesResult(
-            value=result["value"],
+            result["value"],
         )
 
     def state_fit(
-        self,
+        self: Caller,
         state: StateName,
         *,
         reference: npt.ArrayLike | None = None,
@@ -2206,24 +2217,24 @@ class Commands:
         GromosError of code index_out_of_range, invalid_shape, not_finite, lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "mass_weighted": mass_weighted,
             "publish": publish,
         }
         if reference is not None:
             args["reference"] = _wire.array("reference", reference, "float", "(n, 3)")
         if reference_state is not None:
-            args["reference_state"] = _wire.state("reference_state", reference_state)
+            args["reference_state"] = reference_state if type(reference_state) is builtins.bytes and len(reference_state) == 16 else _wire.state("reference_state", reference_state)
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.fit", args)
         return StateFitResult(
-            value=result["value"],
-            version=result["version"],
+            result["value"],
+            result["version"],
         )
 
     def state_frame(
-        self,
+        self: Caller,
         state: StateName,
         *,
         sequence: int,
@@ -2247,7 +2258,7 @@ class Commands:
         GromosError of code not_found, index_out_of_range, out_of_memory.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "sequence": _wire.integer("sequence", sequence),
             "arrays": list(arrays),
         }
@@ -2255,14 +2266,14 @@ class Commands:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.frame", args)
         return StateFrameResult(
-            version=result["version"],
-            step=result["step"],
-            time=result["time"],
-            box=result["box"],
-            arrays=result["arrays"],
+            result["version"],
+            result["step"],
+            result["time"],
+            result["box"],
+            result["arrays"],
         )
 
-    def state_frames(self, state: StateName) -> StateFramesResult:
+    def state_frames(self: Caller, state: StateName) -> StateFramesResult:
         """Which frames stand in the ring.
 
         Parameters
@@ -2270,14 +2281,14 @@ class Commands:
         state : state
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         result = self._call("state.frames", args)
         return StateFramesResult(
-            frames=result["frames"],
+            result["frames"],
         )
 
-    def state_get(self, state: StateName, *, arrays: Sequence[Any], newer_than: int = -1) -> StateGetResult:
+    def state_get(self: Caller, state: StateName, *, arrays: Sequence[Any], newer_than: int = -1) -> StateGetResult:
         """Copies of arrays and of the box, step and time, all of one commit.
 
         Parameters
@@ -2293,21 +2304,26 @@ class Commands:
         GromosError of code lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "arrays": list(arrays),
             "newer_than": _wire.integer("newer_than", newer_than),
         }
         result = self._call("state.get", args)
         return StateGetResult(
-            version=result["version"],
-            generation=result["generation"],
-            step=result["step"],
-            time=result["time"],
-            box=result["box"],
-            arrays=result["arrays"],
+            result["version"],
+            result["generation"],
+            result["step"],
+            result["time"],
+            result["box"],
+            result["arrays"],
         )
 
-    def state_kinetic_energy(self, state: StateName, *, atoms: npt.ArrayLike | None = None) -> StateKineticEnergyResult:
+    def state_kinetic_energy(
+        self: Caller,
+        state: StateName,
+        *,
+        atoms: npt.ArrayLike | None = None,
+    ) -> StateKineticEnergyResult:
         """Sum of m v^2 / 2.
 
         Parameters
@@ -2321,16 +2337,16 @@ class Commands:
         GromosError of code index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.kinetic_energy", args)
         return StateKineticEnergyResult(
-            value=result["value"],
+            result["value"],
         )
 
-    def state_lease(self, state: StateName, *, timeout: float = 10.0, ttl: float = 30.0) -> StateLeaseResult:
+    def state_lease(self: Caller, state: StateName, *, timeout: float = 10.0, ttl: float = 30.0) -> StateLeaseResult:
         """A remote session's lease: its edits are buffered at the client and sent as one state.set with the fencing number.
 
         Parameters
@@ -2346,25 +2362,25 @@ class Commands:
         GromosError of code lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "timeout": _wire.number("timeout", timeout),
             "ttl": _wire.number("ttl", ttl),
         }
         result = self._call("state.lease", args)
         return StateLeaseResult(
-            fence=result["fence"],
-            version=result["version"],
+            result["fence"],
+            result["version"],
         )
 
-    def state_list(self) -> StateListResult:
+    def state_list(self: Caller) -> StateListResult:
         """The States this session may see."""
         result = self._call("state.list", {})
         return StateListResult(
-            states=[_describe(item) for item in result["states"]],
+            [_describe(item) for item in result["states"]],
         )
 
     def state_load(
-        self,
+        self: Caller,
         *,
         path: str,
         name: str | None = None,
@@ -2400,11 +2416,11 @@ class Commands:
             args["name"] = name
         result = self._call("state.load", args)
         return StateLoadResult(
-            state=_describe(result["state"]),
+            _describe(result["state"]),
         )
 
     def state_maxwell_velocities(
-        self,
+        self: Caller,
         state: StateName,
         *,
         temperature: float,
@@ -2429,7 +2445,7 @@ class Commands:
         GromosError of code lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "temperature": _wire.number("temperature", temperature),
             "seed": _wire.integer("seed", seed),
             "remove_com": remove_com,
@@ -2437,11 +2453,11 @@ class Commands:
         }
         result = self._call("state.maxwell_velocities", args)
         return StateMaxwellVelocitiesResult(
-            version=result["version"],
+            result["version"],
         )
 
     def state_neighbor_pairs(
-        self,
+        self: Caller,
         state: StateName,
         *,
         cutoff: float,
@@ -2462,19 +2478,19 @@ class Commands:
         GromosError of code index_out_of_range, quota_exceeded, out_of_memory.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "cutoff": _wire.number("cutoff", cutoff),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.neighbor_pairs", args)
         return StateNeighborPairsResult(
-            pairs=result["pairs"],
-            distances=result["distances"],
+            result["pairs"],
+            result["distances"],
         )
 
     def state_norms(
-        self,
+        self: Caller,
         state: StateName,
         *,
         array: str = "positions",
@@ -2495,17 +2511,17 @@ class Commands:
         GromosError of code index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "array": array,
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.norms", args)
         return StateNormsResult(
-            value=result["value"],
+            result["value"],
         )
 
-    def state_open(self, state: StateName) -> StateOpenResult:
+    def state_open(self: Caller, state: StateName) -> StateOpenResult:
         """Take a handle on a State (a local session takes it through the door instead).
 
         Parameters
@@ -2513,15 +2529,15 @@ class Commands:
         state : state
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         result = self._call("state.open", args)
         return StateOpenResult(
-            state=_describe(result["state"]),
+            _describe(result["state"]),
         )
 
     def state_radius_of_gyration(
-        self,
+        self: Caller,
         state: StateName,
         *,
         atoms: npt.ArrayLike | None = None,
@@ -2539,17 +2555,17 @@ class Commands:
         GromosError of code index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.radius_of_gyration", args)
         return StateRadiusOfGyrationResult(
-            value=result["value"],
+            result["value"],
         )
 
     def state_rdf(
-        self,
+        self: Caller,
         state: StateName,
         *,
         r_max: float,
@@ -2576,7 +2592,7 @@ class Commands:
         GromosError of code index_out_of_range, conflict.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "r_max": _wire.number("r_max", r_max),
             "bins": _wire.integer("bins", bins),
         }
@@ -2586,13 +2602,13 @@ class Commands:
             args["atoms_b"] = _wire.array("atoms_b", atoms_b, "int", "(m,)")
         result = self._call("state.rdf", args)
         return StateRdfResult(
-            r=result["r"],
-            g=result["g"],
-            counts=result["counts"],
+            result["r"],
+            result["g"],
+            result["counts"],
         )
 
     def state_read(
-        self,
+        self: Caller,
         *,
         data: npt.ArrayLike,
         file: str = "configuration",
@@ -2633,10 +2649,10 @@ class Commands:
             args["name"] = name
         result = self._call("state.read", args)
         return StateReadResult(
-            state=_describe(result["state"]),
+            _describe(result["state"]),
         )
 
-    def state_release(self, state: StateName, *, fence: int) -> None:
+    def state_release(self: Caller, state: StateName, *, fence: int) -> None:
         """Give a remote lease back without a change.
 
         Parameters
@@ -2650,12 +2666,12 @@ class Commands:
         GromosError of code lease_lost.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "fence": _wire.integer("fence", fence),
         }
         self._call("state.release", args)
 
-    def state_remove_com_motion(self, state: StateName, *, publish: bool = True) -> StateRemoveComMotionResult:
+    def state_remove_com_motion(self: Caller, state: StateName, *, publish: bool = True) -> StateRemoveComMotionResult:
         """Take the velocity of the centre of mass from all velocities.
 
         Parameters
@@ -2668,16 +2684,16 @@ class Commands:
         GromosError of code lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "publish": publish,
         }
         result = self._call("state.remove_com_motion", args)
         return StateRemoveComMotionResult(
-            velocity=np.array(result["velocity"], dtype=np.float64),
-            version=result["version"],
+            _wire.vector(result["velocity"]),
+            result["version"],
         )
 
-    def state_rename(self, state: StateName, *, name: str) -> None:
+    def state_rename(self: Caller, state: StateName, *, name: str) -> None:
         """Give a State another name, or none. Mapped arrays notice nothing.
 
         Parameters
@@ -2691,12 +2707,12 @@ class Commands:
         GromosError of code name_taken.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "name": name,
         }
         self._call("state.rename", args)
 
-    def state_restore(self, *, path: str, name: str | None = None) -> StateRestoreResult:
+    def state_restore(self: Caller, *, path: str, name: str | None = None) -> StateRestoreResult:
         """Make a State from a checkpoint. It has a uuid of its own.
 
         Parameters
@@ -2717,11 +2733,11 @@ class Commands:
             args["name"] = name
         result = self._call("state.restore", args)
         return StateRestoreResult(
-            state=_describe(result["state"]),
+            _describe(result["state"]),
         )
 
     def state_rmsd(
-        self,
+        self: Caller,
         state: StateName,
         *,
         reference: npt.ArrayLike | None = None,
@@ -2749,26 +2765,26 @@ class Commands:
         GromosError of code index_out_of_range, invalid_shape, not_finite.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "fit": fit,
             "mass_weighted": mass_weighted,
         }
         if reference is not None:
             args["reference"] = _wire.array("reference", reference, "float", "(n, 3)")
         if reference_state is not None:
-            args["reference_state"] = _wire.state("reference_state", reference_state)
+            args["reference_state"] = reference_state if type(reference_state) is builtins.bytes and len(reference_state) == 16 else _wire.state("reference_state", reference_state)
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.rmsd", args)
         return StateRmsdResult(
-            value=result["value"],
-            rotation=np.array(result["rotation"], dtype=np.float64).reshape(3, 3),
-            center=np.array(result["center"], dtype=np.float64),
-            reference_center=np.array(result["reference_center"], dtype=np.float64),
+            result["value"],
+            _wire.matrix(result["rotation"]),
+            _wire.vector(result["center"]),
+            _wire.vector(result["reference_center"]),
         )
 
     def state_rotate(
-        self,
+        self: Caller,
         state: StateName,
         *,
         matrix: Sequence[Sequence[float]] | npt.ArrayLike,
@@ -2797,7 +2813,7 @@ class Commands:
         GromosError of code index_out_of_range, lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "matrix": _wire.mat3("matrix", matrix),
             "velocities": velocities,
             "publish": publish,
@@ -2808,10 +2824,10 @@ class Commands:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.rotate", args)
         return StateRotateResult(
-            version=result["version"],
+            result["version"],
         )
 
-    def state_save(self, state: StateName, *, path: str, title: str = "written by gromosd") -> None:
+    def state_save(self: Caller, state: StateName, *, path: str, title: str = "written by gromosd") -> None:
         """Write a State's newest commit as a GROMOS configuration file.
 
         Parameters
@@ -2826,14 +2842,14 @@ class Commands:
         GromosError of code file_access.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "path": path,
             "title": title,
         }
         self._call("state.save", args)
 
     def state_scale(
-        self,
+        self: Caller,
         state: StateName,
         *,
         factor: float,
@@ -2862,7 +2878,7 @@ class Commands:
         GromosError of code index_out_of_range, lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "factor": _wire.number("factor", factor),
             "box": box,
             "publish": publish,
@@ -2873,11 +2889,11 @@ class Commands:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.scale", args)
         return StateScaleResult(
-            version=result["version"],
+            result["version"],
         )
 
     def state_set(
-        self,
+        self: Caller,
         state: StateName,
         *,
         positions: npt.ArrayLike | None = None,
@@ -2924,7 +2940,7 @@ class Commands:
         GromosError of code invalid_shape, invalid_dtype, not_finite, lease_timeout, lease_lost.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "publish": publish,
             "fence": _wire.integer("fence", fence),
             "timeout": _wire.number("timeout", timeout),
@@ -2947,10 +2963,10 @@ class Commands:
             args["time"] = _wire.number("time", time)
         result = self._call("state.set", args)
         return StateSetResult(
-            version=result["version"],
+            result["version"],
         )
 
-    def state_set_molecules(self, state: StateName, *, starts: npt.ArrayLike) -> None:
+    def state_set_molecules(self: Caller, state: StateName, *, starts: npt.ArrayLike) -> None:
         """Say which atoms form molecules (needed to wrap by molecule).
 
         Parameters
@@ -2964,13 +2980,13 @@ class Commands:
         GromosError of code invalid_shape, index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "starts": _wire.array("starts", starts, "int", "(k+1,)"),
         }
         self._call("state.set_molecules", args)
 
     def state_subscribe(
-        self,
+        self: Caller,
         state: StateName,
         *,
         every: int = 1,
@@ -3002,7 +3018,7 @@ class Commands:
         GromosError of code index_out_of_range, quota_exceeded.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "every": _wire.integer("every", every),
             "policy": policy,
             "velocities": velocities,
@@ -3013,11 +3029,11 @@ class Commands:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.subscribe", args)
         return StateSubscribeResult(
-            subscription=result["subscription"],
+            result["subscription"],
         )
 
     def state_temperature(
-        self,
+        self: Caller,
         state: StateName,
         *,
         atoms: npt.ArrayLike | None = None,
@@ -3038,7 +3054,7 @@ class Commands:
         GromosError of code index_out_of_range.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
@@ -3046,11 +3062,11 @@ class Commands:
             args["dof"] = _wire.number("dof", dof)
         result = self._call("state.temperature", args)
         return StateTemperatureResult(
-            value=result["value"],
+            result["value"],
         )
 
     def state_translate(
-        self,
+        self: Caller,
         state: StateName,
         *,
         vector: Sequence[float] | npt.ArrayLike,
@@ -3073,7 +3089,7 @@ class Commands:
         GromosError of code index_out_of_range, lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "vector": _wire.vec3("vector", vector),
             "publish": publish,
         }
@@ -3081,10 +3097,10 @@ class Commands:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
         result = self._call("state.translate", args)
         return StateTranslateResult(
-            version=result["version"],
+            result["version"],
         )
 
-    def state_unsubscribe(self, *, subscription: int) -> None:
+    def state_unsubscribe(self: Caller, *, subscription: int) -> None:
         """End a subscription.
 
         Parameters
@@ -3100,7 +3116,7 @@ class Commands:
         }
         self._call("state.unsubscribe", args)
 
-    def state_wait(self, state: StateName, *, after: int, timeout: float = 5.0) -> StateWaitResult:
+    def state_wait(self: Caller, state: StateName, *, after: int, timeout: float = 5.0) -> StateWaitResult:
         """Answer when the State's version is above `after` (remote sessions; local ones sleep on a futex).
 
         Parameters
@@ -3116,16 +3132,16 @@ class Commands:
         GromosError of code timeout, state_deleted.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "after": _wire.integer("after", after),
             "timeout": _wire.number("timeout", timeout),
         }
         result = self._call("state.wait", args)
         return StateWaitResult(
-            version=result["version"],
+            result["version"],
         )
 
-    def state_wrap(self, state: StateName, *, by: str = "atom", publish: bool = True) -> StateWrapResult:
+    def state_wrap(self: Caller, state: StateName, *, by: str = "atom", publish: bool = True) -> StateWrapResult:
         """Put atoms or whole molecules back into the box.
 
         Parameters
@@ -3140,33 +3156,33 @@ class Commands:
         GromosError of code no_topology, lease_timeout.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "by": by,
             "publish": publish,
         }
         result = self._call("state.wrap", args)
         return StateWrapResult(
-            version=result["version"],
+            result["version"],
         )
 
-    def stats(self) -> StatsResult:
+    def stats(self: Caller) -> StatsResult:
         """Counters since the start."""
         result = self._call("stats", {})
         return StatsResult(
-            requests=result["requests"],
-            errors=result["errors"],
-            sessions=result["sessions"],
-            states=result["states"],
-            bytes=result["bytes"],
-            published=result["published"],
-            skipped=result["skipped"],
-            dropped_replies=result["dropped_replies"],
-            resident=result["resident"],
-            descriptors=result["descriptors"],
-            commands=result["commands"],
+            result["requests"],
+            result["errors"],
+            result["sessions"],
+            result["states"],
+            result["bytes"],
+            result["published"],
+            result["skipped"],
+            result["dropped_replies"],
+            result["resident"],
+            result["descriptors"],
+            result["commands"],
         )
 
-    def topology_apply(self, state: StateName, *, topology: int) -> TopologyApplyResult:
+    def topology_apply(self: Caller, state: StateName, *, topology: int) -> TopologyApplyResult:
         """Give a State the masses and molecules of a topology with as many solvent molecules as fit its atoms.
 
         Parameters
@@ -3180,15 +3196,15 @@ class Commands:
         GromosError of code not_found, invalid_shape.
         """
         args: dict[str, Any] = {
-            "state": _wire.state("state", state),
+            "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "topology": _wire.integer("topology", topology),
         }
         result = self._call("topology.apply", args)
         return TopologyApplyResult(
-            version=result["version"],
+            result["version"],
         )
 
-    def topology_close(self, *, topology: int) -> None:
+    def topology_close(self: Caller, *, topology: int) -> None:
         """Give a topology back.
 
         Parameters
@@ -3205,7 +3221,7 @@ class Commands:
         }
         self._call("topology.close", args)
 
-    def topology_create(self, *, data: npt.ArrayLike, name: str = "topology") -> TopologyCreateResult:
+    def topology_create(self: Caller, *, data: npt.ArrayLike, name: str = "topology") -> TopologyCreateResult:
         """Read a GROMOS topology; it lives as long as the session or a job that uses it.
 
         Parameters
@@ -3225,16 +3241,16 @@ class Commands:
         }
         result = self._call("topology.create", args)
         return TopologyCreateResult(
-            topology=result["topology"],
-            num_atoms=result["num_atoms"],
-            num_solvent_atoms=result["num_solvent_atoms"],
-            num_bonds=result["num_bonds"],
-            num_angles=result["num_angles"],
-            num_impropers=result["num_impropers"],
-            num_dihedrals=result["num_dihedrals"],
+            result["topology"],
+            result["num_atoms"],
+            result["num_solvent_atoms"],
+            result["num_bonds"],
+            result["num_angles"],
+            result["num_impropers"],
+            result["num_dihedrals"],
         )
 
-    def topology_get(self, *, topology: int, num_solvent_molecules: int = 0) -> TopologyGetResult:
+    def topology_get(self: Caller, *, topology: int, num_solvent_molecules: int = 0) -> TopologyGetResult:
         """Arrays of a topology, with `num_solvent_molecules` of its solvent behind the solute.
 
         Parameters
@@ -3254,7 +3270,7 @@ class Commands:
         }
         result = self._call("topology.get", args)
         return TopologyGetResult(
-            arrays=result["arrays"],
-            atom_names=result["atom_names"],
-            residue_names=result["residue_names"],
+            result["arrays"],
+            result["atom_names"],
+            result["residue_names"],
         )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import gromos  # for State: its module needs this one first
 
-from . import _endpoint, _ext, _private, _progress, _protocol, _wire
+from . import _endpoint, _ext, _private, _protocol, _wire
 from ._events import Events
 from ._errors import (
     GromosError,
@@ -78,15 +78,15 @@ class _Link:
 
 
 def _roundtrip_in_memory(
-    door: _ext.Door, transport: Transport, request: _wire.Request, timeout: float | None, tick: Callable[[], None] | None
+    door: _ext.Door, transport: Transport, request: _wire.Request, timeout: float | None
 ) -> tuple[dict[str, Any], Sequence[Any]]:
     """Arrays of some size go through shared memory, if it is free; small ones are faster in the message."""
     where = door.put(request.parts) if sum(part.nbytes for part in request.parts) >= LEAST_IN_MEMORY else None
     if where is None:
-        return transport.roundtrip(request, timeout, tick)
+        return transport.roundtrip(request, timeout)
     answered = False
     try:
-        answer = transport.roundtrip(request.in_memory(where), timeout, tick)
+        answer = transport.roundtrip(request.in_memory(where), timeout)
         answered = True
     finally:
         door.put_done(answered)
@@ -294,6 +294,7 @@ class Session:
     # --- calls ---------------------------------------------------------------------------------------------------
 
     def _call(self, command: str, args: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
+        about = _protocol.COMMANDS[command]
         if args:
             request = _wire.encode(command, args)
         else:
@@ -305,29 +306,23 @@ class Session:
             timeout = self.timeout
             if timeout is not None and "timeout" in args:
                 timeout += args["timeout"]
-        waiting = None
-        if _protocol.COMMANDS[command].run != "inline":
-            waiting = _progress.Waiting(command)
         while True:
             link = self._link
             if link is None:
                 link = self._connect(None)
             try:
                 if request.parts and link.door is not None:
-                    message, parts = _roundtrip_in_memory(link.door, link.transport, request, timeout, waiting.tick if waiting else None)
+                    message, parts = _roundtrip_in_memory(link.door, link.transport, request, timeout)
                 else:
-                    message, parts = link.transport.roundtrip(request, timeout, waiting.tick if waiting else None)
+                    message, parts = link.transport.roundtrip(request, timeout)
             except ConnectionLost as lost:
                 self._connect(link)
-                if lost.sent and not _protocol.COMMANDS[command].repeatable:
+                if lost.sent and not about.repeatable:
                     raise OutcomeUnknownError(
                         f"{command}: the daemon went away before it answered; look at the State before you try again",
                         command=command,
                     ) from None
                 continue
-            finally:
-                if waiting is not None:
-                    waiting.close()
             break
         if not message["ok"]:
             error = from_reply(message["error"], command, message["id"])
@@ -337,7 +332,7 @@ class Session:
                 return self._call(command, args, timeout)
             raise error
         result: dict[str, Any] = message["result"]
-        if result:
+        if result and _wire.refers(result):
             _wire.attach_arrays(result, parts, link.door.result if link.door is not None else None)
         return result
 

@@ -98,7 +98,7 @@ class State(_ext.StateBase, Compute):
     __slots__ = ("__weakref__", "_closed", "_finalizer", "_identity", "_name", "_num_atoms", "_remote", "_session", "_unmapped")
 
     _session: Session
-    _identity: uuid.UUID | bytes
+    _identity: bytes
     _name: str
     _num_atoms: int
     _remote: Remote
@@ -157,7 +157,7 @@ class State(_ext.StateBase, Compute):
 
     def _take_up(self, session: Session, about: StateDescribeResult) -> None:
         self._session = session
-        self._identity = about.uuid
+        self._identity = about.uuid.bytes
         self._name = about.name
         self._num_atoms = about.num_atoms
         self._closed = False
@@ -191,9 +191,7 @@ class State(_ext.StateBase, Compute):
 
     @property
     def _uuid(self) -> uuid.UUID:
-        if isinstance(self._identity, bytes):
-            self._identity = uuid.UUID(bytes=self._identity)  # takes as long as the rest of attaching in Python
-        return self._identity
+        return uuid.UUID(bytes=self._identity)  # made when asked for: it takes as long as attaching in Python
 
     def _map(self) -> _ext.Mapping:
         """At the first use of a State made here. From then on the mapping holds the handle."""
@@ -201,8 +199,8 @@ class State(_ext.StateBase, Compute):
         self._bind(mapping)
         self._unmapped = False
         if self._finalizer.detach() is not None:
-            self._session._drop_handle(self._uuid.bytes)
-        self._session._unmapped.pop(self._uuid.bytes, None)
+            self._session._drop_handle(self._identity)
+        self._session._unmapped.pop(self._identity, None)
         return mapping
 
     @property
@@ -224,7 +222,7 @@ class State(_ext.StateBase, Compute):
         if self._session.local and not self._unmapped:
             self._bind(None)
         else:
-            self._session._unmapped.pop(self._uuid.bytes, None)
+            self._session._unmapped.pop(self._identity, None)
             self._finalizer()
 
     def __enter__(self) -> Self:
@@ -246,7 +244,7 @@ class State(_ext.StateBase, Compute):
         ConflictError
             Somebody holds the lease.
         """
-        self._commands.state_delete(self._uuid, force=force)
+        Commands.state_delete(self, self._identity, force=force)
 
     def clone(self, name: str | None = None) -> State:
         """A new State with the newest commit of this one.
@@ -259,7 +257,7 @@ class State(_ext.StateBase, Compute):
         ------
         NameTakenError, OutOfMemoryError, QuotaExceededError
         """
-        made = self._commands.state_clone(self._uuid, name=name)
+        made = Commands.state_clone(self, self._identity, name=name)
         clone = State.__new__(State)
         clone._open(self._session, made.state)
         return clone
@@ -271,12 +269,12 @@ class State(_ext.StateBase, Compute):
         ------
         NameTakenError
         """
-        self._commands.state_rename(self._uuid, name=name or "")
+        Commands.state_rename(self, self._identity, name=name or "")
         self._name = name or ""
 
     def describe(self) -> StateDescribeResult:
         """What the daemon knows of this State: name, size, version, lease, sessions, frames published and skipped."""
-        return self._commands.state_describe(self._uuid)
+        return Commands.state_describe(self, self._identity)
 
     # --- what it is ----------------------------------------------------------------------------------------------
 
@@ -462,7 +460,7 @@ class State(_ext.StateBase, Compute):
         starts : array_like of int, (k + 1,)
             First atom of each molecule, then the number of atoms.
         """
-        self._commands.state_set_molecules(self._uuid, starts=starts)
+        Commands.state_set_molecules(self, self._identity, starts=starts)
 
     def _set_array(self, which: int, array: npt.ArrayLike, publish: bool, timeout: float | None) -> None:
         mapping = self._mapping
@@ -489,7 +487,7 @@ class State(_ext.StateBase, Compute):
         limit = longest_wait(timeout)
         remote.lock.acquire(limit)
         try:
-            self._commands.state_set(self._uuid, **data, publish=publish, timeout=limit)
+            Commands.state_set(self, self._identity, **data, publish=publish, timeout=limit)
         finally:
             remote.lock.release()
 
@@ -665,7 +663,7 @@ class State(_ext.StateBase, Compute):
         while True:
             left = 3600.0 if deadline is None else min(3600.0, max(0.0, deadline - time_module.monotonic()))
             try:
-                return self._commands.state_wait(self._uuid, after=after, timeout=left).version
+                return Commands.state_wait(self, self._identity, after=after, timeout=left).version
             except TimeoutExpired:
                 if deadline is not None and time_module.monotonic() >= deadline:
                     raise
@@ -719,18 +717,14 @@ class State(_ext.StateBase, Compute):
             The session is remote, or the daemon was built without HDF5.
         """
         _local_only(self._session, path)
-        return self._commands.state_checkpoint(self._uuid, path=os.path.abspath(os.path.expanduser(os.fspath(path))))
+        return Commands.state_checkpoint(self, self._identity, path=os.path.abspath(os.path.expanduser(os.fspath(path))))
 
     # --- bindings to memory and session --------------------------------------------------------------------------
 
-    @property
-    def _commands(self) -> Commands:
+    def _call(self, command: str, args: dict[str, Any], /) -> dict[str, Any]:
         if self._closed:
             raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
-        return Commands(self._call)
-
-    def _call(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
-        mapping = self._bound_mapping()
+        mapping = _get_mapping(self)
         if mapping is not None and mapping.deleted and not self._session.closed:
             raise self._gone()
         try:
@@ -826,13 +820,13 @@ class State(_ext.StateBase, Compute):
         return True
 
     def __eq__(self, other: object) -> bool:
-        return self._uuid == other._uuid if isinstance(other, State) else NotImplemented
+        return self._identity == other._identity if isinstance(other, State) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._uuid)
+        return hash(self._identity)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self._uuid.bytes, self._session.endpoint)
+        return _unpickle, (self._identity, self._session.endpoint)
 
     def __repr__(self) -> str:
         condition = " closed" if self._closed else "" if self._session.local else " remote"

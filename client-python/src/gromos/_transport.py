@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from . import _wire
+from . import _progress, _wire
 from ._errors import GromosError, NoDaemonError, NotAuthorizedError, TimeoutExpired, from_reply
 
 SLICE_MS: Final = 50
@@ -56,7 +56,7 @@ class Lane(Protocol):
 
     def send(self, number: int, request: _wire.Request) -> None: ...
 
-    def receive(self, timeout: float | None, tick: Callable[[], None] | None = None) -> dict[str, Any] | None: ...
+    def receive(self, timeout: float | None, command: str | None = None) -> dict[str, Any] | None: ...
 
     def parts(self) -> Sequence[Any]: ...
 
@@ -66,11 +66,8 @@ class Lane(Protocol):
 class Transport(Protocol):
     """What a session needs; tests swap it."""
 
-    def roundtrip(
-        self, request: _wire.Request, timeout: float | None, tick: Callable[[], None] | None = None
-    ) -> tuple[dict[str, Any], Sequence[Any]]:
-        """Send and wait: the reply's map and its further parts. `tick` is called now and then during the wait.
-        Raises ConnectionLost, TimeoutExpired."""
+    def roundtrip(self, request: _wire.Request, timeout: float | None) -> tuple[dict[str, Any], Sequence[Any]]:
+        """Send and wait: the reply's map and its further parts. A long wait is shown. Raises ConnectionLost, TimeoutExpired."""
         ...
 
     def dedicated(self) -> Lane:
@@ -161,24 +158,29 @@ class Channel:
         except zmq.Again:
             raise ConnectionLost(False) from None
 
-    def receive(self, timeout: float | None, tick: Callable[[], None] | None = None) -> dict[str, Any] | None:
-        """The next message's map, or None when the time ran out. `parts` must be called before the next receive."""
-        deadline = None
-        while True:
-            try:
-                return _wire.decode(self._recv())
-            except zmq.Again:
+    def receive(self, timeout: float | None, command: str | None = None) -> dict[str, Any] | None:
+        """The next message's map, or None when the time ran out. `parts` must be called before the next receive if the map refers to
+        any. A long wait for the answer to `command` is shown."""
+        try:
+            return _wire.decode(self._recv())
+        except zmq.Again:
+            return self._wait(timeout, command)
+
+    def _wait(self, timeout: float | None, command: str | None) -> dict[str, Any] | None:
+        """Goes on with a receive that had no message in its first slice."""
+        deadline = None if timeout is None else time.monotonic() + timeout - SLICE_MS / 1000
+        with _progress.waiting(command) as waiting:
+            while True:
                 if self.is_lost():
                     self._gone = True
-                    raise ConnectionLost(True, self.was_refused()) from None
-            if tick is not None:
-                tick()
-            if timeout is not None:
-                now = time.monotonic()
-                if deadline is None:
-                    deadline = now + timeout - SLICE_MS / 1000
-                if now >= deadline:
+                    raise ConnectionLost(True, self.was_refused())
+                waiting.tick()
+                if deadline is not None and time.monotonic() >= deadline:
                     return None
+                try:
+                    return _wire.decode(self._recv())
+                except zmq.Again:
+                    pass
 
     def parts(self) -> Sequence[Any]:
         """What is left of the message whose map was received last."""
@@ -252,9 +254,7 @@ class ZmqTransport:
         self._free: list[Channel] = []
         self._closed = False
 
-    def roundtrip(
-        self, request: _wire.Request, timeout: float | None, tick: Callable[[], None] | None = None
-    ) -> tuple[dict[str, Any], Sequence[Any]]:
+    def roundtrip(self, request: _wire.Request, timeout: float | None) -> tuple[dict[str, Any], Sequence[Any]]:
         try:
             channel = self._free.pop()
         except IndexError:
@@ -265,22 +265,19 @@ class ZmqTransport:
             except NotAuthorizedError as error:
                 # Another daemon is there that does not know the token; or it is the first hello and the client is not welcome.
                 raise ConnectionLost(False, refused=True) from error
+        parts: Sequence[Any]
         try:
             number = next(self._numbers) & 0xFFFFFFFF
             channel.send(number, request)
             while True:
-                message = channel.receive(timeout, tick)
+                message = channel.receive(timeout, request.command)
                 if message is None:
                     raise TimeoutExpired(
                         f"{request.command}: no answer within {timeout:g} s", command=request.command, request_id=number
                     )
                 if message.get("id") == number:
-                    # Nothing follows an empty result.
                     result = message.get("result")
-                    if not result:
-                        parts: Sequence[Any] = ()
-                    else:
-                        parts = channel.parts()
+                    parts = channel.parts() if result and _wire.refers(result) else ()
                     break
                 channel.parts()
         except BaseException:

@@ -6,27 +6,24 @@ it is tested without a daemon, and against the same golden vectors as the C code
 
 from __future__ import annotations
 
+import functools
 import operator
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import msgpack  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 import numpy.typing as npt
 
+from . import _ext
 from ._errors import DTypeError, IndexRangeError, InvalidArgumentError, InvalidMessageError, NotFiniteError, ShapeError
 
 Array = npt.NDArray[Any]
 VERSION: Final = 1
+Request = _ext.Request
 
-_HEAD: Final[bytes] = b"\x84\xa1v" + msgpack.packb(VERSION) + b"\xa2id\xce"
-_HEAD_OF_FIVE: Final[bytes] = b"\x85" + _HEAD[1:]
-_MEMORY: Final = b"\xa6memory"
-_COMMAND: Final = b"\xa3cmd"
-_ARGUMENTS: Final = b"\xa4args"
 _KINDS: Final = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i8": "<i8", "u1": "|u1"}
-_CODES: Final = {np.dtype(v): k for k, v in _KINDS.items()}
 
 
 class WireBox(Protocol):
@@ -38,30 +35,13 @@ class WireBox(Protocol):
 # --- requests ------------------------------------------------------------------------------------------------------
 
 
-class Request(NamedTuple):
-    """A command, encoded but for its number, which is put in when it is sent."""
-
-    command: str
-    tail: bytes
-    parts: tuple[Array, ...] = ()
-    start: bytes = _HEAD
-
-    def head(self, number: int) -> bytes:
-        """Part 1 of the message. `number` is taken modulo 2**32."""
-        return self.start + (number & 0xFFFFFFFF).to_bytes(4, "big") + self.tail
-
-    def in_memory(self, where: Sequence[int]) -> Request:
-        """The same request with its arrays in the session's argument memory: number, then offset and bytes of each."""
-        return Request(self.command, self.tail + _MEMORY + msgpack.packb(where), (), _HEAD_OF_FIVE)
-
-
-def encode(command: str, args: Mapping[str, Any]) -> Request:
+def encode(command: str, args: dict[str, Any]) -> Request:
     """Encode a command; arrays among the arguments become parts of the message.
 
     Parameters
     ----------
     command : str
-    args : mapping
+    args : dict
         Values as msgpack has them, or NumPy arrays of one of the dtypes on the wire.
 
     Raises
@@ -69,35 +49,10 @@ def encode(command: str, args: Mapping[str, Any]) -> Request:
     InvalidArgumentError
         If a value cannot be encoded.
     """
-    parts: list[Array] = []
-    plain: dict[str, Any] = {}
-    start = _starts.get(command)
-    if start is None:
-        start = _starts[command] = _COMMAND + msgpack.packb(command) + _ARGUMENTS
-    for name, value in args.items():
-        if isinstance(value, np.ndarray):
-            data = np.ascontiguousarray(value)
-            parts.append(data)
-            plain[name] = {"part": len(parts), "dtype": _CODES[data.dtype], "shape": list(value.shape)}
-        else:
-            plain[name] = value
     try:
-        packer = _packers.pop()
-    except IndexError:
-        packer = msgpack.Packer()
-    try:
-        tail = start + packer.pack(plain)
-    except (TypeError, ValueError, OverflowError) as error:
+        return _ext.encode(command, args)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidArgumentError(f"{command}: an argument cannot be sent: {error}", command=command) from None
-    _packers.append(packer)
-    return Request(command, tail, tuple(parts))
-
-
-_starts: dict[str, bytes] = {}
-"""What stands between a request's number and its arguments, by command."""
-
-_packers: list[Any] = []
-"""Free ones: making one costs more than packing a request. One that failed is not kept."""
 
 
 # --- replies -------------------------------------------------------------------------------------------------------
@@ -120,14 +75,24 @@ def decode(data: bytes) -> dict[str, Any]:
     return cast(dict[str, Any], message)
 
 
+vector = _ext.vector
+matrix = _ext.matrix
+
+
+def refers(result: Mapping[str, Any]) -> bool:
+    """Whether a result may name arrays, in parts of the message or in shared memory: they are named by maps in it."""
+    for value in result.values():
+        if type(value) is dict:
+            return True
+    return False
+
+
 Fetch = Callable[[int, int], Any]
 """Gets a large result: its number and its bytes to a buffer."""
 
 
 def attach_arrays(result: dict[str, Any], parts: Sequence[Any], fetch: Fetch | None = None) -> dict[str, Any]:
     """Put NumPy arrays where a result names a part or a segment; in place, one level of nested maps deep."""
-    if not any(type(value) is dict for value in result.values()):
-        return result
     needed: dict[int, int] = {}
     _collect_segments(result, needed)
     buffers: dict[int, Any] = {}
@@ -194,16 +159,16 @@ def _view(name: str, about: Mapping[str, Any], buffer: Any, offset: int) -> Arra
 
 def state(name: str, value: Any) -> str | bytes:
     """A State's name, uuid or object as it is sent."""
+    if isinstance(value, bytes):
+        if len(value) != 16:
+            raise InvalidArgumentError(f"'{name}' is {len(value)} bytes; a uuid has 16")
+        return value
     if isinstance(value, str):
         if not value:
             raise InvalidArgumentError(f"'{name}' is empty; a State without a name has a uuid")
         return value
     if isinstance(value, uuid.UUID):
         return value.bytes
-    if isinstance(value, bytes):
-        if len(value) != 16:
-            raise InvalidArgumentError(f"'{name}' is {len(value)} bytes; a uuid has 16")
-        return value
     identity = getattr(value, "uuid", None)
     if isinstance(identity, uuid.UUID):
         return identity.bytes
@@ -318,13 +283,19 @@ def array(name: str, value: Any, kind: str, shape: str) -> Array:
         raise ShapeError(f"'{name}' makes no array of shape {shape}: {error}") from None
     if kind != "any" or result.dtype != np.uint8:
         result = _integers(name, result, shape) if kind == "int" else _floats(name, result)
-    lengths = [part.strip() for part in shape.strip("()").split(",") if part.strip()]
-    fixed = [(axis, int(text)) for axis, text in enumerate(lengths) if text.isdigit()]
-    if result.ndim != len(lengths) or any(result.shape[axis] != length for axis, length in fixed):
+    lengths = _lengths(shape)
+    if result.ndim != len(lengths) or any(length not in (None, found) for length, found in zip(lengths, result.shape, strict=True)):
         if result.size == 0 and result.ndim <= len(lengths):
-            return result.reshape([int(text) if text.isdigit() else 0 for text in lengths])
+            return result.reshape([length or 0 for length in lengths])
         raise ShapeError(f"'{name}' has shape {result.shape}; it must be {shape}")
     return result
+
+
+@functools.cache
+def _lengths(shape: str) -> tuple[int | None, ...]:
+    """The lengths of a shape as the protocol writes it; None for one that is free."""
+    texts = [text.strip() for text in shape.strip("()").split(",")]
+    return tuple(int(text) if text.isdigit() else None for text in texts if text)
 
 
 def _integers(name: str, value: Array, shape: str) -> Array:
