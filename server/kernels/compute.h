@@ -48,6 +48,9 @@ int gd_compute_check_finite(const struct gd_kernels *k, enum gd_dtype dtype, con
 int gd_compute_check_indices(const struct gd_kernels *k, const int32_t *indices, size_t count, size_t limit,
                              const char *what, struct gd_err *err);
 
+/* The error of gd_compute_check_indices for an index found at this place. */
+int gd_compute_bad_index(size_t place, int32_t index, size_t limit, const char *what, struct gd_err *err);
+
 /* GD_E_INVALID_ARGUMENT unless starts[0..num_molecules] rises strictly from 0 to num_atoms. */
 int gd_compute_check_molecules(const int32_t *starts, size_t num_molecules, size_t num_atoms, struct gd_err *err);
 
@@ -129,6 +132,10 @@ void gd_compute_apply_fit(const struct gd_kernels *k, struct gd_view x, const st
 /* out (count,): |x[pairs[k][1]] - x[pairs[k][0]]|. pairs are row numbers of x->data; the selection is ignored. */
 int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
                               const struct gd_box *box, void *out, struct gd_err *err);
+/* The same for pairs nobody has checked, in memory that somebody may be writing: each is read once, and what was read is checked.
+ * GD_E_INDEX_OUT_OF_RANGE names the first bad one; `out` may be filled up to there. */
+int gd_compute_pair_distances_of(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
+                                 const struct gd_box *box, void *out, struct gd_err *err);
 /* out (a.count, b.count). One to many: a.count = 1. Selections are packed into temporary memory: GD_E_OUT_OF_MEMORY.
  * GD_E_INVALID_DTYPE when a and b differ. */
 int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box,

@@ -1,7 +1,10 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/compute.h"
 #include "kernels/dispatch.h"
+
+#define PAIRS_AT_ONCE 2048 /* they stay in the first cache from the check to the kernel */
 
 int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
                               const struct gd_box *box, void *out, struct gd_err *err)
@@ -12,6 +15,25 @@ int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, cons
         return failed;
     GD_CALL(k, x.dtype, pair_distances, x.data, pairs, count, &image, out);
     return 0;
+}
+
+int gd_compute_pair_distances_of(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
+                                 const struct gd_box *box, void *out, struct gd_err *err)
+{
+    struct gd_min_image image;
+    int32_t block[PAIRS_AT_ONCE][2];
+    int failed = gd_min_image_init(&image, box, err);
+    for (size_t begin = 0; !failed && begin < count; begin += PAIRS_AT_ONCE) {
+        size_t here = count - begin < PAIRS_AT_ONCE ? count - begin : PAIRS_AT_ONCE;
+        void *to = (char *)out + begin * (size_t)x.dtype;
+        memcpy(block, pairs + begin, here * sizeof block[0]);
+        size_t bad = k->check_indices(block[0], 2 * here, x.num_atoms);
+        if (bad < 2 * here)
+            failed = gd_compute_bad_index(2 * begin + bad, block[bad / 2][bad % 2], x.num_atoms, "pairs", err);
+        else
+            GD_CALL(k, x.dtype, pair_distances, x.data, block, here, &image, to);
+    }
+    return failed;
 }
 
 /* The rows of a view as one packed array: where they lie, or a copy in `owned` that is to be freed. */

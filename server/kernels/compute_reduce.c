@@ -21,13 +21,14 @@ int gd_compute_check_indices(const struct gd_kernels *k, const int32_t *indices,
                              const char *what, struct gd_err *err)
 {
     size_t bad = k->check_indices(indices, count, limit);
-    if (bad == count)
-        return 0;
+    return bad == count ? 0 : gd_compute_bad_index(bad, indices[bad], limit, what, err);
+}
+
+int gd_compute_bad_index(size_t place, int32_t index, size_t limit, const char *what, struct gd_err *err)
+{
     if (limit == 0)
-        return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s[%zu] is %d, but there are no atoms", what, bad,
-                          (int)indices[bad]);
-    return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s[%zu] is %d; indices go from 0 to %zu", what, bad,
-                      (int)indices[bad], limit - 1);
+        return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s[%zu] is %d, but there are no atoms", what, place, (int)index);
+    return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s[%zu] is %d; indices go from 0 to %zu", what, place, (int)index, limit - 1);
 }
 
 int gd_compute_check_molecules(const int32_t *starts, size_t num_molecules, size_t num_atoms,

@@ -413,12 +413,10 @@ int gd_cmd_state_distances(struct gd_request *request, struct gd_err *err)
     size_t count = pairs->shape[0];
     struct gd_box box = box_of(request);
     struct gd_result_buffer buffer;
-    int code = gd_compute_check_indices(kernels(request), pairs->data, 2 * count, x.num_atoms, "pairs", err);
-    if (code == 0)
-        code = gd_result_allocate(&buffer, request, count * (size_t)x.dtype, err);
+    int code = gd_result_allocate(&buffer, request, count * (size_t)x.dtype, err);
     if (code != 0)
         return code;
-    code = gd_compute_pair_distances(kernels(request), x, pairs->data, count, &box, buffer.data, err);
+    code = gd_compute_pair_distances_of(kernels(request), x, pairs->data, count, &box, buffer.data, err);
     if (code != 0) {
         gd_result_drop(&buffer);
         return code;

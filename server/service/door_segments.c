@@ -181,7 +181,11 @@ void gd_door_on_arguments(struct gd_door_peer *peer, const struct gd_door_reques
     struct gd_session *session = peer->session;
     struct gd_segment segment = GD_SEGMENT_NONE;
     size_t most = gd_door_most_arguments(peer->door->service);
-    int code = request->number > most ? gd_err_set(&err, GD_E_QUOTA_EXCEEDED, "argument memory has at most %zu bytes", most) : 0;
+    int code = 0;
+    if (request->number > most)
+        code = gd_err_set(&err, GD_E_QUOTA_EXCEEDED, "argument memory has at most %zu bytes", most);
+    else if (session->arguments_read > 0)
+        code = gd_err_set(&err, GD_E_CONFLICT, "a request still reads the argument memory there is");
     if (code == 0)
         code = gd_segment_create(&segment, "gromosd-arguments", request->number, 0, &err);
     if (code != 0) {

@@ -42,6 +42,7 @@ struct gd_request *gd_request_new(struct gd_service *service)
     request->session = NULL;
     request->raw.count = 0;
     request->arguments = NULL;
+    request->in_place = 0;
     request->id = 0;
     request->has_id = 0;
     request->command = NULL;
@@ -83,6 +84,7 @@ static void give_back(struct gd_request *request)
     gd_result_drop(&request->result);
     if (request->session != NULL) {
         request->session->in_flight--;
+        request->session->arguments_read -= (size_t)request->in_place;
         gd_session_unref(&request->session);
     }
     service->in_flight--;
@@ -419,9 +421,15 @@ static int memory_number(const msgpack_object_array *memory, uint32_t at, uint64
     return 0;
 }
 
+/* Commands whose handlers take every element from there once and check what they took; no array of them is converted or looked at before. */
+static int reads_in_place(const struct gd_command *command)
+{
+    return command->handler == gd_cmd_state_distances;
+}
+
 /* Arrays that lie in the session's argument memory: [number, offset, bytes, offset, bytes, ...]. They are copied before anything looks at
- * them, since the client could change them after they were checked. */
-static int copy_arguments(struct gd_request *request, const msgpack_object_array *memory)
+ * them, since the client could change them after they were checked; except for handlers that mind that. */
+static int take_arguments(struct gd_request *request, const msgpack_object_array *memory)
 {
     static const char wanted[] = "'memory' must be [number, offset, bytes, ...] of the session's argument memory, with no parts behind the map";
     const struct gd_segment *from = &request->session->arguments;
@@ -437,16 +445,19 @@ static int copy_arguments(struct gd_request *request, const msgpack_object_array
             return gd_err_set(&request->err, GD_E_INVALID_MESSAGE, "%s", wanted);
         total += gd_round_up(bytes, 64);
     }
-    char *to = request->arguments = aligned_alloc(64, total + 64);
-    if (to == NULL)
+    request->in_place = reads_in_place(request->command);
+    request->session->arguments_read += (size_t)request->in_place;
+    char *to = request->in_place ? NULL : aligned_alloc(64, total + 64);
+    request->arguments = to;
+    if (to == NULL && !request->in_place)
         return gd_err_set(&request->err, GD_E_OUT_OF_MEMORY, "no memory for arguments of %llu bytes", (unsigned long long)total);
     for (unsigned i = 0; i < count; i++) {
         memory_number(memory, 1 + 2 * i, &offset);
         memory_number(memory, 2 + 2 * i, &bytes);
-        memcpy(to, (const char *)from->base + offset, bytes);
-        request->raw.data[i] = to;
+        const char *there = (const char *)from->base + offset;
+        request->raw.data[i] = request->in_place ? there : memcpy(to, there, bytes);
         request->raw.bytes[i] = bytes;
-        to += gd_round_up(bytes, 64);
+        to += request->in_place ? 0 : gd_round_up(bytes, 64);
         zmq_msg_init(&request->parts[request->raw.count++]); /* empty, closed with the others */
     }
     return 0;
@@ -469,7 +480,7 @@ static int decode(struct gd_request *request)
                           envelope.command_bytes < 64 ? (int)envelope.command_bytes : 64, envelope.command, GD_PROTOCOL_VERSION);
     code = check_session(request);
     if (code == 0 && envelope.memory.size > 0 && request->session != NULL)
-        code = copy_arguments(request, &envelope.memory);
+        code = take_arguments(request, &envelope.memory);
     if (code == 0)
         code = gd_dispatch_args(request->command, &envelope.args, &request->raw, &request->zone, request->args, &request->err);
     return code;

@@ -48,6 +48,7 @@ struct gd_request {
     zmq_msg_t parts[GD_PROTOCOL_MAX_PARTS];
     struct gd_parts raw;
     void *arguments; /* a copy of what lay in argument memory; raw refers to it */
+    int in_place;    /* raw refers to the session's argument memory itself */
     uint64_t id;
     int has_id;
     const struct gd_command *command;

@@ -52,6 +52,7 @@ struct gd_session {
     struct gd_result_pool results; /* local: segments of large results */
     struct gd_segment arguments;   /* local: it writes arrays of requests there; fd -1: none */
     uint64_t arguments_number;     /* of that memory */
+    size_t arguments_read;         /* requests that read it where it is: it must stay */
     struct gd_table handles;    /* uuid -> gd_handle */
     struct gd_connection *connections;
     size_t in_flight;

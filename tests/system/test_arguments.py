@@ -51,7 +51,7 @@ def ask(state, pairs, where, parts=()):
     request = _wire.encode("state.distances", {"state": state.uuid.bytes, "pairs": pairs})
     inside = request.in_memory(where)
     if parts:
-        inside = _wire.Request(inside.command, inside.tail, parts, inside.start)
+        inside = inside.with_parts(parts)
     reply, _ = state.session._link.transport.roundtrip(inside, 10.0)
     return reply["error"]["code"] if not reply["ok"] else None
 
@@ -149,7 +149,7 @@ def test_memory_of_another_session_is_not_reached(state):
 
 
 def test_memory_that_changes_under_the_daemon_harms_nobody(state):
-    """Indices are copied before they are checked: what changes later is not used."""
+    """Indices are copied, some at a time, before they are checked: what changes later is not used."""
     pairs = pairs_of(1)
     bad = np.full_like(pairs, 2**31 - 1)
     door = state.session._link.door
@@ -172,6 +172,27 @@ def test_memory_that_changes_under_the_daemon_harms_nobody(state):
         door.put_done(True)
     assert seen <= {None, "index_out_of_range"}
     assert right(state, pairs)
+
+
+def test_memory_that_is_read_is_not_replaced(state):
+    """A request that waits for its State's lease will read its pairs where they lie."""
+    pairs = pairs_of(1)
+    with gromos.connect(state.session.endpoint) as mine:
+        twin = gromos.attach(state.uuid, session=mine)
+        door = mine._link.door
+        answers = []
+        with state.edit():
+            where = door.put((pairs,))
+            waiting = threading.Thread(target=lambda: answers.append(ask(twin, pairs, where)))
+            waiting.start()
+            while not state.describe().waiters:
+                pass
+            door.put_done(False)
+            assert door.put((pairs,)) is None  # the daemon refuses other memory
+        waiting.join()
+        assert answers == [None]
+        assert door.put((pairs,))[0] != where[0]
+        door.put_done(True)
 
 
 def test_a_forked_child_uses_its_own(state):

@@ -1,4 +1,4 @@
-/* Memory for the arrays of a request: written here, read by the daemon, which copies them before it looks at them. It is used by one
+/* Memory for the arrays of a request: written here, read by the daemon, which copies what it takes before it looks at it. It is used by one
  * request at a time, from put() to put_done(); others send their arrays in the message meanwhile. Memory whose request got no answer is
  * never written again, since the daemon may come to that request yet. */
 #include "mapping.h"
