@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 VERSION: Final = 1
 Request = _ext.Request
 
-_KINDS: Final = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i8": "<i8", "u1": "|u1"}
+_DTYPES: Final = {code: np.dtype(f"<{code}") for code in ("f4", "f8", "i4", "i8", "u1")}
 
 
 class WireBox(Protocol):
@@ -139,16 +139,13 @@ def _place(result: dict[str, Any], parts: Sequence[Any], buffers: Mapping[int, A
 
 
 def _view(name: str, about: Mapping[str, Any], buffer: Any, offset: int) -> Array:
-    dtype = np.dtype(_KINDS.get(about["dtype"], about["dtype"]))
+    dtype = _DTYPES.get(about["dtype"]) or np.dtype(about["dtype"])
     shape = tuple(about["shape"])
-    count = 1
-    for length in shape:
-        count *= length
-    if count == 0:
+    if 0 in shape:
         return np.zeros(shape, dtype)
     try:
-        array = np.frombuffer(buffer, dtype, count, offset).reshape(shape)
-    except ValueError as error:
+        array: Array = np.ndarray(shape, dtype, buffer, offset)
+    except (TypeError, ValueError) as error:
         raise InvalidMessageError(f"result '{name}' does not fill its shape {shape} of {dtype}: {error}") from None
     array.flags.writeable = False  # as one in shared memory has to be
     return array
