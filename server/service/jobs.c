@@ -486,7 +486,10 @@ struct gd_job *gd_jobs_find(struct gd_jobs *jobs, uint64_t number, struct gd_err
     struct gd_job *job = jobs->first;
     while (job != NULL && job->number != number)
         job = job->next;
-    if (job == NULL)
+    if (job == NULL && number > 0 && number <= gd_jobs_last_number(jobs))
+        gd_err_set(err, GD_E_NOT_FOUND, "job %llu has ended and is not remembered: the daemon died since, or many others have ended",
+                   (unsigned long long)number);
+    else if (job == NULL)
         gd_err_set(err, GD_E_NOT_FOUND, "there is no job %llu; job.list names those the daemon remembers", (unsigned long long)number);
     return job;
 }

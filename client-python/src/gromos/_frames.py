@@ -33,6 +33,7 @@ from ._protocol import Commands
 from ._subscription import Subscription
 
 if TYPE_CHECKING:
+    from ._binding import Bound
     from ._state import State
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -402,14 +403,14 @@ AnyEdit = Edit | RemoteEdit
 class Remote:
     """What a State of a remote session knows: arrays by version, and how to ask for newer ones."""
 
-    def __init__(self, state: State, about: Any) -> None:
+    def __init__(self, state: Bound, about: Any) -> None:
         self._state = state
         self.num_atoms = int(about.num_atoms)
         self.dtype = np.dtype(about.dtype)
         self.groups = (int(about.num_temperature_groups), int(about.num_energy_groups))
         self.frame_forces = bool(about.frame_forces)
         self._cache: dict[str, tuple[int, npt.NDArray[Any]]] = {}
-        self.lock = state.session._write_lock(about.uuid.bytes)
+        self.lock = state._session._write_lock(about.uuid.bytes)
 
     def get(self, names: list[str], newer_than: int = -1, at: int | None = None) -> Any:
         """Arrays and small values of the newest commit, which must be version `at` when that is given."""
@@ -458,7 +459,7 @@ class Remote:
     def value(self, name: str) -> Any:
         if name == "num_atoms":
             return self.num_atoms
-        return getattr(self._state.describe(), name)
+        return getattr(Commands.state_describe(self._state, self._state._identity), name)
 
     def checked(self, which: int, array: npt.ArrayLike) -> npt.NDArray[Any]:
         if which < _ext.MASSES:

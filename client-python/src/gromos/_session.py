@@ -37,6 +37,7 @@ from ._version import __version__
 from ._locks import WriteLock
 
 if TYPE_CHECKING:
+    from ._binding import Bound
     from ._state import State
 
 __all__ = ["Session", "connect", "default_session"]
@@ -143,8 +144,8 @@ class Session:
         self._link: _Link | None = None
         self._closed = False
         self._forgotten: collections.deque[bytes] = collections.deque()
-        self._states: dict[int, weakref.ref[State]] = {}  # by the reference's own address: a State equals every other handle on it
-        self._unmapped: weakref.WeakValueDictionary[bytes, State] = weakref.WeakValueDictionary()
+        self._states: dict[int, weakref.ref[Bound]] = {}  # by the reference's own address: a State equals every other handle on it
+        self._unmapped: weakref.WeakValueDictionary[bytes, Bound] = weakref.WeakValueDictionary()
         self._handles: collections.Counter[bytes] = collections.Counter()
         self._handles_lock = threading.Lock()
         self._plain: dict[str, _wire.Request] = {}
@@ -460,7 +461,7 @@ class Session:
             with contextlib.suppress(GromosError):
                 self._commands.state_open(identity)
 
-    def _adopt(self, state: State) -> None:
+    def _adopt(self, state: Bound) -> None:
         """From now on this State is looked after when the connection is lost."""
         reference = weakref.ref(state, self._drop)
         self._states[id(reference)] = reference
@@ -468,7 +469,7 @@ class Session:
         if link is not None and not link.watched:
             self._look_after(link)
 
-    def _drop(self, reference: weakref.ref[State]) -> None:
+    def _drop(self, reference: weakref.ref[Bound]) -> None:
         self._states.pop(id(reference), None)
 
     def _look_after(self, link: _Link) -> None:
