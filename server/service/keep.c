@@ -56,8 +56,10 @@ void gd_keep_tick(struct gd_keep *keep)
 {
     while (keep->count > 0) {
         struct gd_keep_pending *next = &keep->queue[keep->first];
-        if (send_now(keep, next->text, next->fd) > 0)
+        if (send_now(keep, next->text, next->fd) > 0) {
+            gd_service_tick_soon(keep->service); /* what waits here would be lost with this process */
             return;
+        }
         if (next->fd >= 0)
             close(next->fd);
         keep->first = (keep->first + 1) % GD_KEEP_QUEUE;
@@ -81,6 +83,7 @@ static void post(struct gd_keep *keep, const char *text, int fd)
     struct gd_keep_pending *last = &keep->queue[(keep->first + keep->count++) % GD_KEEP_QUEUE];
     last->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     snprintf(last->text, sizeof last->text, "%s", text);
+    gd_service_tick_soon(keep->service);
 }
 
 static void put_base36(char out[14], uint64_t number)

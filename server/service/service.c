@@ -34,6 +34,7 @@
 
 #define SERVICE_MAGIC 0x5e7571ceu
 #define TICK_MS 100
+#define SOON_MS 2
 #define ORPHAN_NS 30000000000ull
 
 uint64_t gd_now_ns(void)
@@ -110,6 +111,12 @@ static void on_tick(uv_timer_t *timer)
         end_when_idle(service, now_ns);
     else if ((service->in_flight == 0 && gd_jobs_active(service->jobs) == 0 && !gd_checkpoints_busy(service->checkpoints)) || now_ns >= service->stop_at_ns)
         uv_stop(service->loop);
+}
+
+void gd_service_tick_soon(struct gd_service *service)
+{
+    if (uv_is_active((uv_handle_t *)&service->tick))
+        uv_timer_start(&service->tick, on_tick, SOON_MS, uv_timer_get_repeat(&service->tick));
 }
 
 void gd_service_stop(struct gd_service *service, const char *why)

@@ -95,6 +95,9 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
 /* Runs until a signal, the shutdown command or idleness ends it. */
 void gd_service_run(struct gd_service *service);
 
+/* The next tick in two milliseconds instead of a hundred, for what should not wait that long. */
+void gd_service_tick_soon(struct gd_service *service);
+
 /* Starts the orderly end: no new work, what is in progress may finish within drain_timeout. */
 void gd_service_stop(struct gd_service *service, const char *why);
 

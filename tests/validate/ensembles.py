@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import boxes
-import gromos
 import numpy as np
 
 logging.getLogger("pymbar").setLevel(logging.ERROR)  # which greets on import
