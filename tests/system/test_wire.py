@@ -1,6 +1,7 @@
 """The wire format without a daemon: arguments to bytes, bytes to replies."""
 
 import uuid
+from random import Random
 
 import gromos
 import msgpack
@@ -153,6 +154,110 @@ def test_results_in_shared_memory_are_fetched_once_for_all_arrays():
 def test_results_that_do_not_fit_are_refused(result, parts):
     with pytest.raises(gromos.InvalidMessageError):
         _wire.attach_arrays(result, parts)
+
+
+def random_value(random, depth=0):
+    kind = random.choice("niifftbBLM" if depth < 5 else "niifftbB")
+    size = random.choice([0, 1, 3, 15, 16, 31, 32, 255, 256, 65536] if depth == 0 else [0, 1, 3, 16, 40])
+    match kind:
+        case "n":
+            return random.choice([None, True, False])
+        case "i":
+            bits = random.choice([1, 5, 7, 8, 15, 16, 31, 32, 63, 64])
+            return random.choice([2**bits - 1, -(2 ** min(bits, 63)), -(2 ** min(bits, 63)) + 1, random.getrandbits(bits)])
+        case "f":
+            return random.choice([0.0, -1.5, float("inf"), 1e-320, random.gauss(0, 1e10)])
+        case "t" | "b":
+            text = "".join(random.choices("ab\u00e5\u4e2d\U0001f600", k=size))
+            return text if kind == "t" else text.encode()
+        case "B":
+            return random.randbytes(size)
+        case "L":
+            return [random_value(random, depth + 1) for _ in range(min(size, 40))]
+    return {f"key {i}": random_value(random, depth + 1) for i in range(min(size, 40))}
+
+
+def test_replies_are_read_as_msgpack_does():
+    random = Random(7)
+    for _ in range(1500):
+        message = {"id": 1, "ok": True, "result": random_value(random)}
+        data = msgpack.packb(message, use_single_float=random.random() < 0.2)
+        assert _wire.decode(data) == msgpack.unpackb(data)
+        end = random.randrange(len(data))
+        with pytest.raises(gromos.InvalidMessageError):
+            _wire.decode(data[:end])
+        with pytest.raises(gromos.InvalidMessageError):
+            _wire.decode(data + b"\x00")
+
+
+def test_replies_that_lie_about_their_lengths_take_no_memory():
+    for head in (b"\xdd", b"\xdf", b"\xdb", b"\xc6"):
+        with pytest.raises(gromos.InvalidMessageError):
+            _wire.decode(b"\x83\xa2id\x01\xa2ok\xc3\xa6result" + head + b"\xff\xff\xff\xff" + bytes(100))
+    with pytest.raises(gromos.InvalidMessageError, match="too deep"):
+        _wire.decode(b"\x91" * 100_000)
+
+
+def test_bytes_damaged_anywhere_are_read_or_refused():
+    random = Random(11)
+    for _ in range(3000):
+        data = bytearray(msgpack.packb({"id": 1, "ok": True, "result": {"a": {"part": 1, "dtype": "f8", "shape": [2, 3]}, "t": "text"}}))
+        for _ in range(random.randrange(1, 4)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        try:
+            result = _wire.decode(bytes(data)).get("result")
+            if isinstance(result, dict):
+                _wire.attach_arrays(result, [bytes(48)])
+        except gromos.InvalidMessageError:
+            pass
+
+
+def test_arrays_of_a_result_are_as_numpy_makes_them():
+    memory = bytes(range(256))
+    for dtype in ("f4", "f8", "i4", "i8", "u1"):
+        for shape in ((), (3,), (2, 3), (1, 1, 2), (0, 3), (5, 1)):
+            result = {"a": {"segment": 9, "offset": 3, "bytes": 100, "dtype": dtype, "shape": list(shape)}}
+            _wire.attach_arrays(result, [], lambda number, nbytes: memory)
+            expected = np.ndarray(shape, f"<{dtype}", memory, 3)
+            assert np.array_equal(result["a"], expected, equal_nan=dtype[0] == "f")
+            assert (result["a"].dtype, result["a"].shape) == (expected.dtype, expected.shape)
+            assert result["a"].strides == expected.strides or result["a"].size == 0
+            for flag in ("C_CONTIGUOUS", "F_CONTIGUOUS", "ALIGNED", "WRITEABLE", "OWNDATA"):
+                assert result["a"].flags[flag] == expected.flags[flag] or result["a"].size == 0, flag
+
+
+def test_an_array_keeps_the_memory_it_lies_in():
+    memory = bytearray(64)
+    result = {"a": {"part": 1, "dtype": "u1", "shape": [64]}}
+    _wire.attach_arrays(result, [memory])
+    with pytest.raises(BufferError):
+        memory.clear()
+    del result["a"]
+    memory.clear()
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"part": "1", "dtype": "f4", "shape": [1]},
+        {"part": -1, "dtype": "f4", "shape": [1]},
+        {"part": 2**70, "dtype": "f4", "shape": [1]},
+        {"part": 1, "dtype": "f2", "shape": [1]},
+        {"part": 1, "dtype": 4, "shape": [1]},
+        {"part": 1, "dtype": "f4", "shape": 1},
+        {"part": 1, "dtype": "f4", "shape": [-1]},
+        {"part": 1, "dtype": "f4", "shape": [2**62, 8]},
+        {"part": 1, "dtype": "f4", "shape": ["1"]},
+        {"part": 1, "dtype": "f4", "shape": [0] * 100},
+        {"segment": 1, "offset": 62, "bytes": 4, "dtype": "f4", "shape": [1]},
+        {"segment": 1, "offset": 2**63, "bytes": 2**63, "dtype": "f4", "shape": [1]},
+        {"segment": 1, "offset": None, "bytes": 4, "dtype": "f4", "shape": [1]},
+        {"segment": 1, "bytes": 4, "dtype": "f4", "shape": [1]},
+    ],
+)
+def test_arrays_described_wrongly_are_refused(about):
+    with pytest.raises(gromos.InvalidMessageError):
+        _wire.attach_arrays({"a": about}, [bytes(64)], lambda number, nbytes: bytes(64))
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01", msgpack.packb([1]), msgpack.packb({"id": 1}), msgpack.packb(5)])

@@ -24,5 +24,6 @@ int gromos_add_vec3(PyObject *module);
 int gromos_add_mat3(PyObject *module);
 int gromos_add_mapping(PyObject *module);
 int gromos_add_request(PyObject *module);
+int gromos_add_reply(PyObject *module);
 
 #endif

@@ -7,6 +7,7 @@ static int (*const parts[])(PyObject *module) = {
     gromos_add_mat3,
     gromos_add_mapping,
     gromos_add_request,
+    gromos_add_reply,
 };
 
 static struct PyModuleDef definition = {

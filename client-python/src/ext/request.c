@@ -7,6 +7,8 @@
 
 #include "proto/gd_errors.h"
 
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- msgpack, written ---- */
@@ -349,6 +351,46 @@ static PyObject *encode(PyObject *module, PyObject *const *args, Py_ssize_t coun
     return made;
 }
 
+/* ---- arrays as arguments ---- */
+
+static bool has_type(PyArrayObject *array, const char *kind)
+{
+    int type = PyArray_TYPE(array);
+    if (kind[0] == 'i')
+        return type == NPY_INT32 || type == NPY_INT64;
+    return type == NPY_FLOAT32 || type == NPY_FLOAT64 || (kind[0] == 'a' && type == NPY_UINT8);
+}
+
+/* Whether the shape is one as the protocol writes it, "(n, 3)": a length that is no number is free. */
+static bool has_shape(PyArrayObject *array, const char *text)
+{
+    int dimension = 0;
+    while (*text != '\0') {
+        text += strspn(text, "(), ");
+        size_t length = strcspn(text, "(), ");
+        if (length == 0)
+            break;
+        if (dimension == PyArray_NDIM(array) || (*text >= '0' && *text <= '9' && PyArray_DIM(array, dimension) != strtol(text, NULL, 10)))
+            return false;
+        dimension++;
+        text += length;
+    }
+    return dimension == PyArray_NDIM(array);
+}
+
+static PyObject *is_sent_as_is(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    const char *kind = count == 3 ? PyUnicode_AsUTF8(args[1]) : "";
+    const char *shape = count == 3 && kind != NULL ? PyUnicode_AsUTF8(args[2]) : NULL;
+    if (shape == NULL)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "is_sent_as_is() takes a value, a kind and a shape");
+    if (!PyArray_CheckExact(args[0]))
+        Py_RETURN_FALSE;
+    PyArrayObject *array = (PyArrayObject *)args[0];
+    return PyBool_FromLong(PyArray_ISNOTSWAPPED(array) && PyArray_SIZE(array) > 0 && has_type(array, kind) && has_shape(array, shape));
+}
+
 /* ---- numbers of a reply ---- */
 
 static PyObject *numbers(PyObject *list, int ndim, npy_intp *shape, Py_ssize_t count)
@@ -410,6 +452,8 @@ static PyTypeObject request_type = {
 
 static PyMethodDef functions[] = {
     {"encode", (PyCFunction)(void (*)(void))encode, METH_FASTCALL, "encode(command, args)\n--\n\nA Request; arrays among the arguments become parts."},
+    {"is_sent_as_is", (PyCFunction)(void (*)(void))is_sent_as_is, METH_FASTCALL,
+     "is_sent_as_is(value, kind, shape)\n--\n\nWhether it is an array of a dtype on the wire and of the wanted kind and shape."},
     {"vector", vector, METH_O, "vector(numbers)\n--\n\nThree numbers of a reply, (3,)."},
     {"matrix", matrix, METH_O, "matrix(numbers)\n--\n\nNine numbers of a reply, (3, 3)."},
     {NULL, NULL, 0, NULL},

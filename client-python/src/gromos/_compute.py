@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from . import _wire
 from ._errors import ConflictError, ShapeError, UnsupportedError
 from ._frames import AnyFrame, FloatArray, checked_array
 from ._protocol import Commands
@@ -246,13 +247,17 @@ class Compute:
         ------
         ShapeError, IndexRangeError, NotFiniteError
         """
-        return self._superpose(reference, atoms, fit, mass_weighted).rmsd
+        value: float = self._superpose(reference, atoms, fit, mass_weighted)["value"]
+        return value
 
     def superposition(
         self, reference: State | AnyFrame | npt.ArrayLike, atoms: Atoms = None, *, mass_weighted: bool = False
     ) -> Superposition:
         """The rotation and translation that `fit` would apply; arguments as in `rmsd`."""
-        return self._superpose(reference, atoms, True, mass_weighted)
+        result = self._superpose(reference, atoms, True, mass_weighted)
+        return Superposition(
+            result["value"], _wire.matrix(result["rotation"]), _wire.vector(result["center"]), _wire.vector(result["reference_center"])
+        )
 
     def _changing(self, call: Callable[[], T]) -> T:
         """A command that writes. For the daemon all threads of a session are one, so they are kept apart here."""
@@ -276,15 +281,12 @@ class Compute:
                     raise conflict from None
                 mapping.lease_release()
 
-    def _superpose(self, reference: Any, atoms: Atoms, fit: bool, mass_weighted: bool) -> Superposition:
-        result = Commands.state_rmsd(
-            self, self._identity,
-            **self._reference(reference),
-            fit=fit,
-            mass_weighted=mass_weighted,
-            atoms=self._indices("atoms", atoms),
-        )
-        return Superposition(result.value, result.rotation, result.center, result.reference_center)
+    def _superpose(self, reference: Any, atoms: Atoms, fit: bool, mass_weighted: bool) -> dict[str, Any]:
+        """The result as it came: most calls want one number of it."""
+        args = {"state": self._identity, **self._reference(reference), "fit": fit, "mass_weighted": mass_weighted}
+        if atoms is not None:
+            args["atoms"] = _wire.array("atoms", self._indices("atoms", atoms), "int", "(m,)")
+        return self._call("state.rmsd", args)
 
     def fit(
         self,
@@ -391,7 +393,7 @@ class Compute:
         if isinstance(atoms, str):
             raise UnsupportedError(f"'{name}' is a string; give indices or a boolean mask")
         array = np.asarray(atoms)
-        if array.dtype == np.bool_ and array.shape != (self._num_atoms,):
+        if array.dtype.char == "?" and array.shape != (self._num_atoms,):
             raise ShapeError(f"'{name}' is a mask of shape {array.shape}; the State has {self._num_atoms} atoms, so it must be ({self._num_atoms},)")
         return array
 

@@ -24,6 +24,9 @@ from ._errors import GromosError, NoDaemonError, NotAuthorizedError, TimeoutExpi
 SLICE_MS: Final = 50
 """A wait looks this often whether the connection still stands, and lets Ctrl-C in."""
 
+COPIED_BELOW: Final = 65536
+"""Bytes: what is smaller is sent faster as a copy than as memory that libzmq has to give back."""
+
 _LOST_EVENTS: Final = (
     zmq.EVENT_DISCONNECTED
     | zmq.EVENT_CLOSED
@@ -152,11 +155,17 @@ class Channel:
             raise ConnectionLost(False)
         try:
             if request.parts:
-                self._socket.send_multipart([request.head(number), *[part.data for part in request.parts]], zmq.DONTWAIT, copy=False)
+                self._send_with_parts(request.head(number), request.parts)
             else:
                 self._send(request.head(number), zmq.DONTWAIT)
         except zmq.Again:
             raise ConnectionLost(False) from None
+
+    def _send_with_parts(self, head: bytes, parts: Sequence[_wire.Array]) -> None:
+        self._send(head, zmq.DONTWAIT | zmq.SNDMORE)
+        last = len(parts) - 1
+        for i, part in enumerate(parts):
+            self._send(part.data, zmq.DONTWAIT | zmq.SNDMORE if i < last else zmq.DONTWAIT, part.nbytes < COPIED_BELOW)
 
     def receive(self, timeout: float | None, command: str | None = None) -> dict[str, Any] | None:
         """The next message's map, or None when the time ran out. `parts` must be called before the next receive if the map refers to

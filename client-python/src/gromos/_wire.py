@@ -9,22 +9,18 @@ from __future__ import annotations
 import functools
 import operator
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
-import msgpack  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 import numpy.typing as npt
 
 from . import _ext
-from ._errors import DTypeError, IndexRangeError, InvalidArgumentError, InvalidMessageError, NotFiniteError, ShapeError
+from ._errors import DTypeError, IndexRangeError, InvalidArgumentError, NotFiniteError, ShapeError
 
 Array = npt.NDArray[Any]
 VERSION: Final = 1
 Request = _ext.Request
-
-_DTYPES: Final = {code: np.dtype(f"<{code}") for code in ("f4", "f8", "i4", "i8", "u1")}
-
 
 class WireBox(Protocol):
     """What is sent as a box: anything with a kind number and three edge vectors."""
@@ -58,97 +54,18 @@ def encode(command: str, args: dict[str, Any]) -> Request:
 # --- replies -------------------------------------------------------------------------------------------------------
 
 
-def decode(data: bytes) -> dict[str, Any]:
-    """The map of a message from the daemon.
+decode = _ext.decode
+"""The map of a message from the daemon; InvalidMessageError if it is no map, or no reply and no event of this protocol version."""
 
-    Raises
-    ------
-    InvalidMessageError
-        If it is no map, or no reply and no event of this protocol version.
-    """
-    try:
-        message = msgpack.unpackb(data)
-    except Exception as error:
-        raise InvalidMessageError(f"the daemon sent {len(data)} bytes that are not msgpack: {error}") from None
-    if not isinstance(message, dict) or ("event" not in message and ("id" not in message or "ok" not in message)):
-        raise InvalidMessageError("the daemon sent a message that is neither a reply nor an event")
-    return cast(dict[str, Any], message)
+refers = _ext.refers
+"""Whether a result may name arrays, in parts of the message or in shared memory: they are named by maps in it."""
 
+attach_arrays = _ext.attach_arrays
+"""Put NumPy arrays where a result names a part or a segment, in place; `fetch` is given a segment's number and how many of its
+bytes are needed, and gives a buffer back."""
 
 vector = _ext.vector
 matrix = _ext.matrix
-
-
-def refers(result: Mapping[str, Any]) -> bool:
-    """Whether a result may name arrays, in parts of the message or in shared memory: they are named by maps in it."""
-    for value in result.values():
-        if type(value) is dict:
-            return True
-    return False
-
-
-Fetch = Callable[[int, int], Any]
-"""Gets a large result: its number and its bytes to a buffer."""
-
-
-def attach_arrays(result: dict[str, Any], parts: Sequence[Any], fetch: Fetch | None = None) -> dict[str, Any]:
-    """Put NumPy arrays where a result names a part or a segment; in place, one level of nested maps deep."""
-    needed: dict[int, int] = {}
-    _collect_segments(result, needed)
-    buffers: dict[int, Any] = {}
-    if needed and fetch is None:
-        raise InvalidMessageError("the reply lies in shared memory, which this session cannot reach")
-    for number, nbytes in needed.items():
-        assert fetch is not None
-        buffers[number] = fetch(number, nbytes)
-    _place(result, parts, buffers)
-    return result
-
-
-def _is_segment(value: Mapping[str, Any]) -> bool:
-    return "segment" in value and "dtype" in value and "shape" in value
-
-
-def _is_part(value: Mapping[str, Any]) -> bool:
-    return "part" in value and "dtype" in value and "shape" in value
-
-
-def _collect_segments(result: Mapping[str, Any], needed: dict[int, int]) -> None:
-    for value in result.values():
-        if type(value) is not dict:
-            continue
-        if _is_segment(value):
-            end = value["offset"] + value["bytes"]
-            needed[value["segment"]] = max(end, needed.get(value["segment"], 0))
-        else:
-            _collect_segments(value, needed)
-
-
-def _place(result: dict[str, Any], parts: Sequence[Any], buffers: Mapping[int, Any]) -> None:
-    for name, value in result.items():
-        if type(value) is not dict:
-            continue
-        if _is_part(value):
-            if not 1 <= value["part"] <= len(parts):
-                raise InvalidMessageError(f"result '{name}' names part {value['part']} of {len(parts)}")
-            result[name] = _view(name, value, parts[value["part"] - 1], 0)
-        elif _is_segment(value):
-            result[name] = _view(name, value, buffers[value["segment"]], value["offset"])
-        else:
-            _place(value, parts, buffers)
-
-
-def _view(name: str, about: Mapping[str, Any], buffer: Any, offset: int) -> Array:
-    dtype = _DTYPES.get(about["dtype"]) or np.dtype(about["dtype"])
-    shape = tuple(about["shape"])
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    try:
-        array: Array = np.ndarray(shape, dtype, buffer, offset)
-    except (TypeError, ValueError) as error:
-        raise InvalidMessageError(f"result '{name}' does not fill its shape {shape} of {dtype}: {error}") from None
-    array.flags.writeable = False  # as one in shared memory has to be
-    return array
 
 
 # --- arguments -----------------------------------------------------------------------------------------------------
@@ -270,6 +187,8 @@ def array(name: str, value: Any, kind: str, shape: str) -> Array:
     ------
     DTypeError, ShapeError, IndexRangeError
     """
+    if _ext.is_sent_as_is(value, kind, shape):
+        return cast(Array, value)
     if isinstance(value, slice):
         if value.stop is None or value.stop < 0 or (value.start or 0) < 0:
             raise InvalidArgumentError(f"'{name}': a slice needs a stop, and no negative limits, here")
