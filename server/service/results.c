@@ -55,7 +55,8 @@ int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *re
         if (code != 0)
             return code;
     } else {
-        if (bytes > gd_memory_available())
+        /* What is smaller comes from the reserve of gd_memory_available, which takes longer to ask than most such results to compute. */
+        if (bytes >= GD_RESULT_SEGMENT_BYTES && bytes > gd_memory_available())
             return gd_err_set(err, GD_E_OUT_OF_MEMORY, "a result of %zu bytes is more than this machine has left", bytes);
         buffer.data = aligned_alloc(64, (bytes + 64) / 64 * 64);
         if (buffer.data == NULL)

@@ -49,7 +49,7 @@ WATCH_PERIOD: Final = 2.0
 """Seconds between looks whether a local daemon is still there."""
 
 GOODBYE_TIMEOUT: Final = 0.5
-LEAST_IN_MEMORY: Final = 65536
+LEAST_IN_MEMORY: Final = 4096
 """Bytes of arrays from which on a request of a local session has them in shared memory."""
 _GOODBYE: Final = _wire.encode("goodbye", {})
 
