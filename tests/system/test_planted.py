@@ -79,8 +79,8 @@ def test_a_daemon_of_another_protocol_is_told_apart(tmp_path):
         binary=planted(
             tmp_path,
             "server/service/door.c",
-            '#include "service/door.h"\n',
-            '#include "service/door.h"\n#include "proto/gd_errors.h"\n#undef GD_PROTOCOL_VERSION\n#define GD_PROTOCOL_VERSION 7\n',
+            '#include "service/door_internal.h"\n',
+            '#include "service/door_internal.h"\n#include "proto/gd_errors.h"\n#undef GD_PROTOCOL_VERSION\n#define GD_PROTOCOL_VERSION 7\n',
         )
     )
     try:
