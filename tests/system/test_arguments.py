@@ -13,11 +13,13 @@ from conftest import Daemon
 from gromos import _wire
 
 N = 20_000
+others = []  # argument memory of sessions that other files left open
 
 
 @pytest.fixture(scope="module")
 def state():
     d = Daemon()
+    others[:] = memory()
     with d.connect() as session:
         s = session.create(N)
         s.set_positions(np.random.default_rng(5).random((N, 3), dtype=np.float32) * 4)
@@ -43,7 +45,8 @@ def right(state, pairs):
 
 
 def memory():
-    return re.findall(r" rw-s .* (\d+) .*gromosd-arguments", Path("/proc/self/maps").read_text())
+    found = re.findall(r" rw-s .* (\d+) .*gromosd-arguments", Path("/proc/self/maps").read_text())
+    return [inode for inode in found if inode not in others]
 
 
 def ask(state, pairs, where, parts=()):

@@ -124,6 +124,14 @@ def test_results_get_their_arrays():
     assert not result["a"].flags.writeable
 
 
+def test_a_result_says_whether_it_names_parts():
+    part = {"part": 1, "dtype": "f4", "shape": [2]}
+    segment = {"segment": 1, "offset": 0, "bytes": 4, "dtype": "f4", "shape": [1]}
+    assert _wire.names_parts({"a": 1, "b": part}) and _wire.names_parts({"a": segment, "deep": {"b": part}})
+    assert not _wire.names_parts({"a": [part], "b": segment, "c": {"part": 1}})
+    assert _wire.refers({"a": segment}) and not _wire.refers({"a": [part], "b": 1})
+
+
 def test_results_in_shared_memory_are_fetched_once_for_all_arrays():
     segment = np.arange(10, dtype="<f8").tobytes()
     asked = []

@@ -1,5 +1,5 @@
-/* decode(), which makes a reply's map of its bytes, and attach_arrays(), which puts the arrays in that it names; refers()
- * says when there is none. For every command, like request.c, and for its reason.
+/* decode(), which makes a reply's map of its bytes, and attach_arrays(), which puts the arrays in that it names; refers() and
+ * names_parts() say when there are none. For every command, like request.c, and for its reason.
  *
  * The bytes come from the daemon, but nothing here trusts them: lengths are checked against what is there before anything is made of
  * them, and maps and arrays are nested DEPTH_MOST deep at most. Not taken: extension types, and keys that are not text. */
@@ -450,6 +450,25 @@ static PyObject *attach_arrays(PyObject *module, PyObject *const *args, Py_ssize
     return code == 0 ? Py_NewRef(args[0]) : NULL;
 }
 
+static bool names_part(PyObject *result)
+{
+    PyObject *name, *value;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(result, &at, &name, &value)) {
+        if (PyDict_CheckExact(value) && (is_array(value, word.part) || names_part(value)))
+            return true;
+    }
+    return false;
+}
+
+static PyObject *names_parts(PyObject *module, PyObject *result)
+{
+    (void)module;
+    if (!PyDict_Check(result))
+        return PyErr_Format(PyExc_TypeError, "names_parts() takes a dict, not %.200s", Py_TYPE(result)->tp_name);
+    return PyBool_FromLong(names_part(result));
+}
+
 static PyObject *refers(PyObject *module, PyObject *result)
 {
     (void)module;
@@ -470,6 +489,7 @@ static PyMethodDef functions[] = {
     {"decode", decode, METH_O, "decode(data)\n--\n\nThe map of a message from the daemon."},
     {"attach_arrays", (PyCFunction)(void (*)(void))attach_arrays, METH_FASTCALL,
      "attach_arrays(result, parts, fetch=None)\n--\n\nPut NumPy arrays where a result names a part or a segment; in place, in nested maps too."},
+    {"names_parts", names_parts, METH_O, "names_parts(result)\n--\n\nWhether a decoded result names arrays in parts of the message."},
     {"refers", refers, METH_O,
      "refers(result)\n--\n\nWhether a result may name arrays, in parts of the message or in shared memory: they are named by maps in it."},
     {NULL, NULL, 0, NULL},

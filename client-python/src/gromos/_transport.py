@@ -286,7 +286,7 @@ class ZmqTransport:
                     )
                 if message.get("id") == number:
                     result = message.get("result")
-                    parts = channel.parts() if result and _wire.refers(result) else ()
+                    parts = channel.parts() if result and _wire.names_parts(result) else ()
                     break
                 channel.parts()
         except BaseException:

@@ -60,6 +60,9 @@ decode = _ext.decode
 refers = _ext.refers
 """Whether a result may name arrays, in parts of the message or in shared memory: they are named by maps in it."""
 
+names_parts = _ext.names_parts
+"""Whether a result names arrays in parts of the message."""
+
 attach_arrays = _ext.attach_arrays
 """Put NumPy arrays where a result names a part or a segment, in place; `fetch` is given a segment's number and how many of its
 bytes are needed, and gives a buffer back."""
