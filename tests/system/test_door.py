@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from conftest import wait_until
 from fake_door import CREATE, HELLO, LAYOUT, MAGIC, OPEN, REPLY, REQUEST
-from gromos import _state
+from gromos import _binding
 
 LIVE, WRITE, FRAMES, MASSES = 1, 2, 4, 8
 FLOAT64, FRAME_FORCES = 1, 2
@@ -182,7 +182,7 @@ def test_what_the_request_cannot_say_goes_by_command(session, monkeypatch):
         with pytest.raises(gromos.InvalidArgumentError) as caught:
             session.create(**wrong)
         assert any(argument in str(caught.value) for argument in wrong)
-    monkeypatch.setattr(_state, "DOOR_ATOMS", 4)
+    monkeypatch.setattr(_binding, "DOOR_ATOMS", 4)
     with session.create(np.int64(4)) as small, session.create(5, name="by-command", dtype="float64", frame_forces=True) as large:
         assert small.num_atoms() == 4 and large.positions().dtype == np.float64
         assert large.masses().tolist() == [1.0] * 5
