@@ -59,7 +59,7 @@ ONE(kc_kinetic_energy, (const float *x, const double *m, size_t n, double *out),
     out[0] = gd_compute_kinetic_energy(&kernels, VIEW(x), m))
 ONE(pl_kinetic_energy, (const float *x, const double *m, size_t n, double *out), out[0] = plain_kinetic_f32(x, m, n))
 ONE(kc_rmsd, (const float *x, const float *y, size_t n, double *out),
-    code = gd_compute_rmsd(&kernels, VIEW(x), VIEW(y), NULL, out, NULL))
+    struct gd_fit fit; code = gd_compute_fit(&kernels, VIEW(x), VIEW(y), NULL, &fit, NULL); out[0] = fit.rmsd)
 ONE(pl_rmsd, (const float *x, const float *y, size_t n, double *out), double s[3][3]; plain_correlate_f32(x, y, n, s, out))
 ONE(kc_wrap, (float *x, size_t n, const double *edge), struct gd_box box = rectangular(edge);
     code = gd_compute_wrap(&kernels, VIEW(x), &box, NULL))
