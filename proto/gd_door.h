@@ -45,7 +45,7 @@ enum gd_door_op {
     GD_DOOR_CREATE = 11,
 };
 
-#define GD_DOOR_QUEUED 1  /* positive: not an error */
+#define GD_DOOR_QUEUED 1 /* positive: not an error */
 #define GD_DOOR_GRANTED 2
 
 /* GD_DOOR_OPEN flags: which segments */
@@ -85,7 +85,7 @@ struct gd_door_reply {
     uint8_t uuid[16];
     char name[GD_DOOR_NAME]; /* HELLO: the daemon's version; OPEN, CREATE: the State's name, empty if it has none */
     uint64_t generation;
-    uint64_t number[4]; /* COMMIT: version, sequence; RESULT: bytes, place + 1 or 0; HELLO: largest pins, lease limit in ms,
+    uint64_t number[4];            /* COMMIT: version, sequence; RESULT: bytes, place + 1 or 0; HELLO: largest pins, lease limit in ms,
                            * most bytes of arguments in memory; ARGUMENTS: bytes, number */
     uint8_t token[GD_TOKEN_BYTES]; /* HELLO: to present in `hello` over ZeroMQ */
     char text[GD_DOOR_TEXT];

@@ -102,8 +102,9 @@ struct gd_live_header {
     _Atomic uint32_t dirty_mask; /* arrays (and bit 31: gd_small) this edit has begun to change */
     _Atomic uint32_t undo_mask;  /* those whose old content is in the undo segment, as far as undo_bytes says */
     uint32_t reserved1;
-    _Atomic uint64_t lease_since;                 /* CLOCK_MONOTONIC ns of the grant */
-    _Atomic uint64_t undo_bytes[GD_ARRAY_COUNT]; /* with the bit in undo_mask: so many first bytes of the array may differ from the undo segment's */
+    _Atomic uint64_t lease_since; /* CLOCK_MONOTONIC ns of the grant */
+    _Atomic uint64_t
+        undo_bytes[GD_ARRAY_COUNT]; /* with the bit in undo_mask: so many first bytes of the array may differ from the undo segment's */
 
     struct gd_small small;
     struct gd_small small_undo; /* filled at every grant */
@@ -116,7 +117,7 @@ _Static_assert(offsetof(struct gd_live_header, small) == 384, "layout");
 _Static_assert(sizeof(struct gd_live_header) == 640, "layout");
 
 #define GD_MAX_SLOTS 256u
-#define GD_NEWEST_SLOT(word) ((uint32_t)((word) & 0xffffu))
+#define GD_NEWEST_SLOT(word) ((uint32_t)((word)&0xffffu))
 #define GD_NEWEST_SEQUENCE(word) ((word) >> 16)
 #define GD_NEWEST_WORD(sequence, slot) (((uint64_t)(sequence) << 16) | (uint64_t)(slot))
 
@@ -153,7 +154,7 @@ _Static_assert(sizeof(struct gd_frame_header) == 192, "layout");
 #define GD_MAX_PINS 4032u
 #define GD_PIN_WORD(ring_id, slot) (((uint64_t)(ring_id) << 16) | ((uint64_t)(slot) + 1u)) /* 0: no pin */
 #define GD_PIN_RING(word) ((uint32_t)((word) >> 16))
-#define GD_PIN_SLOT(word) ((uint32_t)((word) & 0xffffu) - 1u)
+#define GD_PIN_SLOT(word) ((uint32_t)((word)&0xffffu) - 1u)
 
 /* Where large results lie that the session may be given again. The daemon lends a segment under a number of its own for every result; when
  * the client's last array over it is gone, the client writes that number to `returned`, and only then is the segment written again.

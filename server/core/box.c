@@ -25,8 +25,10 @@ static double determinant(const struct gd_box *box)
 int gd_box_check(const struct gd_box *box, struct gd_err *err)
 {
     if (box->kind < GD_BOX_VACUUM || box->kind > GD_BOX_TRUNCATED_OCTAHEDRON)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "box kind %d is none of 0 (vacuum), 1 (rectangular), "
-                          "2 (triclinic), 3 (truncated octahedron)", (int)box->kind);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "box kind %d is none of 0 (vacuum), 1 (rectangular), "
+                          "2 (triclinic), 3 (truncated octahedron)",
+                          (int)box->kind);
     if (box->kind == GD_BOX_VACUUM)
         return 0;
     double longest = 0.0;
@@ -36,23 +38,28 @@ int gd_box_check(const struct gd_box *box, struct gd_err *err)
             if (!isfinite(x))
                 return gd_err_set(err, GD_E_NOT_FINITE, "box vector %c has a component that is not finite", "abc"[i]);
             if (i != j && box->kind != GD_BOX_TRICLINIC && x != 0.0)
-                return gd_err_set(err, GD_E_INVALID_ARGUMENT, "box vector %c is not along its axis; such a box is "
-                                  "triclinic", "abc"[i]);
+                return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                                  "box vector %c is not along its axis; such a box is "
+                                  "triclinic",
+                                  "abc"[i]);
         }
         double length = sqrt(dot(box->vectors[i], box->vectors[i]));
         if (!(length > 0.0))
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "box edge %c has no length; a box without edges is vacuum",
-                              "abc"[i]);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "box edge %c has no length; a box without edges is vacuum", "abc"[i]);
         longest = fmax(longest, length);
     }
     if (!(determinant(box) > 1e-9 * longest * longest * longest))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "box vectors are left-handed or lie in one plane "
-                          "(determinant %g nm^3); a, b, c must be right-handed", determinant(box));
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "box vectors are left-handed or lie in one plane "
+                          "(determinant %g nm^3); a, b, c must be right-handed",
+                          determinant(box));
     if (box->kind == GD_BOX_TRUNCATED_OCTAHEDRON) {
         double a = box->vectors[0][0];
         if (fabs(box->vectors[1][1] - a) > 1e-6 * a || fabs(box->vectors[2][2] - a) > 1e-6 * a)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a truncated octahedron needs three equal edges, not %g, %g, "
-                              "%g nm", a, box->vectors[1][1], box->vectors[2][2]);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                              "a truncated octahedron needs three equal edges, not %g, %g, "
+                              "%g nm",
+                              a, box->vectors[1][1], box->vectors[2][2]);
     }
     return 0;
 }

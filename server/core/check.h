@@ -7,10 +7,10 @@
 
 _Noreturn void gd_check_failed(const char *what, const char *file, int line, const char *function);
 
-#define GD_CHECK(condition)                                                                                  \
-    do {                                                                                                     \
-        if (__builtin_expect(!(condition), 0))                                                               \
-            gd_check_failed(#condition, __FILE__, __LINE__, __func__);                                       \
+#define GD_CHECK(condition)                                            \
+    do {                                                               \
+        if (__builtin_expect(!(condition), 0))                         \
+            gd_check_failed(#condition, __FILE__, __LINE__, __func__); \
     } while (0)
 
 #ifdef GD_DEBUG

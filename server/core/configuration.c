@@ -68,16 +68,13 @@ int gd_configuration_add(struct gd_configuration *conf, enum gd_configuration_pa
     case GD_CONF_VELOCITY:
         return conf->velocity != NULL ? 0 : allocate((void **)&conf->velocity, n, sizeof *conf->velocity, err);
     case GD_CONF_LATTICE_SHIFT:
-        return conf->lattice_shift != NULL ? 0
-                                           : allocate((void **)&conf->lattice_shift, n, sizeof *conf->lattice_shift, err);
+        return conf->lattice_shift != NULL ? 0 : allocate((void **)&conf->lattice_shift, n, sizeof *conf->lattice_shift, err);
     case GD_CONF_STOCHASTIC_INTEGRAL:
-        return conf->stochastic_integral != NULL
-                   ? 0
-                   : allocate((void **)&conf->stochastic_integral, n, sizeof *conf->stochastic_integral, err);
+        return conf->stochastic_integral != NULL ? 0
+                                                 : allocate((void **)&conf->stochastic_integral, n, sizeof *conf->stochastic_integral, err);
     case GD_CONF_REFERENCE_POSITION:
-        return conf->reference_position != NULL
-                   ? 0
-                   : allocate((void **)&conf->reference_position, n, sizeof *conf->reference_position, err);
+        return conf->reference_position != NULL ? 0
+                                                : allocate((void **)&conf->reference_position, n, sizeof *conf->reference_position, err);
     case GD_CONF_BFACTOR:
         return conf->bfactor != NULL ? 0 : allocate((void **)&conf->bfactor, n, sizeof *conf->bfactor, err);
     case GD_CONF_LABELS:
@@ -154,13 +151,13 @@ int gd_configuration_check(const struct gd_configuration *conf, struct gd_err *e
 {
     int rc = gd_box_check(&conf->box, err);
     if (rc == 0)
-        rc = check_vectors("the position", (const double (*)[3])conf->position, conf->num_atoms, err);
+        rc = check_vectors("the position", (const double(*)[3])conf->position, conf->num_atoms, err);
     if (rc == 0)
-        rc = check_vectors("the velocity", (const double (*)[3])conf->velocity, conf->num_atoms, err);
+        rc = check_vectors("the velocity", (const double(*)[3])conf->velocity, conf->num_atoms, err);
     if (rc == 0)
-        rc = check_vectors("the stochastic integral", (const double (*)[3])conf->stochastic_integral, conf->num_atoms, err);
+        rc = check_vectors("the stochastic integral", (const double(*)[3])conf->stochastic_integral, conf->num_atoms, err);
     if (rc == 0)
-        rc = check_vectors("the reference position", (const double (*)[3])conf->reference_position, conf->num_atoms, err);
+        rc = check_vectors("the reference position", (const double(*)[3])conf->reference_position, conf->num_atoms, err);
     return rc;
 }
 

@@ -13,13 +13,13 @@
 
 #define GD_CONFIGURATION_MAGIC 0x67434f4eu
 
-enum gd_configuration_part { /* optional arrays, for gd_configuration_add */
-    GD_CONF_VELOCITY = 0,        /* VELOCITY */
-    GD_CONF_LATTICE_SHIFT,       /* LATTICESHIFTS */
-    GD_CONF_STOCHASTIC_INTEGRAL, /* STOCHINT */
-    GD_CONF_REFERENCE_POSITION,  /* REFPOSITION */
-    GD_CONF_BFACTOR,             /* BFACTOR */
-    GD_CONF_LABELS,              /* the POSITION block's labels */
+enum gd_configuration_part {                              /* optional arrays, for gd_configuration_add */
+                             GD_CONF_VELOCITY = 0,        /* VELOCITY */
+                             GD_CONF_LATTICE_SHIFT,       /* LATTICESHIFTS */
+                             GD_CONF_STOCHASTIC_INTEGRAL, /* STOCHINT */
+                             GD_CONF_REFERENCE_POSITION,  /* REFPOSITION */
+                             GD_CONF_BFACTOR,             /* BFACTOR */
+                             GD_CONF_LABELS,              /* the POSITION block's labels */
 };
 
 struct gd_atom_label {
@@ -40,11 +40,11 @@ struct gd_configuration {
     double *bfactor;              /* nm^2 */
     struct gd_atom_label *labels; /* NULL when built from arrays */
 
-    struct gd_box box;      /* vectors already rotated by euler */
-    int32_t has_box;        /* 1: a GENBOX block was present; 2: the old BOX, which does not tell the kind of box */
-    double euler[3];        /* phi, theta, psi of GENBOX, degrees as in the file */
-    double origin[3];       /* GENBOX origin, nm */
-    int32_t has_time;       /* a TIMESTEP block was present */
+    struct gd_box box; /* vectors already rotated by euler */
+    int32_t has_box;   /* 1: a GENBOX block was present; 2: the old BOX, which does not tell the kind of box */
+    double euler[3];   /* phi, theta, psi of GENBOX, degrees as in the file */
+    double origin[3];  /* GENBOX origin, nm */
+    int32_t has_time;  /* a TIMESTEP block was present */
     int64_t step;
     double time;
 
@@ -54,7 +54,7 @@ struct gd_configuration {
 
     /* ROTTRANSREFPOS: reference of the roto-translational constraints */
     int32_t has_rottrans;
-    double rottrans_axis[3][3];     /* theta_inv_trans */
+    double rottrans_axis[3][3]; /* theta_inv_trans */
     double rottrans_theta_inv[3][3];
     size_t rottrans_atoms;
     double (*rottrans_reference)[3]; /* [rottrans_atoms] */
@@ -63,7 +63,7 @@ struct gd_configuration {
     size_t num_distance_averages;
     double *distance_average; /* nm^-3 */
     size_t num_jvalue_averages;
-    double *jvalue_average; /* Hz */
+    double *jvalue_average;       /* Hz */
     size_t num_jvalue_elevations; /* JVALUERESEPS: of each restraint its grid, Hz^2 (Hz^4) */
     double *jvalue_elevation;
 };

@@ -55,8 +55,7 @@ int gd_frames_check(const void *base, size_t bytes, const struct gd_segment_head
 {
     const struct gd_frames_header *h = base;
     struct gd_frames_header expected;
-    if (bytes < sizeof *h || atomic_load_explicit(&h->head.layout, memory_order_acquire) != GD_LAYOUT ||
-        h->head.role != GD_SEGMENT_FRAMES)
+    if (bytes < sizeof *h || atomic_load_explicit(&h->head.layout, memory_order_acquire) != GD_LAYOUT || h->head.role != GD_SEGMENT_FRAMES)
         return gd_err_set(err, GD_E_CORRUPT_DATA, "a segment of %zu bytes is not a frame ring of this layout version", bytes);
     if (!same_state(&h->head, like))
         return gd_err_set(err, GD_E_CORRUPT_DATA, "a frame ring belongs to another State or another shape of it");
@@ -75,8 +74,7 @@ int gd_frames_check(const void *base, size_t bytes, const struct gd_segment_head
         memcmp(h->head.array_bytes, expected.head.array_bytes, sizeof expected.head.array_bytes) != 0 ||
         h->slot_offset != expected.slot_offset || h->slot_stride != expected.slot_stride ||
         h->head.segment_bytes != expected.head.segment_bytes || expected.head.segment_bytes > bytes)
-        return gd_err_set(err, GD_E_CORRUPT_DATA, "frame ring %u does not have the layout its %u slots ask for", h->ring_id,
-                          h->num_slots);
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "frame ring %u does not have the layout its %u slots ask for", h->ring_id, h->num_slots);
     return 0;
 }
 

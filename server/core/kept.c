@@ -156,7 +156,7 @@ int gd_kept_restore(struct gd_segment *segment, struct gd_state **out, struct gd
     if (best == NULL)
         return gd_err_set(err, GD_E_CORRUPT_DATA, "neither record of a kept State is sound");
     struct gd_state_spec spec = {best->num_atoms, best->num_temperature_groups, best->num_energy_groups, (enum gd_dtype)best->dtype,
-                                 best->slots, (int)best->frame_forces};
+                                 best->slots,     (int)best->frame_forces};
     struct gd_state *state = NULL;
     int code = gd_state_create_bare(&state, &spec, best->name[0] != '\0' ? best->name : NULL, best->uuid, err);
     if (code == 0)

@@ -116,8 +116,7 @@ static void serve(struct gd_lease *lease, struct gd_live_header *live, uint64_t 
 
 /* ---- asking and giving back ---- */
 
-int gd_lease_request(struct gd_lease *lease, struct gd_live_header *live, struct gd_lease_waiter *waiter, uint64_t now,
-                     struct gd_err *err)
+int gd_lease_request(struct gd_lease *lease, struct gd_live_header *live, struct gd_lease_waiter *waiter, uint64_t now, struct gd_err *err)
 {
     GD_CHECK(waiter->lease == NULL && waiter->session != 0 && waiter->session <= GD_LEASE_HOLDER);
     if (lease->closed)
@@ -136,8 +135,7 @@ int gd_lease_request(struct gd_lease *lease, struct gd_live_header *live, struct
             prepare_edit(live, now);
             return GD_LEASE_GRANTED;
         }
-        if (word != (holder | GD_LEASE_CONTENDED) &&
-            !atomic_compare_exchange_strong(&live->lease, &word, holder | GD_LEASE_CONTENDED))
+        if (word != (holder | GD_LEASE_CONTENDED) && !atomic_compare_exchange_strong(&live->lease, &word, holder | GD_LEASE_CONTENDED))
             continue;
         lease->holder = holder;
         lease->managed = 0;

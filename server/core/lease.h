@@ -64,13 +64,13 @@ struct gd_lease {
     const struct gd_lease_hooks *hooks;
     struct gd_lease_waiter *first, *last;
     size_t num_waiting;
-    uint32_t holder;    /* 0: free, or taken by a client and uncontended: the word tells */
-    int managed;        /* the holder is */
-    int serving;        /* inside the loop that grants */
-    int closed;         /* the State is deleted */
+    uint32_t holder;          /* 0: free, or taken by a client and uncontended: the word tells */
+    int managed;              /* the holder is */
+    int serving;              /* inside the loop that grants */
+    int closed;               /* the State is deleted */
     uint64_t contended_since; /* when the first of those who wait now for this holder came */
-    uint64_t granted;   /* statistics: grants by the daemon */
-    uint64_t contended; /* requests that had to wait */
+    uint64_t granted;         /* statistics: grants by the daemon */
+    uint64_t contended;       /* requests that had to wait */
 };
 
 enum gd_lease_answer { GD_LEASE_GRANTED = 0, GD_LEASE_QUEUED = 1 };
@@ -89,8 +89,7 @@ uint32_t gd_lease_holder(const struct gd_lease *lease, const struct gd_live_head
  * top with the new one, and needs exactly this: it may have been granted, and even evicted, before it woke. A process asks for
  * one of its threads at a time.
  * Errors: GD_E_STATE_DELETED (after gd_lease_close). */
-int gd_lease_request(struct gd_lease *lease, struct gd_live_header *live, struct gd_lease_waiter *waiter, uint64_t now,
-                     struct gd_err *err);
+int gd_lease_request(struct gd_lease *lease, struct gd_live_header *live, struct gd_lease_waiter *waiter, uint64_t now, struct gd_err *err);
 
 /* Takes a waiter out; no hook is called. Nothing happens when it is not queued (it was granted or dropped before). */
 void gd_lease_cancel(struct gd_lease_waiter *waiter);

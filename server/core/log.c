@@ -66,8 +66,7 @@ void gd_log(enum gd_log_level level, const char *area, const char *format, ...)
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &tm);
         n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-        n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %-5s %s: ", now.tv_nsec / 1000000,
-                              level_names[level], area);
+        n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %-5s %s: ", now.tv_nsec / 1000000, level_names[level], area);
     }
     n += escape(line + n, sizeof line - n - 1, text);
     line[n++] = '\n';

@@ -95,8 +95,8 @@ struct controller {
     const char *reclaimable; /* in memory.stat: file pages the kernel drops before it kills */
 };
 
-static const struct controller controller_v1 = {
-    "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "};
+static const struct controller controller_v1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+                                                "total_inactive_file "};
 static const struct controller controller_v2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "};
 
 static uint64_t group_available(const char *root, const struct controller *c, const char *group)

@@ -40,16 +40,16 @@ void gd_parameters_default(struct gd_parameters *p)
 }
 
 #define FAULT(...) gd_err_set(err, GD_E_INVALID_ARGUMENT, __VA_ARGS__)
-#define REQUIRE(condition, ...)      \
-    do {                             \
-        if (!(condition))            \
+#define REQUIRE(condition, ...)        \
+    do {                               \
+        if (!(condition))              \
             return FAULT(__VA_ARGS__); \
     } while (0)
 
 static int check_coupling(const struct gd_parameters *p, struct gd_err *err)
 {
-    REQUIRE(p->multibath.num_baths >= 0 && p->multibath.num_baths <= GD_MAX_BATHS, "MULTIBATH: NBATHS %d (0 to %d)",
-            p->multibath.num_baths, GD_MAX_BATHS);
+    REQUIRE(p->multibath.num_baths >= 0 && p->multibath.num_baths <= GD_MAX_BATHS, "MULTIBATH: NBATHS %d (0 to %d)", p->multibath.num_baths,
+            GD_MAX_BATHS);
     REQUIRE(p->multibath.num_dof_sets >= 0 && p->multibath.num_dof_sets <= GD_MAX_DOF_SETS, "MULTIBATH: DOFSET %d (0 to %d)",
             p->multibath.num_dof_sets, GD_MAX_DOF_SETS);
     REQUIRE(p->multibath.thermostat != GD_THERMOSTAT_NOSE_HOOVER_CHAINS ||
@@ -57,19 +57,16 @@ static int check_coupling(const struct gd_parameters *p, struct gd_err *err)
             "MULTIBATH: NUM %d Nose-Hoover chain variables (1 to %d)", p->multibath.chain_length, GD_MAX_NHC_CHAIN);
     for (int b = 0; b < p->multibath.num_baths; b++) {
         const struct gd_bath *bath = &p->multibath.bath[b];
-        REQUIRE(isfinite(bath->temperature) && bath->temperature >= 0.0, "MULTIBATH: TEMP0 %g of bath %d", bath->temperature,
+        REQUIRE(isfinite(bath->temperature) && bath->temperature >= 0.0, "MULTIBATH: TEMP0 %g of bath %d", bath->temperature, b + 1);
+        REQUIRE(bath->tau == -1.0 || (isfinite(bath->tau) && bath->tau > 0.0), "MULTIBATH: TAU %g of bath %d (> 0, or -1)", bath->tau,
                 b + 1);
-        REQUIRE(bath->tau == -1.0 || (isfinite(bath->tau) && bath->tau > 0.0), "MULTIBATH: TAU %g of bath %d (> 0, or -1)",
-                bath->tau, b + 1);
     }
     int64_t last = 0;
     for (int s = 0; s < p->multibath.num_dof_sets; s++) {
         const struct gd_dof_set *set = &p->multibath.dof_set[s];
         REQUIRE(set->last > last, "MULTIBATH: LAST %lld of set %d does not ascend", (long long)set->last, s + 1);
-        REQUIRE(set->com_bath >= 0 && set->com_bath < p->multibath.num_baths && set->ir_bath >= 0 &&
-                    set->ir_bath < p->multibath.num_baths,
-                "MULTIBATH: baths %d and %d of set %d (1 to %d)", set->com_bath + 1, set->ir_bath + 1, s + 1,
-                p->multibath.num_baths);
+        REQUIRE(set->com_bath >= 0 && set->com_bath < p->multibath.num_baths && set->ir_bath >= 0 && set->ir_bath < p->multibath.num_baths,
+                "MULTIBATH: baths %d and %d of set %d (1 to %d)", set->com_bath + 1, set->ir_bath + 1, s + 1, p->multibath.num_baths);
         last = set->last;
     }
     if (p->pressure.couple == GD_PRESSURE_SCALE) {
@@ -89,13 +86,11 @@ static int check_nonbonded(const struct gd_parameters *p, struct gd_err *err)
     REQUIRE(p->pairlist.nsnb > 0, "PAIRLIST: NSNB %lld must be positive", (long long)p->pairlist.nsnb);
     REQUIRE(p->nonbonded.rcrf >= 0.0 && isfinite(p->nonbonded.rcrf), "NONBONDED: RCRF %g", p->nonbonded.rcrf);
     REQUIRE(p->nonbonded.appak >= 0.0 && isfinite(p->nonbonded.appak), "NONBONDED: APPAK %g", p->nonbonded.appak);
-    REQUIRE(p->nonbonded.epsrf == 0.0 || p->nonbonded.epsrf >= 1.0, "NONBONDED: EPSRF %g (0 or at least 1)",
-            p->nonbonded.epsrf);
+    REQUIRE(p->nonbonded.epsrf == 0.0 || p->nonbonded.epsrf >= 1.0, "NONBONDED: EPSRF %g (0 or at least 1)", p->nonbonded.epsrf);
     REQUIRE(p->nonbonded.nlrele == 0 || p->nonbonded.nlrele == 1 || p->nonbonded.nlrele == -1,
             "NONBONDED: NLRELE %d is not available (0, 1 or -1)", p->nonbonded.nlrele);
     REQUIRE(p->nonbonded.nlrlj == 0, "NONBONDED: NLRLJ %d is not available (0)", p->nonbonded.nlrlj);
-    REQUIRE(p->coarse.ntcgran >= 0 && p->coarse.ntcgran <= 1, "CGRAIN: NTCGRAN %d is not available (0 or 1)",
-            p->coarse.ntcgran);
+    REQUIRE(p->coarse.ntcgran >= 0 && p->coarse.ntcgran <= 1, "CGRAIN: NTCGRAN %d is not available (0 or 1)", p->coarse.ntcgran);
     REQUIRE(p->force.num_energy_groups >= 1 && p->force.num_energy_groups <= GD_MAX_ENERGY_GROUPS, "FORCE: NEGR %d (1 to %d)",
             p->force.num_energy_groups, GD_MAX_ENERGY_GROUPS);
     int64_t last = 0;
@@ -109,10 +104,8 @@ static int check_nonbonded(const struct gd_parameters *p, struct gd_err *err)
 
 static int check_constraints(const struct gd_parameters *p, struct gd_err *err)
 {
-    REQUIRE(p->constraint.ntc >= 0 && p->constraint.ntc <= 4, "CONSTRAINT: NTC %d is not available (0 to 4)",
-            p->constraint.ntc);
-    REQUIRE(p->constraint.solute <= GD_CONSTRAINT_FLEXIBLE_SHAKE, "CONSTRAINT: NTCP cannot be %d for the solute",
-            p->constraint.solute);
+    REQUIRE(p->constraint.ntc >= 0 && p->constraint.ntc <= 4, "CONSTRAINT: NTC %d is not available (0 to 4)", p->constraint.ntc);
+    REQUIRE(p->constraint.solute <= GD_CONSTRAINT_FLEXIBLE_SHAKE, "CONSTRAINT: NTCP cannot be %d for the solute", p->constraint.solute);
     REQUIRE(p->constraint.solute_tolerance > 0.0, "CONSTRAINT: NTCP0 %g must be positive", p->constraint.solute_tolerance);
     REQUIRE(p->constraint.solvent_tolerance > 0.0, "CONSTRAINT: NTCS0 %g must be positive", p->constraint.solvent_tolerance);
     REQUIRE(p->constraint.solute_lincs_order > 0 && p->constraint.solvent_lincs_order > 0, "CONSTRAINT: LINCS order %d, %d",
@@ -131,10 +124,8 @@ static int check_special(const struct gd_parameters *p, struct gd_err *err)
     REQUIRE(p->position_restraint.cpor >= 0.0, "POSITIONRES: CPOR %g", p->position_restraint.cpor);
     REQUIRE(p->distance_restraint.ntdir >= -2 && p->distance_restraint.ntdir <= 2, "DISTANCERES: NTDIR %d (-2 to 2)",
             p->distance_restraint.ntdir);
-    REQUIRE(p->distance_restraint.ntdir >= 0 || p->distance_restraint.taudir > 0.0, "DISTANCERES: TAUDIR %g",
-            p->distance_restraint.taudir);
-    REQUIRE(p->angle_restraint.ntalr >= 0 && p->angle_restraint.ntalr <= 3, "ANGLERES: NTALR %d (0 to 3)",
-            p->angle_restraint.ntalr);
+    REQUIRE(p->distance_restraint.ntdir >= 0 || p->distance_restraint.taudir > 0.0, "DISTANCERES: TAUDIR %g", p->distance_restraint.taudir);
+    REQUIRE(p->angle_restraint.ntalr >= 0 && p->angle_restraint.ntalr <= 3, "ANGLERES: NTALR %d (0 to 3)", p->angle_restraint.ntalr);
     REQUIRE(p->dihedral_restraint.ntdlr >= 0 && p->dihedral_restraint.ntdlr <= 3, "DIHEDRALRES: NTDLR %d (0 to 3)",
             p->dihedral_restraint.ntdlr);
     REQUIRE(p->jvalue.ntjvr >= -3 && p->jvalue.ntjvr <= 2, "JVALUERES: NTJVR %d (-3 to 2)", p->jvalue.ntjvr);
@@ -142,8 +133,8 @@ static int check_special(const struct gd_parameters *p, struct gd_err *err)
             "JVALUERES: LE %d (0 or 1) with NGRID %d (2 to 1000000)", p->jvalue.le, p->jvalue.ngrid);
     REQUIRE(p->stochastic.ntsd >= 0 && p->stochastic.ntsd <= 1, "STOCHDYN: NTSD %d (0 or 1)", p->stochastic.ntsd);
     REQUIRE(p->stochastic.ntfr >= 0 && p->stochastic.ntfr <= 3, "STOCHDYN: NTFR %d (0 to 3)", p->stochastic.ntfr);
-    REQUIRE(p->minimise.ntem == 0 || (p->minimise.dx0 > 0.0 && p->minimise.dxm >= p->minimise.dx0),
-            "ENERGYMIN: DX0 %g, DXM %g", p->minimise.dx0, p->minimise.dxm);
+    REQUIRE(p->minimise.ntem == 0 || (p->minimise.dx0 > 0.0 && p->minimise.dxm >= p->minimise.dx0), "ENERGYMIN: DX0 %g, DXM %g",
+            p->minimise.dx0, p->minimise.dxm);
     return 0;
 }
 

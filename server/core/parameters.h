@@ -16,54 +16,54 @@
 #define GD_MAX_NHC_CHAIN 32
 
 enum gd_boundary { /* BOUNDCOND NTB */
-    GD_BOUND_TRUNCATED_OCTAHEDRON = -1,
-    GD_BOUND_VACUUM = 0,
-    GD_BOUND_RECTANGULAR = 1,
-    GD_BOUND_TRICLINIC = 2,
+                   GD_BOUND_TRUNCATED_OCTAHEDRON = -1,
+                   GD_BOUND_VACUUM = 0,
+                   GD_BOUND_RECTANGULAR = 1,
+                   GD_BOUND_TRICLINIC = 2,
 };
 
 enum gd_thermostat { /* MULTIBATH NTBTYP; the first three as GROMOS numbers them */
-    GD_THERMOSTAT_WEAK_COUPLING = 0,
-    GD_THERMOSTAT_NOSE_HOOVER = 1,
-    GD_THERMOSTAT_NOSE_HOOVER_CHAINS = 2, /* NUM chains follow */
-    GD_THERMOSTAT_BUSSI = 3,              /* extension: stochastic velocity rescaling */
-    GD_THERMOSTAT_NONE = -1,              /* no MULTIBATH block: kinetic energy is counted, nothing coupled */
+                     GD_THERMOSTAT_WEAK_COUPLING = 0,
+                     GD_THERMOSTAT_NOSE_HOOVER = 1,
+                     GD_THERMOSTAT_NOSE_HOOVER_CHAINS = 2, /* NUM chains follow */
+                     GD_THERMOSTAT_BUSSI = 3,              /* extension: stochastic velocity rescaling */
+                     GD_THERMOSTAT_NONE = -1,              /* no MULTIBATH block: kinetic energy is counted, nothing coupled */
 };
 
 enum gd_pressure_couple { GD_PRESSURE_OFF = 0, GD_PRESSURE_CALC = 1, GD_PRESSURE_SCALE = 2 }; /* COUPLE */
-enum gd_pressure_scale { /* SCALE */
-    GD_SCALE_OFF = 0,
-    GD_SCALE_ISO = 1,
-    GD_SCALE_ANISO = 2,
-    GD_SCALE_FULL = 3,
-    GD_SCALE_SEMIANISO = 4,
+enum gd_pressure_scale {                                                                      /* SCALE */
+                         GD_SCALE_OFF = 0,
+                         GD_SCALE_ISO = 1,
+                         GD_SCALE_ANISO = 2,
+                         GD_SCALE_FULL = 3,
+                         GD_SCALE_SEMIANISO = 4,
 };
 enum gd_virial { GD_VIRIAL_NONE = 0, GD_VIRIAL_ATOMIC = 1, GD_VIRIAL_MOLECULAR = 2 }; /* VIRIAL */
 enum gd_barostat {
-    GD_BAROSTAT_BERENDSEN = 0, /* what GROMOS does */
-    GD_BAROSTAT_STOCHASTIC_CELL = 1, /* extension */
+    GD_BAROSTAT_BERENDSEN = 0,         /* what GROMOS does */
+    GD_BAROSTAT_STOCHASTIC_CELL = 1,   /* extension */
     GD_BAROSTAT_PARRINELLO_RAHMAN = 2, /* extension */
 };
 
 enum gd_constraint_algorithm { /* NTCP, NTCS */
-    GD_CONSTRAINT_OFF = 0,
-    GD_CONSTRAINT_SHAKE = 1,
-    GD_CONSTRAINT_LINCS = 2,
-    GD_CONSTRAINT_FLEXIBLE_SHAKE = 3,
-    GD_CONSTRAINT_SETTLE = 4,  /* solvent only */
-    GD_CONSTRAINT_M_SHAKE = 5, /* solvent only */
+                               GD_CONSTRAINT_OFF = 0,
+                               GD_CONSTRAINT_SHAKE = 1,
+                               GD_CONSTRAINT_LINCS = 2,
+                               GD_CONSTRAINT_FLEXIBLE_SHAKE = 3,
+                               GD_CONSTRAINT_SETTLE = 4,  /* solvent only */
+                               GD_CONSTRAINT_M_SHAKE = 5, /* solvent only */
 };
 
 enum gd_pairlist_algorithm { GD_PAIRLIST_STANDARD = 0, GD_PAIRLIST_GRID = 1, GD_PAIRLIST_GRID_CELL = 2 };
 enum gd_cutoff_type { GD_CUTOFF_CHARGEGROUP = 0, GD_CUTOFF_ATOMIC = 1 };
-enum gd_scheme { GD_SCHEME_CHARGEGROUP = 0, GD_SCHEME_VERLET = 1 };         /* extension */
-enum gd_precision { GD_PRECISION_FLOAT64 = 0, GD_PRECISION_FLOAT32 = 1 };   /* extension */
+enum gd_scheme { GD_SCHEME_CHARGEGROUP = 0, GD_SCHEME_VERLET = 1 };                    /* extension */
+enum gd_precision { GD_PRECISION_FLOAT64 = 0, GD_PRECISION_FLOAT32 = 1 };              /* extension */
 enum gd_integrator { GD_INTEGRATOR_LEAP_FROG = 0, GD_INTEGRATOR_VELOCITY_VERLET = 1 }; /* extension */
-enum gd_minimiser { /* ENERGYMIN NTEM */
-    GD_MINIMISE_OFF = 0,
-    GD_MINIMISE_STEEPEST_DESCENT = 1,
-    GD_MINIMISE_FLETCHER_REEVES = 2,
-    GD_MINIMISE_POLAK_RIBIERE = 3,
+enum gd_minimiser {                                                                    /* ENERGYMIN NTEM */
+                    GD_MINIMISE_OFF = 0,
+                    GD_MINIMISE_STEEPEST_DESCENT = 1,
+                    GD_MINIMISE_FLETCHER_REEVES = 2,
+                    GD_MINIMISE_POLAK_RIBIERE = 3,
 };
 enum gd_random_generator { GD_RANDOM_G96 = 0, GD_RANDOM_GSL = 1 }; /* RANDOMNUMBERS NTRNG */
 
@@ -124,7 +124,7 @@ struct gd_parameters {
         double reference[3][3];    /* PRES0, kJ mol^-1 nm^-3 */
     } pressure;
 
-    struct { /* COMTRANSROT */
+    struct {          /* COMTRANSROT */
         int64_t nscm; /* 0 never, n translation every n steps, -n translation and rotation */
     } com;
 
@@ -136,7 +136,7 @@ struct gd_parameters {
         int64_t ntwx, ntwse, ntwv, ntwf, ntwe, ntwg, ntwb;
     } write;
 
-    struct { /* CONSTRAINT */
+    struct {         /* CONSTRAINT */
         int32_t ntc; /* 0,1 solvent only; 2 bonds with hydrogen; 3 all; 4 only those of the topology's CONSTRAINT block */
         enum gd_constraint_algorithm solute, solvent;
         double solute_tolerance, solvent_tolerance; /* NTCP0, NTCS0 of SHAKE, relative */
@@ -146,13 +146,13 @@ struct gd_parameters {
         int32_t flexible_mode;  /* NTCP0(3): 0 with the kinetic part, 1 forces only */
     } constraint;
 
-    struct { /* FORCE */
+    struct {                                                         /* FORCE */
         int32_t bond, angle, improper, dihedral, electrostatic, vdw; /* NTF(1..6) */
         int32_t num_energy_groups;
         int64_t energy_group_last[GD_MAX_ENERGY_GROUPS]; /* NRE */
     } force;
 
-    struct { /* COVALENTFORM */
+    struct {           /* COVALENTFORM */
         int32_t ntbbh; /* 0 quartic, 1 harmonic bonds */
         int32_t ntbah; /* 0 cosine-harmonic, 1 harmonic angles */
         int32_t ntbdn; /* 0 arbitrary phase shifts, 1 limited to 0 and 180 degrees */
@@ -168,7 +168,7 @@ struct gd_parameters {
         double buffer;         /* extension, verlet: nm beyond the cutoff, < 0: chosen; results do not depend on it */
     } pairlist;
 
-    struct { /* NONBONDED */
+    struct {            /* NONBONDED */
         int32_t nlrele; /* 0 no electrostatics beyond plain cutoff, 1 reaction field, -1 atomic-cutoff reaction field */
         double appak, rcrf, epsrf;
         int32_t nslfexcl;
@@ -185,14 +185,14 @@ struct gd_parameters {
         double slvdns;
     } nonbonded;
 
-    struct { /* POSITIONRES */
+    struct {            /* POSITIONRES */
         int32_t ntpor;  /* 0 none, 1 restraint, 2 restraint / B-factor, 3 constraint */
         int32_t ntporb; /* 1: reference positions and B-factors from the reference file */
         int32_t ntpors; /* 1: reference positions scaled with the box */
         double cpor;    /* kJ mol^-1 nm^-2 */
     } position_restraint;
 
-    struct { /* DISTANCERES */
+    struct {            /* DISTANCERES */
         int32_t ntdir;  /* 0, 1 instantaneous, 2 with w0, -1/-2 time-averaged */
         int32_t ntdira; /* 1: averages from the configuration */
         double cdir;    /* kJ mol^-1 nm^-2 */
@@ -202,7 +202,7 @@ struct gd_parameters {
         int64_t ntwdir;
     } distance_restraint;
 
-    struct { /* ANGLERES */
+    struct {           /* ANGLERES */
         int32_t ntalr; /* 0, 1, 2 with WALR, 3 constraint */
         double calr;   /* kJ mol^-1 deg^-2 */
         int32_t vares;
@@ -219,7 +219,7 @@ struct gd_parameters {
         double toldac;
     } dihedral_restraint;
 
-    struct { /* JVALUERES */
+    struct {            /* JVALUERES */
         int32_t ntjvr;  /* -3 biquadratic weighted ... 2 instantaneous weighted, as in GROMOS */
         int32_t ntjvra; /* 1: averages from the configuration */
         double cjvr;    /* kJ mol^-1 Hz^-2 (Hz^-4) */
@@ -251,7 +251,7 @@ struct gd_parameters {
         int64_t last;
     } rottrans;
 
-    struct { /* CGRAIN */
+    struct {             /* CGRAIN */
         int32_t ntcgran; /* 0 none, 1 MARTINI shifted form, 2 GROMOS, 3 GROMOS mixed */
         double eps, epsm;
     } coarse;

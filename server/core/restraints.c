@@ -150,21 +150,32 @@ static int check_virtual(const char *what, size_t row, const struct gd_virtual_a
 {
     int least = 0, most = 4;
     switch (v->type) {
-    case GD_VA_EXPLICIT: least = most = 1; break;
-    case GD_VA_CH1: least = most = 4; break;
+    case GD_VA_EXPLICIT:
+        least = most = 1;
+        break;
+    case GD_VA_CH1:
+        least = most = 4;
+        break;
     case GD_VA_AROMATIC:
     case GD_VA_CH2:
     case GD_VA_STEREO_CH2:
-    case GD_VA_CH3_PAIR: least = most = 3; break;
+    case GD_VA_CH3_PAIR:
+        least = most = 3;
+        break;
     case GD_VA_CH3:
-    case GD_VA_RING_FLIP: least = most = 2; break;
+    case GD_VA_RING_FLIP:
+        least = most = 2;
+        break;
     case GD_VA_COG:
-    case GD_VA_COM: least = 1; break;
-    default: return gd_err_set(err, GD_E_UNSUPPORTED, "%s row %zu: virtual atom type %d", what, row + 1, v->type);
+    case GD_VA_COM:
+        least = 1;
+        break;
+    default:
+        return gd_err_set(err, GD_E_UNSUPPORTED, "%s row %zu: virtual atom type %d", what, row + 1, v->type);
     }
     if (v->count < least || v->count > most)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s row %zu: a virtual atom of type %d from %d atoms (%d to %d)", what,
-                          row + 1, v->type, v->count, least, most);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s row %zu: a virtual atom of type %d from %d atoms (%d to %d)", what, row + 1,
+                          v->type, v->count, least, most);
     for (int k = 0; k < v->count; k++) {
         int rc = check_index(what, row, v->atom[k], num_atoms, err);
         if (rc != 0)

@@ -13,21 +13,21 @@
 
 /* GROMOS virtual and pseudo atom types, the ICONS numbers. The geometry follows from up to four atoms. */
 enum gd_virtual_type {
-    GD_VA_EXPLICIT = 0,      /* the atom itself */
-    GD_VA_CH1 = 1,           /* aliphatic CH1 */
-    GD_VA_AROMATIC = 2,      /* aromatic CH */
-    GD_VA_CH2 = 3,           /* non-stereospecific CH2 (pseudo site) */
-    GD_VA_STEREO_CH2 = 4,    /* stereospecific CH2 */
-    GD_VA_CH3 = 5,           /* CH3 (pseudo site) */
-    GD_VA_CH3_PAIR = 6,      /* two CH3 (Val, Leu) */
-    GD_VA_RING_FLIP = 7,     /* (-CH3)3 or flipping ring, as md++ numbers it */
-    GD_VA_COG = -1,          /* centre of geometry */
-    GD_VA_COM = -2,          /* centre of mass */
+    GD_VA_EXPLICIT = 0,   /* the atom itself */
+    GD_VA_CH1 = 1,        /* aliphatic CH1 */
+    GD_VA_AROMATIC = 2,   /* aromatic CH */
+    GD_VA_CH2 = 3,        /* non-stereospecific CH2 (pseudo site) */
+    GD_VA_STEREO_CH2 = 4, /* stereospecific CH2 */
+    GD_VA_CH3 = 5,        /* CH3 (pseudo site) */
+    GD_VA_CH3_PAIR = 6,   /* two CH3 (Val, Leu) */
+    GD_VA_RING_FLIP = 7,  /* (-CH3)3 or flipping ring, as md++ numbers it */
+    GD_VA_COG = -1,       /* centre of geometry */
+    GD_VA_COM = -2,       /* centre of mass */
 };
 
 struct gd_virtual_atom {
-    int32_t type;     /* enum gd_virtual_type */
-    int32_t count;    /* atoms given (non-zero entries of the file) */
+    int32_t type;  /* enum gd_virtual_type */
+    int32_t count; /* atoms given (non-zero entries of the file) */
     int32_t atom[4];
 };
 
@@ -55,10 +55,10 @@ struct gd_dihedral_restraint {
 
 struct gd_jvalue_restraint {
     int32_t atom[4];
-    double weight; /* WJVR */
-    double j0;     /* PJR0, Hz */
-    double phase;  /* PSJR, degrees */
-    double a, b, c; /* Karplus, Hz */
+    double weight;         /* WJVR */
+    double j0;             /* PJR0, Hz */
+    double phase;          /* PSJR, degrees */
+    double a, b, c;        /* Karplus, Hz */
     int32_t half_harmonic; /* H: 0 full, -1, 1 */
     int32_t reserved;
 };

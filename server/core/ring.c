@@ -19,8 +19,7 @@
 
 #define NO_SLOT GD_MAX_SLOTS
 
-int gd_ring_create(struct gd_ring **out, const struct gd_segment_head *like, const struct gd_ring_options *options,
-                   struct gd_err *err)
+int gd_ring_create(struct gd_ring **out, const struct gd_segment_head *like, const struct gd_ring_options *options, struct gd_err *err)
 {
     struct gd_frames_header layout;
     int code = gd_frames_layout(&layout, like, options->ring_id, options->num_slots, options->arrays, err);
@@ -29,8 +28,8 @@ int gd_ring_create(struct gd_ring **out, const struct gd_segment_head *like, con
     struct gd_ring *ring = calloc(1, sizeof *ring);
     if (ring == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a frame ring");
-    code = gd_segment_create(&ring->segment, "gd-frames", (size_t)layout.head.segment_bytes,
-                             GD_SEGMENT_SPARSE | GD_SEGMENT_WRITER_ONLY, err);
+    code =
+        gd_segment_create(&ring->segment, "gd-frames", (size_t)layout.head.segment_bytes, GD_SEGMENT_SPARSE | GD_SEGMENT_WRITER_ONLY, err);
     if (code != 0)
         goto fail;
     code = gd_segment_allocate(&ring->segment, 0, (size_t)layout.slot_offset, err);
@@ -71,8 +70,10 @@ static int allocate_slot(struct gd_ring *ring, uint32_t slot, struct gd_err *err
     size_t stride = (size_t)ring->header->slot_stride;
     size_t offset = (size_t)(slot_base(ring, slot) - (char *)ring->segment.base);
     if (stride > ring->may_allocate)
-        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "a frame of %zu bytes is more than the %llu left to the session that made the State, or to the "
-                          "daemon (session_bytes, max_bytes)", stride, (unsigned long long)ring->may_allocate);
+        return gd_err_set(err, GD_E_QUOTA_EXCEEDED,
+                          "a frame of %zu bytes is more than the %llu left to the session that made the State, or to the "
+                          "daemon (session_bytes, max_bytes)",
+                          stride, (unsigned long long)ring->may_allocate);
     int code = gd_segment_allocate(&ring->segment, offset, stride, err);
     if (code != 0)
         return gd_err_context(err, "frame slot %u", slot), code;

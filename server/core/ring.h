@@ -25,19 +25,19 @@ struct gd_ring {
     struct gd_segment segment;
     struct gd_frames_header *header;
     uint64_t next_sequence;
-    uint64_t last[GD_MAX_SLOTS]; /* sequence of what was published last in the slot; 0: never used */
-    uint64_t conflicts;          /* slots found pinned at the second look */
+    uint64_t last[GD_MAX_SLOTS];            /* sequence of what was published last in the slot; 0: never used */
+    uint64_t conflicts;                     /* slots found pinned at the second look */
     uint64_t allocated_bytes, may_allocate; /* bytes: so far; from now on (set by who keeps account, at first without limit) */
-    uint32_t newest; /* slot; GD_MAX_SLOTS before the first publish */
-    uint32_t open;   /* slot of the publish that has begun; GD_MAX_SLOTS when there is none */
+    uint32_t newest;                        /* slot; GD_MAX_SLOTS before the first publish */
+    uint32_t open;                          /* slot of the publish that has begun; GD_MAX_SLOTS when there is none */
 };
 
 #define GD_RING_SKIPPED 1 /* positive: not an error, counted in the header */
 
 struct gd_ring_options {
-    uint32_t ring_id;   /* never used twice by one daemon, nor by the daemon whose States it took up */
-    uint32_t num_slots; /* 2 .. GD_MAX_SLOTS */
-    uint32_t arrays;    /* GD_ARRAY_BIT of what frames carry */
+    uint32_t ring_id;        /* never used twice by one daemon, nor by the daemon whose States it took up */
+    uint32_t num_slots;      /* 2 .. GD_MAX_SLOTS */
+    uint32_t arrays;         /* GD_ARRAY_BIT of what frames carry */
     uint64_t first_sequence; /* 0 or 1 for a new State; else above the last one of the ring this one replaces */
 };
 
@@ -55,8 +55,7 @@ struct gd_ring_ticket {
 };
 
 /* Errors: GD_E_OUT_OF_MEMORY, GD_E_INVALID_ARGUMENT. */
-int gd_ring_create(struct gd_ring **out, const struct gd_segment_head *like, const struct gd_ring_options *options,
-                   struct gd_err *err);
+int gd_ring_create(struct gd_ring **out, const struct gd_segment_head *like, const struct gd_ring_options *options, struct gd_err *err);
 void gd_ring_destroy(struct gd_ring **ring); /* readers' mappings stay */
 
 /* Chooses a slot and makes it invalid. Returns 0, GD_RING_SKIPPED when all slots are pinned, or when no free slot has memory

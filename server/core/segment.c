@@ -59,8 +59,7 @@ static int check_room(size_t bytes, struct gd_err *err)
     size_t available = gd_memory_available();
     if (bytes > available)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY,
-                          "a segment of %zu bytes is more than the %zu bytes that memory and memory cgroup leave here", bytes,
-                          available);
+                          "a segment of %zu bytes is more than the %zu bytes that memory and memory cgroup leave here", bytes, available);
     atomic_store(&allowance, available - bytes >= ALLOWANCE ? ALLOWANCE : 0);
     return 0;
 }

@@ -13,8 +13,8 @@
 #include <stddef.h>
 
 struct gd_segment {
-    int fd;         /* read-write; -1 when there is none */
-    int fd_reader;  /* the same object opened read-only */
+    int fd;        /* read-write; -1 when there is none */
+    int fd_reader; /* the same object opened read-only */
     void *base;
     size_t bytes;
     int writable; /* 0: an adopted WRITER_ONLY segment, whose writer is gone; base is mapped read-only */
@@ -22,8 +22,8 @@ struct gd_segment {
 
 #define GD_SEGMENT_NONE ((struct gd_segment){.fd = -1, .fd_reader = -1})
 
-#define GD_SEGMENT_SPARSE 1u       /* memory is allocated by gd_segment_allocate, not now */
-#define GD_SEGMENT_WRITER_ONLY 2u  /* F_SEAL_FUTURE_WRITE after mapping: nobody else can ever map it for writing */
+#define GD_SEGMENT_SPARSE 1u      /* memory is allocated by gd_segment_allocate, not now */
+#define GD_SEGMENT_WRITER_ONLY 2u /* F_SEAL_FUTURE_WRITE after mapping: nobody else can ever map it for writing */
 
 /* bytes is rounded up to whole pages. name is for /proc listings only. On failure *out is untouched.
  * Errors: GD_E_OUT_OF_MEMORY (also: above what the memory cgroup or MemAvailable, less a reserve, allow; too few

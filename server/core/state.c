@@ -107,7 +107,8 @@ int gd_state_check_spec(const struct gd_state_spec *spec, struct gd_err *err)
 {
     if (gd_state_live_bytes(spec) == 0)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a State has 1 to 500000000 atoms, not %zu", spec->num_atoms);
-    if (spec->num_temperature_groups < 1 || spec->num_temperature_groups > 1024 || spec->num_energy_groups < 1 || spec->num_energy_groups > 64)
+    if (spec->num_temperature_groups < 1 || spec->num_temperature_groups > 1024 || spec->num_energy_groups < 1 ||
+        spec->num_energy_groups > 64)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a State has 1 to 1024 temperature groups and 1 to 64 energy groups, not %u and %u",
                           spec->num_temperature_groups, spec->num_energy_groups);
     if (spec->slots == 1 || spec->slots > GD_MAX_SLOTS)
@@ -151,7 +152,6 @@ int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec
     *out = state;
     return 0;
 }
-
 
 int gd_state_create(struct gd_state **out, const struct gd_state_spec *spec, const char *name, uint32_t ring_id, uint64_t now_ns,
                     struct gd_err *err)

@@ -44,12 +44,12 @@ struct gd_state {
     struct gd_lease lease;
     uint64_t version;       /* commits so far: the daemon's count */
     uint64_t next_sequence; /* of the first frame of the next ring */
-    struct gd_pin_set pins;       /* control blocks of the sessions that have the ring */
+    struct gd_pin_set pins; /* control blocks of the sessions that have the ring */
     uint32_t ring_id;
     uint64_t published, skipped; /* of rings that are gone; those of the present one are added when asked */
     int publishing;              /* a frame is being copied by a worker */
 
-    size_t num_handles; /* sessions that have it open */
+    size_t num_handles;           /* sessions that have it open */
     pthread_mutex_t first_masses; /* while the masses get their first value */
     int masses_set;
     int32_t *molecules; /* first atom of each, then num_atoms; NULL: not told */
@@ -60,7 +60,7 @@ struct gd_state {
         size_t bytes;
         uint64_t version, fingerprint;
     } run_state;
-    uint64_t origin_version; /* of the State as it was read: while it is this, origin is all of it */
+    uint64_t origin_version;         /* of the State as it was read: while it is this, origin is all of it */
     struct gd_configuration *origin; /* labels of the file it came from, for writing one; may be NULL */
 
     struct gd_segment kept; /* core/kept.h; fd -1 when nothing keeps the daemon's memory */
@@ -70,7 +70,7 @@ struct gd_state {
         uint64_t generation;
         uint32_t ring_id;
         uint32_t place; /* the State's number there; 0: none yet */
-        uint64_t run; /* version of the run state it has; 0: none */
+        uint64_t run;   /* version of the run state it has; 0: none */
     } handed;
 
     struct gd_charge *charge; /* service/charges.h: who is charged for this generation; NULL: not counted */

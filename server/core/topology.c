@@ -18,8 +18,10 @@ struct column {
     enum extent extent;
 };
 
-#define COLUMN(table_, member, extent_) \
-    {table_, offsetof(struct gd_topology, member), sizeof *((struct gd_topology *)0)->member, extent_}
+#define COLUMN(table_, member, extent_)                                                                  \
+    {                                                                                                    \
+        table_, offsetof(struct gd_topology, member), sizeof *((struct gd_topology *)0)->member, extent_ \
+    }
 
 static const struct column columns[] = {
     COLUMN(GD_TOP_ATOM_TYPES, type_names, ROWS),
@@ -235,9 +237,9 @@ size_t gd_topology_bytes(const struct gd_topology *top)
 static int drop_solute(struct gd_topology *top, struct gd_err *err)
 {
     static const enum gd_topology_table solute[] = {
-        GD_TOP_ATOMS, GD_TOP_EXCLUSIONS, GD_TOP_ONE_FOURS, GD_TOP_BONDS, GD_TOP_ANGLES, GD_TOP_IMPROPERS, GD_TOP_DIHEDRALS,
-        GD_TOP_CROSS_DIHEDRALS, GD_TOP_LJ_EXCEPTIONS, GD_TOP_CONSTRAINTS, GD_TOP_MOLECULES, GD_TOP_TEMPERATURE_GROUPS,
-        GD_TOP_PRESSURE_GROUPS,
+        GD_TOP_ATOMS,     GD_TOP_EXCLUSIONS,         GD_TOP_ONE_FOURS,       GD_TOP_BONDS,         GD_TOP_ANGLES,
+        GD_TOP_IMPROPERS, GD_TOP_DIHEDRALS,          GD_TOP_CROSS_DIHEDRALS, GD_TOP_LJ_EXCEPTIONS, GD_TOP_CONSTRAINTS,
+        GD_TOP_MOLECULES, GD_TOP_TEMPERATURE_GROUPS, GD_TOP_PRESSURE_GROUPS,
     };
     for (size_t t = 0; t < sizeof solute / sizeof solute[0]; t++) {
         int rc = gd_topology_resize(top, solute[t], 0, err);
@@ -248,8 +250,8 @@ static int drop_solute(struct gd_topology *top, struct gd_err *err)
 }
 
 /* A group table that the file left out becomes `like`; then one group per solvent molecule follows. */
-static int expand_groups(struct gd_topology *top, enum gd_topology_table table, int32_t **start, size_t *solute_count,
-                         const int32_t *like, size_t like_count, size_t nsm, struct gd_err *err)
+static int expand_groups(struct gd_topology *top, enum gd_topology_table table, int32_t **start, size_t *solute_count, const int32_t *like,
+                         size_t like_count, size_t nsm, struct gd_err *err)
 {
     size_t n = *count_of(top, table);
     if (n == 0 && top->num_solute_atoms > 0) {
@@ -325,8 +327,8 @@ int gd_topology_expand(struct gd_topology *top, int npm, size_t nsm, struct gd_e
         rc = expand_groups(top, GD_TOP_TEMPERATURE_GROUPS, &top->temperature_group_start, &top->num_solute_temperature_groups,
                            top->molecule_start, top->num_solute_molecules, nsm, err);
     if (rc == 0)
-        rc = expand_groups(top, GD_TOP_PRESSURE_GROUPS, &top->pressure_group_start, &top->num_solute_pressure_groups,
-                           top->molecule_start, top->num_solute_molecules, nsm, err);
+        rc = expand_groups(top, GD_TOP_PRESSURE_GROUPS, &top->pressure_group_start, &top->num_solute_pressure_groups, top->molecule_start,
+                           top->num_solute_molecules, nsm, err);
     if (rc == 0)
         rc = build_charge_groups(top, nsm, err);
     if (rc == 0)

@@ -69,8 +69,8 @@ struct gd_cross_dihedral {
 
 /* One pair of atom types (symmetric square matrix) or, for the exceptions, one pair of atoms. nm^12, nm^6 kJ mol^-1 */
 struct gd_lj {
-    double c12, c6;     /* normal */
-    double cs12, cs6;   /* third neighbours (1-4) */
+    double c12, c6;   /* normal */
+    double cs12, cs6; /* third neighbours (1-4) */
 };
 struct gd_lj_exception {
     int32_t atom[2];
@@ -85,11 +85,11 @@ struct gd_solvent_constraint {
 
 /* What gd_topology_resize takes. */
 enum gd_topology_table {
-    GD_TOP_ATOM_TYPES,      /* type_names and the lj and cg_lj matrices (n x n) */
-    GD_TOP_RESIDUES,        /* residue_names */
-    GD_TOP_ATOMS,           /* solute atoms: name, residue, type, mass, charge, charge_group_end, is_... */
-    GD_TOP_EXCLUSIONS,      /* exclusions */
-    GD_TOP_ONE_FOURS,       /* one_fours */
+    GD_TOP_ATOM_TYPES, /* type_names and the lj and cg_lj matrices (n x n) */
+    GD_TOP_RESIDUES,   /* residue_names */
+    GD_TOP_ATOMS,      /* solute atoms: name, residue, type, mass, charge, charge_group_end, is_... */
+    GD_TOP_EXCLUSIONS, /* exclusions */
+    GD_TOP_ONE_FOURS,  /* one_fours */
     GD_TOP_BOND_TYPES,
     GD_TOP_BONDS,
     GD_TOP_ANGLE_TYPES,
@@ -121,10 +121,10 @@ struct gd_topology {
 
     /* ATOMTYPENAME, LJPARAMETERS, CGPARAMETERS */
     size_t num_atom_types;
-    struct gd_name *type_names;  /* [num_atom_types] */
-    struct gd_lj *lj;            /* [num_atom_types * num_atom_types], both triangles filled */
-    struct gd_lj *cg_lj;         /* the same for coarse-grained interactions (only c12, c6) */
-    int32_t has_lj, has_cg_lj;   /* whether the matrices were given */
+    struct gd_name *type_names; /* [num_atom_types] */
+    struct gd_lj *lj;           /* [num_atom_types * num_atom_types], both triangles filled */
+    struct gd_lj *cg_lj;        /* the same for coarse-grained interactions (only c12, c6) */
+    int32_t has_lj, has_cg_lj;  /* whether the matrices were given */
 
     size_t num_residues; /* RESNAME */
     struct gd_name *residue_names;

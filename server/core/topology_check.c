@@ -10,8 +10,7 @@ static int check_term(const char *table, size_t row, const int32_t *atom, int n,
 {
     for (int k = 0; k < n; k++) {
         if (atom[k] < 0 || (size_t)atom[k] >= atoms)
-            return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s row %zu: atom %d of %zu solute atoms", table, row + 1,
-                              atom[k] + 1, atoms);
+            return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s row %zu: atom %d of %zu solute atoms", table, row + 1, atom[k] + 1, atoms);
         for (int l = 0; l < k && n <= 4; l++)
             if (atom[l] == atom[k])
                 return FAULT("%s row %zu: atom %d occurs twice", table, row + 1, atom[k] + 1);
@@ -36,8 +35,7 @@ static int check_terms(const struct gd_topology *t, struct gd_err *err)
     for (size_t k = 0; k < t->num_dihedrals && rc == 0; k++)
         rc = check_term("DIHEDRAL", k, t->dihedrals[k].atom, 4, t->dihedrals[k].type, t->num_dihedral_types, n, err);
     for (size_t k = 0; k < t->num_cross_dihedrals && rc == 0; k++)
-        rc = check_term("CROSSDIHEDRAL", k, t->cross_dihedrals[k].atom, 8, t->cross_dihedrals[k].type,
-                        t->num_dihedral_types, n, err);
+        rc = check_term("CROSSDIHEDRAL", k, t->cross_dihedrals[k].atom, 8, t->cross_dihedrals[k].type, t->num_dihedral_types, n, err);
     for (size_t k = 0; k < t->num_lj_exceptions && rc == 0; k++) {
         rc = check_term("LJEXCEPTIONS", k, t->lj_exceptions[k].atom, 2, 0, 1, n, err);
         if (rc == 0 && !(isfinite(t->lj_exceptions[k].c6) && isfinite(t->lj_exceptions[k].c12)))
@@ -51,8 +49,7 @@ static int check_types(const struct gd_topology *t, struct gd_err *err)
     for (size_t k = 0; k < t->num_bond_types; k++) {
         const struct gd_bond_type *b = &t->bond_types[k];
         if (!isfinite(b->quartic) || !isfinite(b->harmonic) || !isfinite(b->length) || b->length <= 0.0)
-            return FAULT("BONDSTRETCHTYPE row %zu: length %g, force constants %g and %g", k + 1, b->length, b->quartic,
-                         b->harmonic);
+            return FAULT("BONDSTRETCHTYPE row %zu: length %g, force constants %g and %g", k + 1, b->length, b->quartic, b->harmonic);
     }
     for (size_t k = 0; k < t->num_angle_types; k++)
         if (!isfinite(t->angle_types[k].cosine) || !isfinite(t->angle_types[k].harmonic) || !isfinite(t->angle_types[k].angle))
@@ -63,15 +60,14 @@ static int check_types(const struct gd_topology *t, struct gd_err *err)
     for (size_t k = 0; k < t->num_dihedral_types; k++) {
         const struct gd_dihedral_type *d = &t->dihedral_types[k];
         if (!isfinite(d->force) || !isfinite(d->phase) || d->multiplicity < 0 || d->multiplicity > 12)
-            return FAULT("TORSDIHEDRALTYPE row %zu: force %g, phase %g, multiplicity %d", k + 1, d->force, d->phase,
-                         d->multiplicity);
+            return FAULT("TORSDIHEDRALTYPE row %zu: force %g, phase %g, multiplicity %d", k + 1, d->force, d->phase, d->multiplicity);
     }
     size_t pairs = t->num_atom_types * t->num_atom_types;
     for (size_t k = 0; k < pairs; k++)
         if (!isfinite(t->lj[k].c12) || !isfinite(t->lj[k].c6) || !isfinite(t->lj[k].cs12) || !isfinite(t->lj[k].cs6) ||
             !isfinite(t->cg_lj[k].c12) || !isfinite(t->cg_lj[k].c6))
-            return gd_err_set(err, GD_E_NOT_FINITE, "LJPARAMETERS of types %zu and %zu: not a finite number",
-                              k / t->num_atom_types + 1, k % t->num_atom_types + 1);
+            return gd_err_set(err, GD_E_NOT_FINITE, "LJPARAMETERS of types %zu and %zu: not a finite number", k / t->num_atom_types + 1,
+                              k % t->num_atom_types + 1);
     return 0;
 }
 
@@ -83,20 +79,18 @@ static int check_atoms(const struct gd_topology *t, struct gd_err *err)
         if (!isfinite(t->charge[i]))
             return gd_err_set(err, GD_E_NOT_FINITE, "atom %zu: charge %g", i + 1, t->charge[i]);
         if (t->type[i] < 0 || (size_t)t->type[i] >= t->num_atom_types)
-            return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "atom %zu: integer atom code %d of %zu types", i + 1,
-                              t->type[i] + 1, t->num_atom_types);
-        if (t->residue[i] < 0 ||
-            (size_t)t->residue[i] >= t->num_residues + t->num_solvent_molecules)
-            return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "atom %zu: residue %d of %zu", i + 1, t->residue[i] + 1,
-                              t->num_residues);
+            return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "atom %zu: integer atom code %d of %zu types", i + 1, t->type[i] + 1,
+                              t->num_atom_types);
+        if (t->residue[i] < 0 || (size_t)t->residue[i] >= t->num_residues + t->num_solvent_molecules)
+            return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "atom %zu: residue %d of %zu", i + 1, t->residue[i] + 1, t->num_residues);
     }
     if (t->num_solute_atoms > 0 && !t->charge_group_end[t->num_solute_atoms - 1])
         return FAULT("the last charge group of the solute is not closed at atom %zu", t->num_solute_atoms);
     return 0;
 }
 
-static int check_neighbours(const char *what, const struct gd_topology *t, const int32_t *start, const int32_t *list,
-                            size_t count, struct gd_err *err)
+static int check_neighbours(const char *what, const struct gd_topology *t, const int32_t *start, const int32_t *list, size_t count,
+                            struct gd_err *err)
 {
     size_t n = t->num_solute_atoms;
     if (start[0] != 0 || (size_t)start[n] != count)
@@ -106,8 +100,8 @@ static int check_neighbours(const char *what, const struct gd_topology *t, const
             return FAULT("%s of atom %zu: row starts descend", what, i + 1);
         for (int32_t k = start[i]; k < start[i + 1]; k++) {
             if (list[k] <= (int32_t)i || (size_t)list[k] >= n)
-                return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s of atom %zu: atom %d (must be higher and at most %zu)",
-                                  what, i + 1, list[k] + 1, n);
+                return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s of atom %zu: atom %d (must be higher and at most %zu)", what, i + 1,
+                                  list[k] + 1, n);
             if (k > start[i] && list[k] <= list[k - 1])
                 return FAULT("%s of atom %zu: atom %d is out of order", what, i + 1, list[k] + 1);
         }

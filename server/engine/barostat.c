@@ -32,8 +32,7 @@ void gd_pressure_compute(struct gd_md *md)
 /* mu of one pressure difference. */
 static double scale_of(const struct gd_md *md, double reference_minus_pressure)
 {
-    return pow(1.0 - md->par.pressure.compressibility * md->par.step.dt / md->par.pressure.tau * reference_minus_pressure,
-               1.0 / 3.0);
+    return pow(1.0 - md->par.pressure.compressibility * md->par.step.dt / md->par.pressure.tau * reference_minus_pressure, 1.0 / 3.0);
 }
 
 static int scales_reference(const struct gd_md *md)
@@ -71,8 +70,8 @@ static void scale_diagonal(struct gd_md *md, const double mu[3])
 
 static double pair_scale(const struct gd_md *md, int a, int b)
 {
-    return scale_of(md, (md->par.pressure.reference[a][a] + md->par.pressure.reference[b][b] - md->pressure[a][a] -
-                         md->pressure[b][b]) / 2.0);
+    return scale_of(md,
+                    (md->par.pressure.reference[a][a] + md->par.pressure.reference[b][b] - md->pressure[a][a] - md->pressure[b][b]) / 2.0);
 }
 
 /* One factor per axis; axes with the same positive number share the mean of two pressures, 0 is left alone. With three equal
@@ -133,7 +132,8 @@ static void scale_weakly(struct gd_md *md)
     double mu[3];
     double trace = (md->pressure[0][0] + md->pressure[1][1] + md->pressure[2][2]) / 3.0;
     switch (md->par.pressure.scale) {
-    case GD_SCALE_OFF: return;
+    case GD_SCALE_OFF:
+        return;
     case GD_SCALE_ISO:
         mu[0] = mu[1] = mu[2] = scale_of(md, md->par.pressure.reference[0][0] - trace);
         scale_diagonal(md, mu);
@@ -162,7 +162,9 @@ int gd_barostat_apply(struct gd_md *md, struct gd_err *err)
         return 0;
     double mu[3], before = gd_reservoir_begin(md);
     switch (md->par.pressure.barostat) {
-    case GD_BAROSTAT_BERENDSEN: scale_weakly(md); break;
+    case GD_BAROSTAT_BERENDSEN:
+        scale_weakly(md);
+        break;
     case GD_BAROSTAT_STOCHASTIC_CELL:
         gd_barostat_stochastic(md, mu);
         gd_reservoir_end(md, before);

@@ -16,15 +16,18 @@ int gd_barostat_parrinello_create(struct gd_md *md, struct gd_err *err)
     if (p->pressure.couple != GD_PRESSURE_SCALE || p->pressure.barostat != GD_BAROSTAT_PARRINELLO_RAHMAN)
         return 0;
     if (p->pressure.scale == GD_SCALE_FULL)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: the parrinello-rahman barostat does not scale in full; use iso, "
-                                                 "aniso or semianiso");
+        return gd_err_set(err, GD_E_UNSUPPORTED,
+                          "PRESSURESCALE: the parrinello-rahman barostat does not scale in full; use iso, "
+                          "aniso or semianiso");
     if (p->integrator != GD_INTEGRATOR_LEAP_FROG || p->stochastic.ntsd != 0 || p->minimise.ntem != GD_MINIMISE_OFF)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: the parrinello-rahman barostat needs the integrator leap-frog, "
-                                                 "without STOCHDYN and ENERGYMIN; use stochastic-cell");
+        return gd_err_set(err, GD_E_UNSUPPORTED,
+                          "PRESSURESCALE: the parrinello-rahman barostat needs the integrator leap-frog, "
+                          "without STOCHDYN and ENERGYMIN; use stochastic-cell");
     int constrained = md->constraints->solute != GD_CONSTRAINT_OFF || md->constraints->solvent != GD_CONSTRAINT_OFF;
     if (p->pressure.virial == GD_VIRIAL_ATOMIC && constrained)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "PRESSURESCALE: with constraints the parrinello-rahman barostat needs VIRIAL "
-                                                      "molecular");
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "PRESSURESCALE: with constraints the parrinello-rahman barostat needs VIRIAL "
+                          "molecular");
     for (int d = 0; d < 3; d++)
         md->cell.start[d] = md->box.vectors[d][d];
     md->cell.start_volume = gd_box_volume(&md->box);

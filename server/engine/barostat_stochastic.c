@@ -11,15 +11,17 @@ int gd_barostat_stochastic_check(const struct gd_md *md, struct gd_err *err)
     if (md->par.pressure.couple != GD_PRESSURE_SCALE || md->par.pressure.barostat != GD_BAROSTAT_STOCHASTIC_CELL)
         return 0;
     if (md->par.pressure.scale == GD_SCALE_FULL)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "PRESSURESCALE: the stochastic-cell barostat does not scale in full; use iso, "
-                                                 "aniso or semianiso");
+        return gd_err_set(err, GD_E_UNSUPPORTED,
+                          "PRESSURESCALE: the stochastic-cell barostat does not scale in full; use iso, "
+                          "aniso or semianiso");
     if (!md->coupled || md->bath[0].reference <= 0.0)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT,
                           "PRESSURESCALE: the stochastic-cell barostat needs a temperature: couple a bath (MULTIBATH)");
     int constrained = md->constraints->solute != GD_CONSTRAINT_OFF || md->constraints->solvent != GD_CONSTRAINT_OFF;
     if (md->par.pressure.virial == GD_VIRIAL_ATOMIC && constrained)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "PRESSURESCALE: with constraints the stochastic-cell barostat needs VIRIAL "
-                                                      "molecular");
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "PRESSURESCALE: with constraints the stochastic-cell barostat needs VIRIAL "
+                          "molecular");
     return 0;
 }
 

@@ -7,8 +7,8 @@ typedef double four_f64 __attribute__((vector_size(32)));
 typedef int64_t mask_f64 __attribute__((vector_size(32)));
 
 /* The loop over a block is one that compilers turn into vectors. */
-static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from,
-                    int32_t to, int32_t *out)
+static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
+                    int32_t *out)
 {
     int32_t found = 0;
     for (int32_t first = from; first < to; first += GD_CLUSTER_BLOCK) {

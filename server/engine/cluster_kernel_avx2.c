@@ -4,8 +4,7 @@
 
 #include "engine/cluster_pairs.h"
 
-static uint32_t near_of_eight(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2,
-                              int32_t first)
+static uint32_t near_of_eight(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t first)
 {
     __m256 sum = _mm256_setzero_ps();
     for (int d = 0; d < 3; d++) {
@@ -17,8 +16,8 @@ static uint32_t near_of_eight(const struct gd_cluster_boxes *boxes, const float 
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(sum, _mm256_set1_ps(radius2), _CMP_LE_OQ));
 }
 
-static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from,
-                    int32_t to, int32_t *out)
+static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
+                    int32_t *out)
 {
     int32_t found = 0;
     for (int32_t first = from; first < to; first += GD_CLUSTER_BLOCK / 2) {

@@ -4,8 +4,8 @@
 
 #include "engine/cluster_pairs.h"
 
-static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from,
-                    int32_t to, int32_t *out)
+static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
+                    int32_t *out)
 {
     int32_t found = 0;
     for (int32_t first = from; first < to; first += GD_CLUSTER_BLOCK) {
@@ -18,7 +18,8 @@ static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], co
         }
         const uint32_t left = to - first < GD_CLUSTER_BLOCK ? (1u << (to - first)) - 1 : 0xffffu;
         const __mmask16 hit = _mm512_mask_cmp_ps_mask((__mmask16)left, sum, _mm512_set1_ps(radius2), _CMP_LE_OQ);
-        const __m512i number = _mm512_add_epi32(_mm512_set1_epi32(first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+        const __m512i number =
+            _mm512_add_epi32(_mm512_set1_epi32(first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
         _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(hit, number));
         found += __builtin_popcount(hit);
     }
@@ -97,8 +98,7 @@ static inline void hand_out_f32(float *f, double *s, __m512 x, __m512 y, __m512 
 #define NAME(function) f64_##function
 #define SET1(s) _mm512_set1_pd(s)
 #define REPEAT(p) _mm512_broadcast_f64x4(_mm256_loadu_pd(p))
-#define SPREAD(p, part) \
-    _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_set1_pd((p)[2 * (part)])), _mm256_set1_pd((p)[2 * (part) + 1]), 1)
+#define SPREAD(p, part) _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_set1_pd((p)[2 * (part)])), _mm256_set1_pd((p)[2 * (part) + 1]), 1)
 #define ROWS(r, at, part) \
     _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd((r)[2 * (part)] + (at))), _mm256_loadu_pd((r)[2 * (part) + 1] + (at)), 1)
 #define CHOSEN(bits, part) (__mmask8)((bits) >> (8 * (part)))

@@ -17,12 +17,12 @@
 #define PARTS (16 / WIDTH)
 
 #ifndef TAKE_OFF
-#define TAKE_OFF(f, x, y, z)                           \
-    do {                                               \
-        REAL *to_ = (f);                               \
-        STORE4(to_, LOAD4(to_) - SUM4(x));             \
-        STORE4(to_ + 4, LOAD4(to_ + 4) - SUM4(y));     \
-        STORE4(to_ + 8, LOAD4(to_ + 8) - SUM4(z));     \
+#define TAKE_OFF(f, x, y, z)                       \
+    do {                                           \
+        REAL *to_ = (f);                           \
+        STORE4(to_, LOAD4(to_) - SUM4(x));         \
+        STORE4(to_ + 4, LOAD4(to_ + 4) - SUM4(y)); \
+        STORE4(to_ + 8, LOAD4(to_ + 8) - SUM4(z)); \
     } while (0)
 #endif
 
@@ -117,11 +117,9 @@ static inline __attribute__((always_inline)) void NAME(begin)(const struct gd_cl
 
 /* Entries [begin, end) of a row; `kind` and `energies` are constants where this is called. There is an entry at `end`: the
  * next pair of clusters is begun before one is finished, so that the processor need not wait for the one's roots. */
-static inline __attribute__((always_inline)) void NAME(entries)(const struct gd_cluster_job *job, int32_t i,
-                                                                struct NAME(row) *row, int32_t begin, int32_t end,
-                                                                const enum gd_cluster_kind kind,
-                                                                const enum gd_cluster_energies energies,
-                                                                struct NAME(energy) *energy)
+static inline __attribute__((always_inline)) void NAME(entries)(const struct gd_cluster_job *job, int32_t i, struct NAME(row) *row,
+                                                                int32_t begin, int32_t end, const enum gd_cluster_kind kind,
+                                                                const enum gd_cluster_energies energies, struct NAME(energy) *energy)
 {
     const double s = ROOT_SCALE, s2 = s * s, s6 = s2 * s2 * s2;
     const V cut3i = SET1((REAL)(s * s2 * job->rf.cut3i));
@@ -189,8 +187,7 @@ static inline __attribute__((always_inline)) void NAME(entries)(const struct gd_
     }
 }
 
-static inline __attribute__((always_inline)) void NAME(rows)(const struct gd_cluster_job *job,
-                                                             const enum gd_cluster_energies energies)
+static inline __attribute__((always_inline)) void NAME(rows)(const struct gd_cluster_job *job, const enum gd_cluster_energies energies)
 {
     const double s3 = ROOT_SCALE * ROOT_SCALE * ROOT_SCALE;
     struct NAME(energy) energy = {SET1((REAL)0), SET1((REAL)0), 0};

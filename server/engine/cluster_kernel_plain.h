@@ -2,7 +2,11 @@
  * INTEGER (as wide), V, MASK, NAME and ROOT. */
 #define WIDTH 4
 #define AHEAD 0
-#define SET1(s) (V){(s), (s), (s), (s)}
+#define SET1(s)            \
+    (V)                    \
+    {                      \
+        (s), (s), (s), (s) \
+    }
 #define REPEAT(p) LOAD4(p)
 #define SPREAD(p, part) SET1((p)[part])
 #define ROWS(r, at, part) LOAD4((r)[part] + (at))
@@ -15,14 +19,26 @@
 #define MUL_ONLY(m, a, b) ONLY(m, (a) * (b))
 #define ROOT_SCALE 1.0
 #define SUM4(v) (v)
-#define LOAD4(p) (V){(p)[0], (p)[1], (p)[2], (p)[3]}
+#define LOAD4(p)                       \
+    (V)                                \
+    {                                  \
+        (p)[0], (p)[1], (p)[2], (p)[3] \
+    }
 #define STORE4(p, v)                         \
     do {                                     \
         V stored = (v);                      \
         memcpy((p), &stored, sizeof stored); \
     } while (0)
-#define NONE (MASK){0, 0, 0, 0}
-#define BITS (MASK){1, 2, 4, 8}
+#define NONE       \
+    (MASK)         \
+    {              \
+        0, 0, 0, 0 \
+    }
+#define BITS       \
+    (MASK)         \
+    {              \
+        1, 2, 4, 8 \
+    }
 #include "engine/cluster_kernel_body.h"
 #undef NONE
 #undef BITS

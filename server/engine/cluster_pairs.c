@@ -150,14 +150,18 @@ void gd_cluster_pairs_place(struct gd_md *md, int thread)
 {
     int single = md->nonbonded->clusters->real_size == sizeof(float);
     switch (md->pbc.kind) {
-    case GD_BOX_VACUUM: place(md, thread, GD_BOX_VACUUM, single ? sizeof(float) : sizeof(double)); return;
+    case GD_BOX_VACUUM:
+        place(md, thread, GD_BOX_VACUUM, single ? sizeof(float) : sizeof(double));
+        return;
     case GD_BOX_RECTANGULAR:
         if (single)
             place(md, thread, GD_BOX_RECTANGULAR, sizeof(float));
         else
             place(md, thread, GD_BOX_RECTANGULAR, sizeof(double));
         return;
-    default: place(md, thread, GD_BOX_TRICLINIC, single ? sizeof(float) : sizeof(double)); return;
+    default:
+        place(md, thread, GD_BOX_TRICLINIC, single ? sizeof(float) : sizeof(double));
+        return;
     }
 }
 
@@ -229,11 +233,26 @@ static void run_kernel(struct gd_nonbonded *nb, int thread, enum gd_cluster_ener
     struct gd_cluster_pairs *p = nb->clusters;
     struct gd_cluster_thread *th = &p->thread[thread];
     struct gd_cluster_job job = {
-        .list = &th->kept, .shift = (const double(*)[3])p->shift, .place = p->place,
-        .common = p->common, .c6 = p->c6, .c12 = p->c12, .slots = p->num_slots, .type = p->type,
-        .group = p->group, .cluster_group = p->cluster_group, .num_groups = nb->num_groups, .energies = energies,
-        .cutoff2 = nb->cutoff * nb->cutoff, .shift_r6 = nb->shift_r6, .shift_r12 = nb->shift_r12, .rf = nb->rf,
-        .force = th->force, .shift_force = th->shift_force, .lj = th->lj, .crf = th->crf,
+        .list = &th->kept,
+        .shift = (const double(*)[3])p->shift,
+        .place = p->place,
+        .common = p->common,
+        .c6 = p->c6,
+        .c12 = p->c12,
+        .slots = p->num_slots,
+        .type = p->type,
+        .group = p->group,
+        .cluster_group = p->cluster_group,
+        .num_groups = nb->num_groups,
+        .energies = energies,
+        .cutoff2 = nb->cutoff * nb->cutoff,
+        .shift_r6 = nb->shift_r6,
+        .shift_r12 = nb->shift_r12,
+        .rf = nb->rf,
+        .force = th->force,
+        .shift_force = th->shift_force,
+        .lj = th->lj,
+        .crf = th->crf,
     };
     memset(th->lj, 0, nb->num_groups * nb->num_groups * sizeof *th->lj);
     memset(th->crf, 0, nb->num_groups * nb->num_groups * sizeof *th->crf);

@@ -18,9 +18,9 @@
 
 #define GD_CLUSTER 4
 #define GD_CLUSTER_SHIFTS 27
-#define GD_CLUSTER_CENTRE 13 /* the shift by nothing */
+#define GD_CLUSTER_CENTRE 13   /* the shift by nothing */
 #define GD_CLUSTER_ALL 0xffffu /* mask of all pairs of two clusters */
-#define GD_CLUSTER_BLOCK 16  /* bounding boxes are looked at in blocks; arrays of them have room for one more */
+#define GD_CLUSTER_BLOCK 16    /* bounding boxes are looked at in blocks; arrays of them have room for one more */
 
 /* What a pair of clusters needs besides charges: no Lennard-Jones terms at all, those between atoms of the one type that most
  * atoms with such terms have, or any. */
@@ -33,7 +33,7 @@ struct gd_cluster_row {
 
 struct gd_cluster_entry {
     int32_t cluster;
-    uint16_t mask; /* bit 4 a + b: atom a of the row's cluster acts on atom b of this one */
+    uint16_t mask;   /* bit 4 a + b: atom a of the row's cluster acts on atom b of this one */
     uint16_t common; /* the same for the Lennard-Jones terms of two atoms of the common type */
 };
 
@@ -49,21 +49,21 @@ enum gd_cluster_energies { GD_CLUSTER_NO_ENERGIES, GD_CLUSTER_ONE_GROUP, GD_CLUS
 /* What a kernel reads and writes; arrays of float or double as the kernel is. */
 struct gd_cluster_job {
     const struct gd_cluster_list *list;
-    const double (*shift)[3];      /* [27] nm */
-    const void *place;             /* [clusters][4][4] x, y, z in nm and charge with (4 pi eps0)^-1/2 */
-    struct gd_lj common;           /* of two atoms of the common type */
-    const void *c6, *c12;          /* [local types][slots] parameters of a type with each slot's atom */
+    const double (*shift)[3]; /* [27] nm */
+    const void *place;        /* [clusters][4][4] x, y, z in nm and charge with (4 pi eps0)^-1/2 */
+    struct gd_lj common;      /* of two atoms of the common type */
+    const void *c6, *c12;     /* [local types][slots] parameters of a type with each slot's atom */
     size_t slots;
-    const int32_t *type;           /* [slots] local type */
-    const int32_t *group;          /* [slots] energy group */
-    const int32_t *cluster_group;  /* [clusters] the energy group of all its atoms, or -1 */
+    const int32_t *type;          /* [slots] local type */
+    const int32_t *group;         /* [slots] energy group */
+    const int32_t *cluster_group; /* [clusters] the energy group of all its atoms, or -1 */
     size_t num_groups;
     enum gd_cluster_energies energies;
     double cutoff2, shift_r6, shift_r12;
     struct gd_reaction_field rf;
-    void *force;                   /* [clusters][4][4] x, y, z and nothing, added to */
-    double (*shift_force)[4];      /* [27], added to: forces on rows moved by each shift, x, y, z and nothing */
-    double *lj, *crf;              /* [groups * groups], added to; row: the row's group */
+    void *force;              /* [clusters][4][4] x, y, z and nothing, added to */
+    double (*shift_force)[4]; /* [27], added to: forces on rows moved by each shift, x, y, z and nothing */
+    double *lj, *crf;         /* [groups * groups], added to; row: the row's group */
 };
 
 /* Bounding boxes of clusters or columns, nm, rounded outwards. */
@@ -80,8 +80,8 @@ struct gd_cluster_kernels {
     void (*forces)(const struct gd_cluster_job *job);
     void (*prune)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius2,
                   struct gd_cluster_list *kept);
-    int32_t (*near)(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from,
-                    int32_t to, int32_t *out);
+    int32_t (*near)(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
+                    int32_t *out);
 };
 extern const struct gd_cluster_kernels gd_cluster_kernels_f32, gd_cluster_kernels_f64;
 extern const struct gd_cluster_kernels gd_cluster_kernels_f32_avx2, gd_cluster_kernels_f64_avx2;
@@ -97,43 +97,43 @@ struct gd_cluster_thread {
     struct gd_cluster_entry *waiting[GD_CLUSTER_KINDS]; /* [clusters] of the present row, of kinds but the first */
     int32_t num_waiting[GD_CLUSTER_KINDS];
     int32_t *near, *near_column; /* [clusters], [columns], and a block more */
-    uint16_t *allowed; /* [clusters] mask of the present cluster with each, without excluded pairs */
-    void *force;       /* [clusters][4][4] of the kernel's precision */
+    uint16_t *allowed;           /* [clusters] mask of the present cluster with each, without excluded pairs */
+    void *force;                 /* [clusters][4][4] of the kernel's precision */
     double shift_force[GD_CLUSTER_SHIFTS][4];
-    double *lj, *crf;  /* [groups * groups] row: the group of the row's atom */
+    double *lj, *crf;         /* [groups * groups] row: the group of the row's atom */
     double way2, pruned_way2; /* nm^2: the longest way of an atom since the list was found, and since it was pruned */
     double prune_seconds;
     int failed;
 };
 
 struct gd_cluster_pairs {
-    size_t real_size;           /* 4 or 8 */
+    size_t real_size; /* 4 or 8 */
     const struct gd_cluster_kernels *kernels;
     size_t slot_capacity, num_slots, num_clusters;
     int columns[2], column_capacity;
-    int32_t *column_start;      /* [columns + 1] clusters */
-    int32_t *column_of;         /* [n] */
-    int32_t *atom;              /* [slots] or -1 */
-    int32_t *slot;              /* [n] */
-    gd_vec3 *home;              /* [slots] positions within the cell when the list was found */
-    double *part;               /* [n] fraction along the third edge */
+    int32_t *column_start;            /* [columns + 1] clusters */
+    int32_t *column_of;               /* [n] */
+    int32_t *atom;                    /* [slots] or -1 */
+    int32_t *slot;                    /* [n] */
+    gd_vec3 *home;                    /* [slots] positions within the cell when the list was found */
+    double *part;                     /* [n] fraction along the third edge */
     struct gd_cluster_extent *extent; /* [clusters] */
     struct gd_cluster_boxes boxes, column_boxes;
     double shift[GD_CLUSTER_SHIFTS][3];
-    gd_mat3 edge, reciprocal;   /* of the cell the clusters were sorted in */
-    double origin[3];           /* of the vacuum's bounding box */
+    gd_mat3 edge, reciprocal; /* of the cell the clusters were sorted in */
+    double origin[3];         /* of the vacuum's bounding box */
     int periodic;
-    size_t num_local;           /* types that occur */
-    int32_t *local_type;        /* [atom types] or -1 */
-    int32_t *local_number;      /* [local types] the topology's number */
+    size_t num_local;                /* types that occur */
+    int32_t *local_type;             /* [atom types] or -1 */
+    int32_t *local_number;           /* [local types] the topology's number */
     enum gd_cluster_kind *type_kind; /* [local types] */
     struct gd_lj common;
-    int any;                    /* there are atoms of kind GD_CLUSTER_ANY */
-    int32_t *type, *group;      /* [slots] */
-    int32_t *cluster_group;     /* [clusters] or -1 */
+    int any;                                /* there are atoms of kind GD_CLUSTER_ANY */
+    int32_t *type, *group;                  /* [slots] */
+    int32_t *cluster_group;                 /* [clusters] or -1 */
     uint8_t *cluster_kind, *cluster_common; /* [clusters] the highest kind; bit a: atom a is of the common type */
-    void *place, *c6, *c12;     /* as in the job */
-    void *pruned_place;         /* as place, when the list was pruned */
+    void *place, *c6, *c12;                 /* as in the job */
+    void *pruned_place;                     /* as place, when the list was pruned */
     double pruned_shift[GD_CLUSTER_SHIFTS][3];
     int pruned, prune_now;
     int32_t *partner_start, *partner; /* of solute atoms: all that is left out, both ways */
@@ -152,9 +152,9 @@ void gd_cluster_pairs_place(struct gd_md *md, int thread);         /* the thread
 /* After all have placed: 0 when the list may miss a pair and must be updated; else whether it is to be pruned is settled. */
 int gd_cluster_pairs_hold(struct gd_md *md);
 void gd_cluster_pairs_forces(struct gd_md *md, int thread, struct gd_pair_sums *sums);
-void gd_cluster_pairs_energies(struct gd_md *md, int thread);     /* after forces without energies, at the same places */
-void gd_cluster_pairs_add_energies(struct gd_md *md);            /* of all threads, into md->energies */
-double gd_cluster_pairs_end(struct gd_md *md); /* after the threads; returns the seconds that pruning took */
+void gd_cluster_pairs_energies(struct gd_md *md, int thread);                 /* after forces without energies, at the same places */
+void gd_cluster_pairs_add_energies(struct gd_md *md);                         /* of all threads, into md->energies */
+double gd_cluster_pairs_end(struct gd_md *md);                                /* after the threads; returns the seconds that pruning took */
 void gd_cluster_pairs_add_forces(struct gd_md *md, size_t begin, size_t end); /* of atoms, into md->force */
 
 /* cluster_sort.c */

@@ -144,8 +144,8 @@ static void search_shift(const struct gd_md *md, struct gd_cluster_thread *th, i
     box.part[0] = low[2];
     box.part[1] = high[2];
     for (int u = x.from; u < x.to; u++) {
-        int32_t first = u * p->columns[1], near = p->kernels->near(&p->column_boxes, box.low, box.high, box.radius2,
-                                                                   first + y.from, first + y.to, th->near_column);
+        int32_t first = u * p->columns[1],
+                near = p->kernels->near(&p->column_boxes, box.low, box.high, box.radius2, first + y.from, first + y.to, th->near_column);
         for (int32_t k = 0; k < near && !th->failed; k++)
             search_column(p, th, i, shift, th->near_column[k], &box);
     }
@@ -154,7 +154,7 @@ static void search_shift(const struct gd_md *md, struct gd_cluster_thread *th, i
 static void take_out(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, size_t a, int32_t partner)
 {
     int32_t slot = p->slot[partner];
-    th->allowed[slot / GD_CLUSTER] &= (uint16_t)~(1u << (GD_CLUSTER * a + (size_t)(slot % GD_CLUSTER)));
+    th->allowed[slot / GD_CLUSTER] &= (uint16_t) ~(1u << (GD_CLUSTER * a + (size_t)(slot % GD_CLUSTER)));
 }
 
 static void let_in(const struct gd_cluster_pairs *p, struct gd_cluster_thread *th, size_t a, int32_t partner)

@@ -141,8 +141,7 @@ static int create_threads(struct gd_cluster_pairs *p, size_t clusters, size_t gr
         struct gd_cluster_thread *th = &p->thread[t];
         rc = gd_md_allocate((void **)&th->near, clusters + GD_CLUSTER_BLOCK, sizeof *th->near, err);
         if (rc == 0)
-            rc = gd_md_allocate((void **)&th->near_column, (size_t)p->column_capacity + GD_CLUSTER_BLOCK,
-                                sizeof *th->near_column, err);
+            rc = gd_md_allocate((void **)&th->near_column, (size_t)p->column_capacity + GD_CLUSTER_BLOCK, sizeof *th->near_column, err);
         if (rc == 0)
             rc = gd_md_allocate((void **)&th->allowed, clusters, sizeof *th->allowed, err);
         if (rc == 0)
@@ -221,9 +220,9 @@ void gd_cluster_pairs_destroy(struct gd_cluster_pairs **pairs)
     struct gd_cluster_pairs *p = *pairs;
     if (p == NULL)
         return;
-    void *arrays[] = {p->column_start, p->column_of, p->slot, p->part, p->atom, p->home, p->type, p->group, p->extent,
-                      p->cluster_group, p->cluster_kind, p->cluster_common, p->place, p->pruned_place, p->c6, p->c12,
-                      p->local_type, p->local_number, p->type_kind, p->partner_start, p->partner};
+    void *arrays[] = {p->column_start, p->column_of,     p->slot,         p->part,           p->atom,   p->home,         p->type, p->group,
+                      p->extent,       p->cluster_group, p->cluster_kind, p->cluster_common, p->place,  p->pruned_place, p->c6,   p->c12,
+                      p->local_type,   p->local_number,  p->type_kind,    p->partner_start,  p->partner};
     for (size_t k = 0; k < sizeof arrays / sizeof arrays[0]; k++)
         free(arrays[k]);
     for (int d = 0; d < 3; d++) {
@@ -234,8 +233,8 @@ void gd_cluster_pairs_destroy(struct gd_cluster_pairs **pairs)
     }
     for (size_t t = 0; p->thread != NULL && t < p->num_threads; t++) {
         struct gd_cluster_thread *th = &p->thread[t];
-        void *of_thread[] = {th->found.row, th->found.entry, th->kept.row, th->kept.entry,
-                             th->near, th->near_column, th->allowed, th->force, th->lj, th->crf};
+        void *of_thread[] = {th->found.row,   th->found.entry, th->kept.row, th->kept.entry, th->near,
+                             th->near_column, th->allowed,     th->force,    th->lj,         th->crf};
         for (size_t k = 0; k < sizeof of_thread / sizeof of_thread[0]; k++)
             free(of_thread[k]);
         for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++)

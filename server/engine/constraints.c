@@ -191,8 +191,8 @@ static int apply_solvent(struct gd_md *md, int correct_velocity, struct gd_err *
     struct gd_constraints *c = md->constraints;
     if (c->solvent == GD_CONSTRAINT_LINCS) {
         for (size_t m = 0; m < md->top->num_solvent_molecules; m++)
-            gd_lincs_apply(md, c->lincs_solvent, md->top->num_solute_atoms + m * c->sites,
-                           md->par.constraint.solvent_lincs_order, c->lincs_scratch);
+            gd_lincs_apply(md, c->lincs_solvent, md->top->num_solute_atoms + m * c->sites, md->par.constraint.solvent_lincs_order,
+                           c->lincs_scratch);
         return 0;
     }
     struct solvent_work work = {md, correct_velocity};
@@ -201,8 +201,8 @@ static int apply_solvent(struct gd_md *md, int correct_velocity, struct gd_err *
         if (c->thread_failed[t] != 0) {
             size_t atom = md->top->num_solute_atoms + ((size_t)c->thread_failed[t] - 1) * c->sites;
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
-                              "step %lld: constraints of solvent molecule %d (atoms %zu to %zu) cannot be satisfied",
-                              gd_md_named_step(md), c->thread_failed[t], atom + 1, atom + c->sites);
+                              "step %lld: constraints of solvent molecule %d (atoms %zu to %zu) cannot be satisfied", gd_md_named_step(md),
+                              c->thread_failed[t], atom + 1, atom + c->sites);
         }
         for (int a = 0; a < 3; a++)
             for (int b = 0; b < 3; b++)

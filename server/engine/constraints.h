@@ -15,7 +15,7 @@ struct gd_lincs;
 
 struct gd_constraints {
     enum gd_constraint_algorithm solute, solvent; /* GD_CONSTRAINT_OFF when there is nothing to do */
-    size_t num_distances;                          /* of the solute */
+    size_t num_distances;                         /* of the solute */
     struct gd_distance *distances;
     struct gd_bond *bonds; /* the same as bonds of the topology */
     size_t num_solvent;    /* distances of one solvent molecule, atoms counted within it */
@@ -23,14 +23,14 @@ struct gd_constraints {
     size_t sites;
     double solute_tolerance, solvent_tolerance;
     int max_iterations;
-    int angles, dihedrals; /* angle and dihedral constraints take part */
-    uint8_t *solute_constrained; /* [solute atoms] */
+    int angles, dihedrals;         /* angle and dihedral constraints take part */
+    uint8_t *solute_constrained;   /* [solute atoms] */
     uint8_t *skip_now, *skip_next; /* [solute atoms] scratch of SHAKE */
     struct gd_lincs *lincs_solute, *lincs_solvent;
     double *lincs_scratch;
     double *flexible_velocity; /* [num_distances] nm/ps, change of the flexible lengths in the last step */
-    gd_mat3 *thread_virial;        /* [threads] */
-    int *thread_failed;            /* [threads] first molecule that failed + 1, or 0 */
+    gd_mat3 *thread_virial;    /* [threads] */
+    int *thread_failed;        /* [threads] first molecule that failed + 1, or 0 */
 };
 
 /* Flexible lengths of this step into `distances`, their energies, and how fast they change. */
@@ -47,8 +47,7 @@ int gd_mshake_check(const struct gd_md *md, struct gd_err *err);
 int64_t gd_mshake_solvent(struct gd_md *md, size_t begin, size_t end, gd_mat3 virial);
 
 /* One set of coupled constraints; `mass` of the first molecule's atoms when there are many. */
-int gd_lincs_create(struct gd_lincs **out, const struct gd_distance *distances, size_t count, const double *mass,
-                    struct gd_err *err);
+int gd_lincs_create(struct gd_lincs **out, const struct gd_distance *distances, size_t count, const double *mass, struct gd_err *err);
 void gd_lincs_destroy(struct gd_lincs **lincs);
 /* Atoms of the constraints counted from `first`. */
 void gd_lincs_apply(struct gd_md *md, const struct gd_lincs *lincs, size_t first, int order, double *scratch);

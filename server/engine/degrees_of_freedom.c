@@ -118,16 +118,15 @@ static int create_ranges(struct gd_md *md, struct gd_err *err)
     md->num_ranges = (size_t)md->par.multibath.num_dof_sets;
     if (md->num_ranges == 0) {
         md->num_ranges = 1;
-        md->range[0] = (struct gd_bath_range){.last_atom = md->n, .com_bath = (int)md->num_baths - 1,
-                                              .internal_bath = (int)md->num_baths - 1};
+        md->range[0] =
+            (struct gd_bath_range){.last_atom = md->n, .com_bath = (int)md->num_baths - 1, .internal_bath = (int)md->num_baths - 1};
     }
     size_t atom = 0, group = 0;
     for (size_t s = 0; s < md->num_ranges; s++) {
         struct gd_bath_range *range = &md->range[s];
         if (md->par.multibath.num_dof_sets > 0) {
             const struct gd_dof_set *set = &md->par.multibath.dof_set[s];
-            *range = (struct gd_bath_range){.last_atom = (size_t)set->last, .com_bath = set->com_bath,
-                                            .internal_bath = set->ir_bath};
+            *range = (struct gd_bath_range){.last_atom = (size_t)set->last, .com_bath = set->com_bath, .internal_bath = set->ir_bath};
         }
         range->first_atom = atom;
         range->first_group = group;
@@ -135,13 +134,12 @@ static int create_ranges(struct gd_md *md, struct gd_err *err)
             group++;
         range->last_group = group;
         if (range->last_atom > md->n || (size_t)top->temperature_group_start[group] != range->last_atom)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT,
-                              "MULTIBATH: LAST %zu of set %zu is not the end of a temperature group", range->last_atom, s + 1);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "MULTIBATH: LAST %zu of set %zu is not the end of a temperature group",
+                              range->last_atom, s + 1);
         atom = range->last_atom;
     }
     if (atom != md->n)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "MULTIBATH: LAST of the last set is %zu, the system has %zu atoms", atom,
-                          md->n);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "MULTIBATH: LAST of the last set is %zu, the system has %zu atoms", atom, md->n);
     return 0;
 }
 

@@ -23,8 +23,7 @@ void gd_dihedral_geometry(const struct gd_md *md, const int32_t *atom, struct gd
     g->share_l = gd_vec3_dot(rkl, g->rkj) / dkj2;
 }
 
-void gd_dihedral_force(struct gd_md *md, const int32_t *atom, const struct gd_dihedral_geometry *g, double slope,
-                       int with_virial)
+void gd_dihedral_force(struct gd_md *md, const int32_t *atom, const struct gd_dihedral_geometry *g, double slope, int with_virial)
 {
     double fi[3], fj[3], fk[3], fl[3];
     for (int d = 0; d < 3; d++) {

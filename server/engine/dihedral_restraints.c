@@ -16,8 +16,8 @@ int gd_dihedral_restraints_create(struct gd_md *md, struct gd_err *err)
     for (size_t k = 0; k < md->res->num_dihedrals && md->par.dihedral_restraint.ntdlr == 3; k++)
         for (int a = 0; a < 4; a++)
             if ((size_t)md->res->dihedrals[k].atom[a] >= md->top->num_solute_atoms)
-                return gd_err_set(err, GD_E_UNSUPPORTED, "DIHEDRALRESSPEC row %zu: a dihedral constraint on solvent atom %d",
-                                  k + 1, md->res->dihedrals[k].atom[a] + 1);
+                return gd_err_set(err, GD_E_UNSUPPORTED, "DIHEDRALRESSPEC row %zu: a dihedral constraint on solvent atom %d", k + 1,
+                                  md->res->dihedrals[k].atom[a] + 1);
     return gd_restraint_values_create(&md->special->dihedral, md->res->num_dihedrals, err);
 }
 
@@ -125,8 +125,7 @@ static double multiplier(const struct four_atoms *v, double w[4][3], double targ
         gd_vec3_cross(v->r63, b1, part);
         gd_vec3_sub(c6, part, c6);
         numerator = sine * v->d32 * c3 - gd_vec3_dot(c5, v->r32);
-        denominator = sine * (c3 / v->d32 * gd_vec3_dot(v->r32, w32) + c4 * v->d32) -
-                      (gd_vec3_dot(c5, w32) + gd_vec3_dot(c6, v->r32));
+        denominator = sine * (c3 / v->d32 * gd_vec3_dot(v->r32, w32) + c4 * v->d32) - (gd_vec3_dot(c5, w32) + gd_vec3_dot(c6, v->r32));
     } else {
         double cosine = cos(target);
         numerator = cosine * c3 - gd_vec3_dot(v->r52, v->r63);
@@ -155,9 +154,8 @@ int gd_special_shake_dihedrals(struct gd_md *md, int *converged, uint8_t *skip_n
         weighted_gradients(md, atom, w);
         double lambda = multiplier(&v, w, target);
         if (!isfinite(lambda))
-            return gd_err_set(err, GD_E_SIMULATION_FAILED,
-                              "step %lld: the dihedral constraint of atoms %d, %d, %d and %d failed", gd_md_named_step(md),
-                              atom[0] + 1, atom[1] + 1, atom[2] + 1, atom[3] + 1);
+            return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the dihedral constraint of atoms %d, %d, %d and %d failed",
+                              gd_md_named_step(md), atom[0] + 1, atom[1] + 1, atom[2] + 1, atom[3] + 1);
         for (int a = 0; a < 4; a++) {
             gd_vec3_add_scaled(md->pos[atom[a]], -lambda, w[a]);
             skip_next[atom[a]] = 0;

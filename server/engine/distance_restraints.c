@@ -38,15 +38,16 @@ int gd_distance_restraints_create(struct gd_md *md, const struct gd_configuratio
     int rc = gd_restraint_values_create(values, n, err);
     int read = md->par.distance_restraint.ntdir < 0 && md->par.distance_restraint.ntdira != 0;
     if (rc == 0 && read && conf->num_distance_averages != n)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "DISTANCERES: NTDIRA %d, but the configuration holds %zu averages for %zu "
-                                                      "restraints (DISRESEXPAVE)",
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "DISTANCERES: NTDIRA %d, but the configuration holds %zu averages for %zu "
+                          "restraints (DISRESEXPAVE)",
                           md->par.distance_restraint.ntdira, conf->num_distance_averages, n);
     for (size_t k = 0; k < n && rc == 0; k++) {
         double v[3];
         int kind, keep[3];
         if (!split_rah(md->res->distances[k].rah, &kind, keep))
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "DISTANCERESSPEC row %zu: RAH %d is none of -1, 0, 1 plus 0 to 60",
-                              k + 1, md->res->distances[k].rah);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "DISTANCERESSPEC row %zu: RAH %d is none of -1, 0, 1 plus 0 to 60", k + 1,
+                              md->res->distances[k].rah);
         difference(md, &md->res->distances[k], v);
         values->value[k] = gd_vec3_norm(v);
         values->average[k] = read ? conf->distance_average[k] : pow(values->value[k], -3.0);
@@ -76,9 +77,12 @@ static double potential(const struct gd_md *md, const struct gd_distance_restrai
 static double average_scale(const struct gd_md *md, double memory, double average, double now)
 {
     switch (md->par.distance_restraint.forcescale) {
-    case 1: return 1.0 - memory;
-    case 2: return (1.0 - memory) * average * average * average * average / (now * now * now * now);
-    default: return 1.0;
+    case 1:
+        return 1.0 - memory;
+    case 2:
+        return (1.0 - memory) * average * average * average * average / (now * now * now * now);
+    default:
+        return 1.0;
     }
 }
 

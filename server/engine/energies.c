@@ -20,9 +20,10 @@ int gd_md_create_energies(struct gd_md *md, struct gd_err *err)
         return rc;
     double *next = md->energy_numbers;
     double **bath[] = {&e->bath_kinetic, &e->bath_com, &e->bath_internal};
-    double **group[GROUP_TERMS] = {&e->group_bond, &e->group_angle, &e->group_improper, &e->group_dihedral,
-                                   &e->group_crossdihedral, &e->group_constraint, &e->group_position, &e->group_distance,
-                                   &e->group_angle_restraint, &e->group_dihedral_restraint, &e->group_jvalue};
+    double **group[GROUP_TERMS] = {
+        &e->group_bond,       &e->group_angle,    &e->group_improper, &e->group_dihedral,        &e->group_crossdihedral,
+        &e->group_constraint, &e->group_position, &e->group_distance, &e->group_angle_restraint, &e->group_dihedral_restraint,
+        &e->group_jvalue};
     double **pair[] = {&e->pair_lj, &e->pair_crf};
     for (size_t k = 0; k < 3; k++, next += baths)
         *bath[k] = next;
@@ -80,8 +81,7 @@ int gd_md_sum_energies(struct gd_md *md, struct gd_err *err)
     e->nonbonded = e->lj + e->crf;
     e->covalent = e->bond + e->angle + e->dihedral + e->improper + e->crossdihedral;
     e->potential = e->nonbonded + e->covalent;
-    e->special = e->position_restraint + e->distance_restraint + e->angle_restraint + e->dihedral_restraint + e->constraint +
-                 e->jvalue;
+    e->special = e->position_restraint + e->distance_restraint + e->angle_restraint + e->dihedral_restraint + e->constraint + e->jvalue;
     e->total = e->potential + e->kinetic + e->special;
     return isfinite(e->total) ? 0 : name_the_broken(md, err);
 }
@@ -90,9 +90,7 @@ double gd_md_bath_temperature(const struct gd_md *md, size_t index, int part)
 {
     const struct gd_md_bath *bath = &md->bath[index];
     double dof = part == 0 ? bath->dof : part == 1 ? bath->com_dof : bath->internal_dof;
-    const double *energy = part == 0   ? md->energies.bath_kinetic
-                           : part == 1 ? md->energies.bath_com
-                                       : md->energies.bath_internal;
+    const double *energy = part == 0 ? md->energies.bath_kinetic : part == 1 ? md->energies.bath_com : md->energies.bath_internal;
     return dof != 0.0 ? 2.0 * energy[index] / md->top->boltzmann / dof : 0.0;
 }
 

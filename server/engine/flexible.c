@@ -20,8 +20,9 @@ int gd_flexible_create(struct gd_md *md, struct gd_err *err)
 {
     struct gd_constraints *c = md->constraints;
     if (md->par.integrator != GD_INTEGRATOR_LEAP_FROG || md->par.stochastic.ntsd != 0 || md->par.minimise.ntem != GD_MINIMISE_OFF)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "CONSTRAINT: NTCP flexshake needs the integrator leap-frog, without STOCHDYN and "
-                                                 "ENERGYMIN; use shake");
+        return gd_err_set(err, GD_E_UNSUPPORTED,
+                          "CONSTRAINT: NTCP flexshake needs the integrator leap-frog, without STOCHDYN and "
+                          "ENERGYMIN; use shake");
     for (size_t k = 0; k < c->num_distances; k++)
         if (!(md->top->bond_types[c->bonds[k].type].harmonic > 0.0))
             return gd_err_set(err, GD_E_INVALID_ARGUMENT,
@@ -62,9 +63,8 @@ int gd_flexible_lengths(struct gd_md *md, struct gd_err *err)
         }
         double off = reduced_mass(md, bond) / (dt * dt) * stretch / type->harmonic, length = type->length + off;
         if (!(length > 0.0))
-            return gd_err_set(err, GD_E_SIMULATION_FAILED,
-                              "step %lld: the flexible constraint of atoms %d and %d would have length %g nm", gd_md_named_step(md),
-                              bond->atom[0] + 1, bond->atom[1] + 1, length);
+            return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: the flexible constraint of atoms %d and %d would have length %g nm",
+                              gd_md_named_step(md), bond->atom[0] + 1, bond->atom[1] + 1, length);
         c->distances[k].length2 = length * length;
         c->flexible_velocity[k] = (length - before) / dt;
         md->energies.group_constraint[md->energy_group[bond->atom[0]]] += 0.5 * type->harmonic * off * off;

@@ -42,8 +42,7 @@ int gd_jvalue_restraints_create(struct gd_md *md, const struct gd_configuration 
                           md->par.jvalue.ntjvra, conf->num_jvalue_averages, n);
     int rc = gd_restraint_values_create(&md->special->jvalue, n, err);
     for (size_t k = 0; k < n && rc == 0; k++)
-        md->special->jvalue.average[k] =
-            md->par.jvalue.ntjvra != 0 && mode < 0 ? conf->jvalue_average[k] : md->res->jvalues[k].j0;
+        md->special->jvalue.average[k] = md->par.jvalue.ntjvra != 0 && mode < 0 ? conf->jvalue_average[k] : md->res->jvalues[k].j0;
     return rc == 0 && md->par.jvalue.le != 0 ? create_elevation(md, conf, err) : rc;
 }
 
@@ -58,13 +57,11 @@ static double beyond(double deviation, double width)
 /* Half-harmonic restraints: 1 when the value lies on the side that is free. */
 static int is_free(const struct gd_jvalue_restraint *restraint, double j)
 {
-    return (restraint->half_harmonic < 0 && j - restraint->j0 > 0.0) ||
-           (restraint->half_harmonic > 0 && j - restraint->j0 <= 0.0);
+    return (restraint->half_harmonic < 0 && j - restraint->j0 > 0.0) || (restraint->half_harmonic > 0 && j - restraint->j0 <= 0.0);
 }
 
 /* Energy, and dV/dJ as it acts on the angle of the moment. */
-static double quadratic(const struct gd_md *md, const struct gd_jvalue_restraint *restraint, double average, double gain,
-                        double *slope)
+static double quadratic(const struct gd_md *md, const struct gd_jvalue_restraint *restraint, double average, double gain, double *slope)
 {
     int mode = md->par.jvalue.ntjvr;
     double constant = md->par.jvalue.cjvr;
@@ -80,8 +77,8 @@ static double quadratic(const struct gd_md *md, const struct gd_jvalue_restraint
     return 0.5 * constant * deviation * deviation;
 }
 
-static double biquadratic(const struct gd_md *md, const struct gd_jvalue_restraint *restraint, double now, double average,
-                          double gain, double *slope)
+static double biquadratic(const struct gd_md *md, const struct gd_jvalue_restraint *restraint, double now, double average, double gain,
+                          double *slope)
 {
     *slope = 0.0;
     if (is_free(restraint, now) || is_free(restraint, average))
@@ -100,10 +97,13 @@ static double elevation_gain(const struct gd_md *md, const struct gd_jvalue_rest
 {
     double a = beyond(average - restraint->j0, md->par.jvalue.delta), n = beyond(now - restraint->j0, md->par.jvalue.delta);
     switch (md->par.jvalue.ntjvr) {
-    case BIQUADRATIC_WEIGHTED: return a * n < 0.0 ? 0.0 : a * a * n * n;
+    case BIQUADRATIC_WEIGHTED:
+        return a * n < 0.0 ? 0.0 : a * a * n * n;
     case AVERAGED:
-    case AVERAGED_WEIGHTED: return a * a;
-    default: return n * n;
+    case AVERAGED_WEIGHTED:
+        return a * a;
+    default:
+        return n * n;
     }
 }
 

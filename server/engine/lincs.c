@@ -7,9 +7,9 @@
 struct gd_lincs {
     const struct gd_distance *distances;
     size_t count;
-    double *diagonal;   /* [count] (1/m_i + 1/m_j)^-1/2 */
-    int32_t *start;     /* [count + 1] into other, coefficient */
-    int32_t *other;     /* coupled constraints */
+    double *diagonal; /* [count] (1/m_i + 1/m_j)^-1/2 */
+    int32_t *start;   /* [count + 1] into other, coefficient */
+    int32_t *other;   /* coupled constraints */
     double *coefficient;
 };
 
@@ -23,8 +23,7 @@ static double shared_coefficient(const struct gd_lincs *l, size_t p, size_t q, c
     return a[0] == b[0] || a[1] == b[1] ? -c : c;
 }
 
-int gd_lincs_create(struct gd_lincs **out, const struct gd_distance *distances, size_t count, const double *mass,
-                    struct gd_err *err)
+int gd_lincs_create(struct gd_lincs **out, const struct gd_distance *distances, size_t count, const double *mass, struct gd_err *err)
 {
     struct gd_lincs *l = calloc(1, sizeof *l);
     if (l == NULL)
@@ -84,9 +83,9 @@ size_t gd_lincs_scratch(const struct gd_lincs *l)
 }
 
 struct lincs_work {
-    double *direction;        /* [count][3] */
+    double *direction;         /* [count][3] */
     double *term, *next, *sum; /* [count] */
-    double *matrix;           /* [couplings] */
+    double *matrix;            /* [couplings] */
 };
 
 /* sum = (1 + A + A^2 + ...) term, then the positions move by it. */
@@ -116,8 +115,7 @@ static void solve(struct gd_md *md, const struct gd_lincs *l, size_t first, int 
 
 void gd_lincs_apply(struct gd_md *md, const struct gd_lincs *l, size_t first, int order, double *scratch)
 {
-    struct lincs_work w = {scratch, scratch + 3 * l->count, scratch + 4 * l->count, scratch + 5 * l->count,
-                           scratch + 6 * l->count};
+    struct lincs_work w = {scratch, scratch + 3 * l->count, scratch + 4 * l->count, scratch + 5 * l->count, scratch + 6 * l->count};
     for (size_t p = 0; p < l->count; p++) {
         double r[3];
         gd_nearest_image(&md->pbc, md->old_pos[first + (size_t)l->distances[p].atom[0]],
@@ -130,15 +128,13 @@ void gd_lincs_apply(struct gd_md *md, const struct gd_lincs *l, size_t first, in
         double r[3];
         for (int32_t k = l->start[p]; k < l->start[p + 1]; k++)
             w.matrix[k] = l->coefficient[k] * gd_vec3_dot(&w.direction[3 * p], &w.direction[3 * (size_t)l->other[k]]);
-        gd_nearest_image(&md->pbc, md->pos[first + (size_t)l->distances[p].atom[0]],
-                         md->pos[first + (size_t)l->distances[p].atom[1]], r);
+        gd_nearest_image(&md->pbc, md->pos[first + (size_t)l->distances[p].atom[0]], md->pos[first + (size_t)l->distances[p].atom[1]], r);
         w.term[p] = l->diagonal[p] * (gd_vec3_dot(&w.direction[3 * p], r) - sqrt(l->distances[p].length2));
     }
     solve(md, l, first, order, &w);
     for (size_t p = 0; p < l->count; p++) {
         double r[3], length = sqrt(l->distances[p].length2);
-        gd_nearest_image(&md->pbc, md->pos[first + (size_t)l->distances[p].atom[0]],
-                         md->pos[first + (size_t)l->distances[p].atom[1]], r);
+        gd_nearest_image(&md->pbc, md->pos[first + (size_t)l->distances[p].atom[0]], md->pos[first + (size_t)l->distances[p].atom[1]], r);
         double rest = 2.0 * l->distances[p].length2 - gd_vec3_norm2(r);
         w.term[p] = l->diagonal[p] * (length - (rest > 0.0 ? sqrt(rest) : 0.0));
     }

@@ -79,8 +79,7 @@ static int check_box(const struct gd_md *md, struct gd_err *err)
 static int load_configuration(struct gd_md *md, const struct gd_configuration *conf, struct gd_err *err)
 {
     if (conf->num_atoms != md->n)
-        return gd_err_set(err, GD_E_INVALID_SHAPE, "the configuration has %zu atoms, the topology (NPM, NSM) %zu",
-                          conf->num_atoms, md->n);
+        return gd_err_set(err, GD_E_INVALID_SHAPE, "the configuration has %zu atoms, the topology (NPM, NSM) %zu", conf->num_atoms, md->n);
     int rc = gd_configuration_check(conf, err);
     if (rc != 0)
         return rc;
@@ -179,8 +178,7 @@ static int create_parts(struct gd_md *md, const struct gd_configuration *conf, s
 }
 
 int gd_md_create(struct gd_md **out, const struct gd_topology *topology, const struct gd_parameters *parameters,
-                 const struct gd_configuration *configuration, const struct gd_restraints *restraints, int threads,
-                 struct gd_err *err)
+                 const struct gd_configuration *configuration, const struct gd_restraints *restraints, int threads, struct gd_err *err)
 {
     int rc = gd_topology_check(topology, err);
     if (rc == 0)
@@ -232,9 +230,10 @@ void gd_md_destroy(struct gd_md **md_pointer)
     gd_bonded_destroy(&md->bonded);
     gd_constraints_destroy(&md->constraints);
     gd_thread_pool_destroy(&md->pool);
-    void *arrays[] = {md->pos, md->vel, md->old_pos, md->old_vel, md->force, md->constraint_force, md->lattice_shift,
-                      md->mass, md->inverse_mass, md->charge, md->type, md->energy_group, md->energy_numbers,
-                      md->reference_position, md->bfactor};
+    void *arrays[] = {
+        md->pos,    md->vel,          md->old_pos, md->old_vel, md->force,        md->constraint_force, md->lattice_shift,
+        md->mass,   md->inverse_mass, md->charge,  md->type,    md->energy_group, md->energy_numbers,   md->reference_position,
+        md->bfactor};
     for (size_t k = 0; k < sizeof arrays / sizeof arrays[0]; k++)
         free(arrays[k]);
     gd_topology_destroy(&md->top);

@@ -33,27 +33,26 @@ struct gd_md_energies {
     double nonbonded, lj, crf;
     double constraint, position_restraint, distance_restraint, angle_restraint, dihedral_restraint, jvalue;
     size_t num_groups, num_baths;
-    double *bath_kinetic, *bath_com, *bath_internal;                                     /* [num_baths] */
+    double *bath_kinetic, *bath_com, *bath_internal;                                          /* [num_baths] */
     double *group_bond, *group_angle, *group_improper, *group_dihedral, *group_crossdihedral; /* [num_groups] */
     double *group_constraint, *group_position, *group_distance, *group_angle_restraint, *group_dihedral_restraint,
-        *group_jvalue;                /* [num_groups] */
-    double *pair_lj, *pair_crf;       /* [num_groups * num_groups] */
+        *group_jvalue;          /* [num_groups] */
+    double *pair_lj, *pair_crf; /* [num_groups * num_groups] */
 };
 
 /* A temperature bath. Temperatures in K are 2 E / (kB dof) of the last step's kinetic energies. */
 struct gd_md_bath {
-    double reference, tau;           /* K, ps (-1: not coupled) */
+    double reference, tau; /* K, ps (-1: not coupled) */
     double dof, com_dof, internal_dof;
-    double scale;                    /* last factor on the velocities */
-    double kinetic_new;              /* kinetic energy of the half step ahead, what coupling looks at */
-    double zeta[GD_MAX_NHC_CHAIN];   /* Nose-Hoover variables, ps^-1 */
+    double scale;                  /* last factor on the velocities */
+    double kinetic_new;            /* kinetic energy of the half step ahead, what coupling looks at */
+    double zeta[GD_MAX_NHC_CHAIN]; /* Nose-Hoover variables, ps^-1 */
 };
 
 /* restraints may be NULL. threads >= 1. The configuration must have as many atoms as the expanded topology.
  * GD_E_INVALID_ARGUMENT, GD_E_UNSUPPORTED (names block and value), GD_E_INVALID_SHAPE, GD_E_OUT_OF_MEMORY. */
 int gd_md_create(struct gd_md **out, const struct gd_topology *topology, const struct gd_parameters *parameters,
-                 const struct gd_configuration *configuration, const struct gd_restraints *restraints, int threads,
-                 struct gd_err *err);
+                 const struct gd_configuration *configuration, const struct gd_restraints *restraints, int threads, struct gd_err *err);
 void gd_md_destroy(struct gd_md **md);
 
 /* One step. GD_E_SIMULATION_FAILED names the step and the atoms (NaN, constraint failure, box too small); positions, velocities
@@ -99,12 +98,12 @@ const struct gd_md_energies *gd_md_energies(const struct gd_md *md);
 size_t gd_md_num_baths(const struct gd_md *md);
 const struct gd_md_bath *gd_md_bath(const struct gd_md *md, size_t index);
 double gd_md_bath_temperature(const struct gd_md *md, size_t index, int part); /* part 0 all, 1 centres of mass, 2 rest */
-double gd_md_volume(const struct gd_md *md);                        /* nm^3, of the last step's box */
+double gd_md_volume(const struct gd_md *md);                                   /* nm^3, of the last step's box */
 /* Tensors; of a truncated octahedron in the frame of its triclinic cell (a along x, b in the xy plane), as GROMOS has them. */
-const double (*gd_md_pressure(const struct gd_md *md))[3];          /* 3x3, kJ mol^-1 nm^-3 */
-const double (*gd_md_virial(const struct gd_md *md))[3];            /* 3x3, -1/2 sum r x f, kJ/mol */
-const double (*gd_md_kinetic_tensor(const struct gd_md *md))[3];    /* 3x3, kJ/mol */
-double gd_md_mass(const struct gd_md *md);                          /* u */
+const double (*gd_md_pressure(const struct gd_md *md))[3];       /* 3x3, kJ mol^-1 nm^-3 */
+const double (*gd_md_virial(const struct gd_md *md))[3];         /* 3x3, -1/2 sum r x f, kJ/mol */
+const double (*gd_md_kinetic_tensor(const struct gd_md *md))[3]; /* 3x3, kJ/mol */
+double gd_md_mass(const struct gd_md *md);                       /* u */
 /* The last step's numbers as the State's vector of proto/gd_energies.h; out has gd_energies_count(baths, groups). */
 void gd_md_energy_vector(const struct gd_md *md, double *out);
 
@@ -119,8 +118,8 @@ struct gd_md_restraint_report {
     const double *dihedral, *dihedral_energy; /* degrees */
     size_t num_jvalues;
     const double *jvalue, *jvalue_average; /* Hz */
-    size_t jvalue_grid; /* points of local elevation; 0: none */
-    const double *jvalue_elevation; /* [num_jvalues][jvalue_grid] */
+    size_t jvalue_grid;                    /* points of local elevation; 0: none */
+    const double *jvalue_elevation;        /* [num_jvalues][jvalue_grid] */
 };
 struct gd_md_restraint_report gd_md_restraint_report(const struct gd_md *md);
 
@@ -134,7 +133,7 @@ int gd_md_set_pressure(struct gd_md *md, const double reference[3][3], double ta
 /* The complete state as bytes: after gd_md_load_state into an object created from the same topology, parameters and
  * restraints with as many threads, the run continues bit for bit. */
 size_t gd_md_state_size(const struct gd_md *md);
-void gd_md_save_state(const struct gd_md *md, void *buffer); /* gd_md_state_size bytes */
+void gd_md_save_state(const struct gd_md *md, void *buffer);                                 /* gd_md_state_size bytes */
 int gd_md_load_state(struct gd_md *md, const void *buffer, size_t size, struct gd_err *err); /* GD_E_CORRUPT_DATA */
 
 /* What gd_md_create and the steps after it will take of memory, and the bytes of a saved state: at least that, at most some two times
@@ -146,15 +145,7 @@ struct gd_md_memory gd_md_memory(const struct gd_topology *topology, const struc
                                  const struct gd_configuration *start, int threads);
 
 /* Seconds spent in each phase since creation, for benchmarks. */
-enum gd_md_phase {
-    GD_MD_PAIRLIST,
-    GD_MD_NONBONDED,
-    GD_MD_BONDED,
-    GD_MD_CONSTRAINTS,
-    GD_MD_INTEGRATION,
-    GD_MD_OTHER,
-    GD_MD_PHASES
-};
+enum gd_md_phase { GD_MD_PAIRLIST, GD_MD_NONBONDED, GD_MD_BONDED, GD_MD_CONSTRAINTS, GD_MD_INTEGRATION, GD_MD_OTHER, GD_MD_PHASES };
 double gd_md_phase_seconds(const struct gd_md *md, enum gd_md_phase phase);
 const char *gd_md_phase_name(enum gd_md_phase phase);
 

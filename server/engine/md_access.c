@@ -39,37 +39,37 @@ const struct gd_parameters *gd_md_parameters(const struct gd_md *md)
 
 const double (*gd_md_positions(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->pos;
+    return (const double(*)[3])md->pos;
 }
 
 const double (*gd_md_velocities(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->vel;
+    return (const double(*)[3])md->vel;
 }
 
 const double (*gd_md_previous_positions(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->old_pos;
+    return (const double(*)[3])md->old_pos;
 }
 
 const double (*gd_md_previous_velocities(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->old_vel;
+    return (const double(*)[3])md->old_vel;
 }
 
 const double (*gd_md_forces(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->force;
+    return (const double(*)[3])md->force;
 }
 
 const double (*gd_md_constraint_forces(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->constraint_force;
+    return (const double(*)[3])md->constraint_force;
 }
 
 const int32_t (*gd_md_lattice_shifts(const struct gd_md *md))[3]
 {
-    return (const int32_t (*)[3])md->lattice_shift;
+    return (const int32_t(*)[3])md->lattice_shift;
 }
 
 const struct gd_box *gd_md_box(const struct gd_md *md)
@@ -110,17 +110,17 @@ double gd_md_volume(const struct gd_md *md)
 
 const double (*gd_md_pressure(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->report_pressure;
+    return (const double(*)[3])md->report_pressure;
 }
 
 const double (*gd_md_virial(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->report_virial;
+    return (const double(*)[3])md->report_virial;
 }
 
 const double (*gd_md_kinetic_tensor(const struct gd_md *md))[3]
 {
-    return (const double (*)[3])md->report_kinetic;
+    return (const double(*)[3])md->report_kinetic;
 }
 
 double gd_md_mass(const struct gd_md *md)
@@ -194,8 +194,7 @@ int gd_md_set_bath(struct gd_md *md, size_t index, double temperature, double ta
     if (index >= md->num_baths)
         return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "bath %zu of %zu", index + 1, md->num_baths);
     if (!isfinite(temperature) || temperature < 0.0 || !(tau == -1.0 || (isfinite(tau) && tau > 0.0)))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a bath of %g K with a time of %g ps (> 0, or -1 for none)", temperature,
-                          tau);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a bath of %g K with a time of %g ps (> 0, or -1 for none)", temperature, tau);
     md->bath[index].reference = temperature;
     md->bath[index].tau = tau;
     md->coupled |= tau != -1.0 && md->par.multibath.thermostat != GD_THERMOSTAT_NONE;
@@ -241,7 +240,7 @@ static int export_extras(const struct gd_md *md, struct gd_configuration *conf, 
     int rc = 0;
     int chain = md->par.multibath.thermostat == GD_THERMOSTAT_NOSE_HOOVER          ? 1
                 : md->par.multibath.thermostat == GD_THERMOSTAT_NOSE_HOOVER_CHAINS ? md->par.multibath.chain_length
-                                                                                  : 0;
+                                                                                   : 0;
     if (chain > 0) {
         rc = gd_configuration_set_nhc(conf, md->num_baths, (size_t)chain, err);
         for (size_t b = 0; b < md->num_baths && rc == 0; b++)

@@ -33,10 +33,10 @@ struct gd_bath_range {
 
 /* What baths have taken up (reservoir.c), kJ/mol. */
 struct gd_reservoir {
-    double taken;    /* since the start; stochastic dynamics: the kinetic energy that the forces' work alone would have made */
-    double reported; /* goes with the energies of the last step */
-    gd_mat3 strain;  /* of the last scaling of the box, half of whose work waits for the next forces */
-    gd_mat3 virial;  /* sum r x f of the last forces */
+    double taken;       /* since the start; stochastic dynamics: the kinetic energy that the forces' work alone would have made */
+    double reported;    /* goes with the energies of the last step */
+    gd_mat3 strain;     /* of the last scaling of the box, half of whose work waits for the next forces */
+    gd_mat3 virial;     /* sum r x f of the last forces */
     int64_t on_the_way; /* stochastic dynamics: the work of the last step waits for the next forces */
 };
 
@@ -141,8 +141,8 @@ void gd_nonbonded_complete(const struct gd_md *md);
 void gd_nonbonded_invalidate(struct gd_md *md); /* the next forces rebuild the list */
 void gd_nonbonded_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 int gd_nonbonded_restore(struct gd_md *md, struct gd_err *err); /* after loading */
-void gd_nonbonded_use_reference(struct gd_md *md); /* scheme verlet by scalar rows in double precision */
-size_t gd_nonbonded_listed_pairs(const struct gd_md *md); /* atom pairs of rows and molecule pairs, both ranges */
+void gd_nonbonded_use_reference(struct gd_md *md);              /* scheme verlet by scalar rows in double precision */
+size_t gd_nonbonded_listed_pairs(const struct gd_md *md);       /* atom pairs of rows and molecule pairs, both ranges */
 
 /* charge_groups.c */
 void gd_charge_groups_gather(struct gd_md *md);
@@ -252,7 +252,6 @@ int gd_special_forces(struct gd_md *md, struct gd_err *err);
 void gd_special_visit(struct gd_md *md, gd_state_visitor *visit, void *context);
 /* Angle and dihedral constraints within the solute's SHAKE loop; each moves positions and clears `converged` when it did. */
 int gd_special_shake_angles(struct gd_md *md, int *converged, uint8_t *skip_now, uint8_t *skip_next, struct gd_err *err);
-int gd_special_shake_dihedrals(struct gd_md *md, int *converged, uint8_t *skip_now, uint8_t *skip_next,
-                               struct gd_err *err);
+int gd_special_shake_dihedrals(struct gd_md *md, int *converged, uint8_t *skip_now, uint8_t *skip_next, struct gd_err *err);
 
 #endif

@@ -56,14 +56,16 @@ static double cluster_lists(const struct gd_parameters *par, double atoms, doubl
     return clusters * (CLUSTER_BYTES + GROWTH * (rows + entries));
 }
 
-struct gd_md_memory gd_md_memory(const struct gd_topology *top, const struct gd_parameters *par, const struct gd_configuration *start, int threads)
+struct gd_md_memory gd_md_memory(const struct gd_topology *top, const struct gd_parameters *par, const struct gd_configuration *start,
+                                 int threads)
 {
     double atoms = (double)top->num_atoms, density = density_of(start, atoms), groups = (double)par->force.num_energy_groups + 1.0;
     int verlet = par->pairlist.scheme == GD_SCHEME_VERLET;
     double types = (double)top->num_atom_types;
     double engine = atoms * (PER_ATOM + threads * PER_THREAD) + groups * groups * (64.0 + 64.0 * threads) + types * types * 48.0 +
                     (double)gd_topology_bytes(top) + 65536.0;
-    engine += verlet ? cluster_lists(par, atoms, density) + atoms * 1.75 * 16.0 * (types < 8.0 ? types : 8.0) : row_lists(top, par, atoms, density);
+    engine += verlet ? cluster_lists(par, atoms, density) + atoms * 1.75 * 16.0 * (types < 8.0 ? types : 8.0)
+                     : row_lists(top, par, atoms, density);
     /* Six vectors, the lattice shifts, the list's positions, those restrained to, kept forces of every thread, and two vectors more of
      * whichever integrator has some. */
     double state = atoms * (6.0 * 24.0 + 12.0 + 24.0 + 24.0 + threads * 24.0 + 48.0) + groups * groups * (48.0 + 16.0 * threads) + 32768.0;

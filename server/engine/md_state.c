@@ -128,13 +128,15 @@ int gd_md_load_state(struct gd_md *md, const void *buffer, size_t size, struct g
     if (header.magic != STATE_MAGIC)
         return gd_err_set(err, GD_E_CORRUPT_DATA, "these bytes are not a saved run");
     if (header.threads != expected.threads && header.atoms == expected.atoms)
-        return gd_err_set(err, GD_E_CORRUPT_DATA, "the saved run used %llu threads, this one %llu; bit-exact continuation needs "
-                                                  "the same number",
+        return gd_err_set(err, GD_E_CORRUPT_DATA,
+                          "the saved run used %llu threads, this one %llu; bit-exact continuation needs "
+                          "the same number",
                           (unsigned long long)header.threads, (unsigned long long)expected.threads);
     if (header.size != size || size != expected.size || header.atoms != expected.atoms || header.baths != expected.baths ||
         header.groups != expected.groups)
-        return gd_err_set(err, GD_E_CORRUPT_DATA, "the saved run (%llu atoms, %zu bytes) does not belong to this system "
-                                                  "(%zu atoms, %llu bytes)",
+        return gd_err_set(err, GD_E_CORRUPT_DATA,
+                          "the saved run (%llu atoms, %zu bytes) does not belong to this system "
+                          "(%zu atoms, %llu bytes)",
                           (unsigned long long)header.atoms, size, md->n, (unsigned long long)expected.size);
     const unsigned char *from = (const unsigned char *)buffer + sizeof header;
     if (checksum(from, size - sizeof header) != header.sum)

@@ -55,8 +55,8 @@ int gd_minimiser_step(struct gd_md *md, struct gd_err *err)
     struct gd_minimisation *m = md->minimiser;
     if (m->converged)
         return 0;
-    int rc = md->par.minimise.ntem == GD_MINIMISE_STEEPEST_DESCENT ? gd_minimise_steepest_step(md, err)
-                                                                   : gd_minimise_conjugate_step(md, err);
+    int rc =
+        md->par.minimise.ntem == GD_MINIMISE_STEEPEST_DESCENT ? gd_minimise_steepest_step(md, err) : gd_minimise_conjugate_step(md, err);
     if (rc != 0 || m->converged)
         return rc;
     memset(md->vel, 0, md->n * sizeof *md->vel);

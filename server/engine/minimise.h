@@ -10,13 +10,13 @@ struct gd_minimisation {
     double previous_energy; /* potential and special, of the step before */
     /* Conjugate gradients */
     int has_previous;
-    double minimum;         /* multiple of the search direction that the last step went */
-    double direction2;      /* squared length of the search direction */
+    double minimum;                          /* multiple of the search direction that the last step went */
+    double direction2;                       /* squared length of the search direction */
     gd_vec3 *direction, *previous_direction; /* [n] */
-    gd_vec3 *force;          /* [n] of the step before, constrained */
-    gd_vec3 *start_force;    /* [n] of this step's start */
-    gd_vec3 *scratch;        /* [n] */
-    double *energy_numbers;  /* of this step's start */
+    gd_vec3 *force;                          /* [n] of the step before, constrained */
+    gd_vec3 *start_force;                    /* [n] of this step's start */
+    gd_vec3 *scratch;                        /* [n] */
+    double *energy_numbers;                  /* of this step's start */
 };
 
 /* Largest force allowed (FLIM), applied to md->force. */

@@ -5,8 +5,9 @@
 int gd_mshake_check(const struct gd_md *md, struct gd_err *err)
 {
     if (md->top->num_solvent_atoms != 3 || md->constraints->num_solvent != 3)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "CONSTRAINT: NTCS m_shake needs a solvent of three atoms and three constraints "
-                                                 "(here %zu and %zu); use shake",
+        return gd_err_set(err, GD_E_UNSUPPORTED,
+                          "CONSTRAINT: NTCS m_shake needs a solvent of three atoms and three constraints "
+                          "(here %zu and %zu); use shake",
                           md->top->num_solvent_atoms, md->constraints->num_solvent);
     return 0;
 }
@@ -67,8 +68,7 @@ int64_t gd_mshake_solvent(struct gd_md *md, size_t begin, size_t end, gd_mat3 vi
     gd_mat3 factor;
     for (int p = 0; p < 3; p++)
         for (int q = 0; q < 3; q++)
-            factor[p][q] = coupling(&c->solvent_distances[p], &c->solvent_distances[q],
-                                    &md->inverse_mass[md->top->num_solute_atoms]);
+            factor[p][q] = coupling(&c->solvent_distances[p], &c->solvent_distances[q], &md->inverse_mass[md->top->num_solute_atoms]);
     for (size_t m = begin; m < end; m++) {
         size_t first = md->top->num_solute_atoms + 3 * m;
         double old[3][3];

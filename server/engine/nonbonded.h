@@ -16,7 +16,7 @@ struct gd_pair_rows {
 };
 
 struct gd_pair_sums {
-    gd_vec3 *force; /* [n] */
+    gd_vec3 *force;   /* [n] */
     double *lj, *crf; /* [groups * groups], row: group of the row's atom */
     gd_mat3 virial;
 };
@@ -28,8 +28,8 @@ struct gd_nonbonded_thread {
     size_t molecule_begin, molecule_end; /* solvent molecules */
     struct gd_pair_rows atom_short, atom_long, solvent_short, solvent_long;
     int32_t *scratch_short, *scratch_long; /* [charge groups] candidates of one row */
-    struct gd_pair_sums near, far; /* this step's, and those kept from the last list update */
-    int failed; /* a list could not grow */
+    struct gd_pair_sums near, far;         /* this step's, and those kept from the last list update */
+    int failed;                            /* a list could not grow */
 };
 
 /* E = q (1/r - two_cut3i r^2 - cut), F/r = q (1/r^3 + cut3i) */
@@ -66,33 +66,33 @@ struct gd_nonbonded {
     struct gd_shift shift12, shift6, shift1;
     double shift_eps;
     size_t num_types, num_groups;
-    struct gd_lj *lj;       /* [types * types], zero when van der Waals terms are off */
-    double *charge;         /* [n], zero when electrostatics are off */
+    struct gd_lj *lj; /* [types * types], zero when van der Waals terms are off */
+    double *charge;   /* [n], zero when electrostatics are off */
     double four_pi_eps;
     int with_virial;
     int excluded_rf;
-    int atomic;             /* atomic cutoff */
+    int atomic;                              /* atomic cutoff */
     gd_inner_rows *atom_rows, *solvent_rows; /* of the precision asked for */
     double cutoff_short2, cutoff_long2;
-    int verlet;              /* scheme verlet: one cutoff, a list with a buffer (nonbonded_verlet.c) */
-    int use_clusters;        /* by cluster pairs; 0: by the reference rows */
+    int verlet;       /* scheme verlet: one cutoff, a list with a buffer (nonbonded_verlet.c) */
+    int use_clusters; /* by cluster pairs; 0: by the reference rows */
     struct gd_cluster_pairs *clusters;
     double cutoff, list_radius, prune_radius;
     double shift_r6, shift_r12; /* cutoff^-6, cutoff^-12 */
 
-    size_t num_points;      /* what the list is built from: charge groups, or atoms */
-    gd_vec3 *centre;        /* [num_points] */
+    size_t num_points; /* what the list is built from: charge groups, or atoms */
+    gd_vec3 *centre;   /* [num_points] */
     struct gd_cell_grid grid;
 
     /* One solvent molecule */
     size_t sites;
     double *site_c6, *site_c12, *site_qq; /* [sites * sites]; qq with 1/(4 pi eps0) */
-    double site_extent;     /* no site is farther from the first one, nm; < 0 unknown */
+    double site_extent;                   /* no site is farther from the first one, nm; < 0 unknown */
     int solvent_one_group;
 
-    int energies_missing;   /* the last forces came without energies of cluster pairs */
-    int valid;              /* the list belongs to this run's positions */
-    gd_vec3 *list_pos;      /* [n] positions the list was built from */
+    int energies_missing; /* the last forces came without energies of cluster pairs */
+    int valid;            /* the list belongs to this run's positions */
+    gd_vec3 *list_pos;    /* [n] positions the list was built from */
     struct gd_box list_box;
     size_t num_threads;
     struct gd_nonbonded_thread *thread;
@@ -106,8 +106,7 @@ int gd_pairlist_update(struct gd_md *md, struct gd_err *err); /* from md->pos */
 /* nonbonded_grid.c: cells of at least half the cutoff; in_use 0 when the box is too small or its shape has none */
 int gd_cell_grid_create(struct gd_cell_grid *grid, size_t points, struct gd_err *err);
 void gd_cell_grid_destroy(struct gd_cell_grid *grid);
-void gd_cell_grid_fill(struct gd_cell_grid *grid, const struct gd_periodicity *pbc, const gd_vec3 *point, size_t points,
-                       double cutoff);
+void gd_cell_grid_fill(struct gd_cell_grid *grid, const struct gd_periodicity *pbc, const gd_vec3 *point, size_t points, double cutoff);
 
 /* nonbonded_inner.c and nonbonded_inner_f32.c: the pairs of one thread's rows into sums */
 gd_inner_rows gd_inner_atom_rows_f32, gd_inner_solvent_rows_f32;
@@ -128,8 +127,7 @@ void gd_verlet_rows(const struct gd_md *md, const struct gd_nonbonded_thread *th
 /* reaction_field.c */
 struct gd_reaction_field gd_reaction_field_constants(double epsilon_rf, double kappa, double cutoff);
 void gd_reaction_field_excluded_solute(const struct gd_md *md, struct gd_pair_sums *sums);
-void gd_reaction_field_excluded_solvent(const struct gd_md *md, const struct gd_nonbonded_thread *thread,
-                                        struct gd_pair_sums *sums);
+void gd_reaction_field_excluded_solvent(const struct gd_md *md, const struct gd_nonbonded_thread *thread, struct gd_pair_sums *sums);
 
 /* nonbonded_pairs.c: third neighbours and exceptions */
 void gd_nonbonded_one_four(const struct gd_md *md, struct gd_pair_sums *sums);
@@ -160,8 +158,8 @@ static inline void gd_pair_virial_spread(const double v[6], gd_mat3 out)
 }
 
 /* Energy and force over distance of one pair. */
-static inline __attribute__((always_inline)) void gd_pair_lj_rf(const struct gd_reaction_field *rf, double r2, double c6,
-                                                                double c12, double qq, double *f, double *lj, double *crf)
+static inline __attribute__((always_inline)) void gd_pair_lj_rf(const struct gd_reaction_field *rf, double r2, double c6, double c12,
+                                                                double qq, double *f, double *lj, double *crf)
 {
     double r2i = 1.0 / r2;
     double r6i = r2i * r2i * r2i;
@@ -173,8 +171,8 @@ static inline __attribute__((always_inline)) void gd_pair_lj_rf(const struct gd_
 }
 
 /* Source: Marrink et al. 2007, the shifted potential of GROMACS with the shift from 0 (van der Spoel et al. manual). */
-static inline void gd_pair_shifted(const struct gd_nonbonded *nb, double r2, double c6, double c12, double qq, double *f,
-                                   double *lj, double *crf)
+static inline void gd_pair_shifted(const struct gd_nonbonded *nb, double r2, double c6, double c12, double qq, double *f, double *lj,
+                                   double *crf)
 {
     double r = sqrt(r2), ri = 1.0 / r, r2i = ri * ri, r6i = r2i * r2i * r2i;
     double r3 = r * r2, r4 = r2 * r2;
@@ -183,8 +181,7 @@ static inline void gd_pair_shifted(const struct gd_nonbonded *nb, double r2, dou
           c6 * (r6i - nb->shift6.a / 3.0 * r3 - nb->shift6.b / 4.0 * r4 - nb->shift6.c);
     *crf = qq * (ri - nb->shift1.a / 3.0 * r3 - nb->shift1.b / 4.0 * r4 - nb->shift1.c);
     double slope = c12 * (12.0 * r6i * r6i * ri + nb->shift12.a * r2 + nb->shift12.b * r3) -
-                   c6 * (6.0 * r6i * ri + nb->shift6.a * r2 + nb->shift6.b * r3) +
-                   qq * (r2i + nb->shift1.a * r2 + nb->shift1.b * r3);
+                   c6 * (6.0 * r6i * ri + nb->shift6.a * r2 + nb->shift6.b * r3) + qq * (r2i + nb->shift1.a * r2 + nb->shift1.b * r3);
     *f = slope * ri;
 }
 

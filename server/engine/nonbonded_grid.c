@@ -52,8 +52,7 @@ static int cell_of(const struct gd_cell_grid *grid, const struct gd_periodicity 
     return index;
 }
 
-void gd_cell_grid_fill(struct gd_cell_grid *grid, const struct gd_periodicity *pbc, const gd_vec3 *point, size_t points,
-                       double cutoff)
+void gd_cell_grid_fill(struct gd_cell_grid *grid, const struct gd_periodicity *pbc, const gd_vec3 *point, size_t points, double cutoff)
 {
     grid->in_use = points >= 2000 && choose_cells(grid, pbc, cutoff);
     if (!grid->in_use)

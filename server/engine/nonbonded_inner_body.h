@@ -45,8 +45,8 @@ INLINE void atom_rows(const struct gd_md *md, const struct gd_nonbonded_thread *
             gd_nearest_image_of(&md->pbc, kind, md->pos[i], md->pos[j], r);
             if (form == GD_FORM_LJ_RF) {
                 REAL to_r, part_lj, part_crf;
-                pair(&rf, (REAL)gd_vec3_norm2(r), (REAL)lj->c6, (REAL)lj->c12, (REAL)(q * nb->charge[j] * nb->four_pi_eps), &to_r,
-                     &part_lj, &part_crf);
+                pair(&rf, (REAL)gd_vec3_norm2(r), (REAL)lj->c6, (REAL)lj->c12, (REAL)(q * nb->charge[j] * nb->four_pi_eps), &to_r, &part_lj,
+                     &part_crf);
                 scale = to_r;
                 e_lj = part_lj;
                 e_crf = part_crf;
@@ -169,8 +169,7 @@ INLINE void solvent_rows(const struct gd_md *md, const struct gd_nonbonded_threa
             }
             for (int a = 0; a < sites; a++)
                 for (int b = 0; b < sites; b++) {
-                    size_t both = (size_t)md->energy_group[i + (size_t)a] * nb->num_groups +
-                                  (size_t)md->energy_group[j + (size_t)b];
+                    size_t both = (size_t)md->energy_group[i + (size_t)a] * nb->num_groups + (size_t)md->energy_group[j + (size_t)b];
                     sums->lj[both] += lj[a * sites + b];
                     sums->crf[both] += crf[a * sites + b];
                 }
@@ -187,15 +186,20 @@ INLINE void solvent_rows(const struct gd_md *md, const struct gd_nonbonded_threa
     }
 }
 
-#define FOR_EACH_BOX(call)                                                            \
-    switch (md->pbc.kind) {                                                           \
-    case GD_BOX_VACUUM: call(GD_BOX_VACUUM); break;                                   \
-    case GD_BOX_RECTANGULAR: call(GD_BOX_RECTANGULAR); break;                         \
-    default: call(GD_BOX_TRICLINIC); break;                                           \
+#define FOR_EACH_BOX(call)        \
+    switch (md->pbc.kind) {       \
+    case GD_BOX_VACUUM:           \
+        call(GD_BOX_VACUUM);      \
+        break;                    \
+    case GD_BOX_RECTANGULAR:      \
+        call(GD_BOX_RECTANGULAR); \
+        break;                    \
+    default:                      \
+        call(GD_BOX_TRICLINIC);   \
+        break;                    \
     }
 
-void ATOM_ROWS(const struct gd_md *md, const struct gd_nonbonded_thread *th, const struct gd_pair_rows *rows,
-                        struct gd_pair_sums *sums)
+void ATOM_ROWS(const struct gd_md *md, const struct gd_nonbonded_thread *th, const struct gd_pair_rows *rows, struct gd_pair_sums *sums)
 {
     if (md->nonbonded->form == GD_FORM_SHIFTED) {
 #define CALL(kind) atom_rows(md, th, rows, sums, kind, GD_FORM_SHIFTED, 1)
@@ -220,8 +224,7 @@ static void any_solvent_rows(const struct gd_md *md, const struct gd_nonbonded_t
 #undef CALL
 }
 
-void SOLVENT_ROWS(const struct gd_md *md, const struct gd_nonbonded_thread *th, const struct gd_pair_rows *rows,
-                           struct gd_pair_sums *sums)
+void SOLVENT_ROWS(const struct gd_md *md, const struct gd_nonbonded_thread *th, const struct gd_pair_rows *rows, struct gd_pair_sums *sums)
 {
     if (md->nonbonded->sites != 3) {
         any_solvent_rows(md, th, rows, sums, (int)md->nonbonded->sites);

@@ -104,8 +104,8 @@ struct candidates {
 };
 
 /* Sorts points [from, to) into the two ranges around `point`. `kind` is a constant in each caller. */
-static inline __attribute__((always_inline)) void scan(const struct gd_md *md, int kind, const double point[3], size_t from,
-                                                       size_t to, struct gd_nonbonded_thread *th, struct candidates *found)
+static inline __attribute__((always_inline)) void scan(const struct gd_md *md, int kind, const double point[3], size_t from, size_t to,
+                                                       struct gd_nonbonded_thread *th, struct candidates *found)
 {
     const struct gd_nonbonded *nb = md->nonbonded;
     size_t near = found->num_short, far = found->num_long;
@@ -128,9 +128,15 @@ static void scan_range(const struct gd_md *md, const double point[3], size_t fro
                        struct candidates *found)
 {
     switch (md->pbc.kind) {
-    case GD_BOX_VACUUM: scan(md, GD_BOX_VACUUM, point, from, to, th, found); return;
-    case GD_BOX_RECTANGULAR: scan(md, GD_BOX_RECTANGULAR, point, from, to, th, found); return;
-    default: scan(md, GD_BOX_TRICLINIC, point, from, to, th, found); return;
+    case GD_BOX_VACUUM:
+        scan(md, GD_BOX_VACUUM, point, from, to, th, found);
+        return;
+    case GD_BOX_RECTANGULAR:
+        scan(md, GD_BOX_RECTANGULAR, point, from, to, th, found);
+        return;
+    default:
+        scan(md, GD_BOX_TRICLINIC, point, from, to, th, found);
+        return;
     }
 }
 
@@ -195,8 +201,8 @@ static int left_out(const struct gd_topology *top, int32_t i, int32_t j)
 }
 
 /* Appends the atoms of the candidate groups to atom i's row. */
-static size_t append_groups(const struct gd_topology *top, struct gd_pair_rows *rows, size_t used, int32_t i,
-                            const int32_t *group, size_t groups, int test_exclusions)
+static size_t append_groups(const struct gd_topology *top, struct gd_pair_rows *rows, size_t used, int32_t i, const int32_t *group,
+                            size_t groups, int test_exclusions)
 {
     for (size_t k = 0; k < groups; k++)
         for (int32_t j = top->charge_group_start[group[k]]; j < top->charge_group_start[group[k] + 1]; j++)
@@ -247,8 +253,7 @@ static void list_solvent(const struct gd_md *md, struct gd_nonbonded_thread *th)
     size_t near = 0, far = 0, solute_groups = md->top->num_solute_charge_groups;
     for (size_t m = th->molecule_begin; m < th->molecule_end; m++) {
         struct candidates found = find_candidates(md, solute_groups + m, th);
-        if (!rows_reserve(&th->solvent_short, near, found.num_short) ||
-            !rows_reserve(&th->solvent_long, far, found.num_long)) {
+        if (!rows_reserve(&th->solvent_short, near, found.num_short) || !rows_reserve(&th->solvent_long, far, found.num_long)) {
             th->failed = 1;
             return;
         }
@@ -283,8 +288,7 @@ static void list_atoms(const struct gd_md *md, struct gd_nonbonded_thread *th)
         th->atom_long.start[row] = (int32_t)far;
         for (size_t k = 0; k < found.num_short; k++) {
             int32_t j = th->scratch_short[k];
-            if (!same_solvent_molecule(md, i, (size_t)j) &&
-                (i >= md->top->num_solute_atoms || !left_out(md->top, (int32_t)i, j)))
+            if (!same_solvent_molecule(md, i, (size_t)j) && (i >= md->top->num_solute_atoms || !left_out(md->top, (int32_t)i, j)))
                 th->atom_short.list[near++] = j;
         }
         for (size_t k = 0; k < found.num_long; k++)

@@ -123,8 +123,14 @@ static inline __attribute__((always_inline)) void rows(const struct gd_md *md, c
 void gd_verlet_rows(const struct gd_md *md, const struct gd_nonbonded_thread *th, struct gd_pair_sums *sums)
 {
     switch (md->pbc.kind) {
-    case GD_BOX_VACUUM: rows(md, th, sums, GD_BOX_VACUUM); return;
-    case GD_BOX_RECTANGULAR: rows(md, th, sums, GD_BOX_RECTANGULAR); return;
-    default: rows(md, th, sums, GD_BOX_TRICLINIC); return;
+    case GD_BOX_VACUUM:
+        rows(md, th, sums, GD_BOX_VACUUM);
+        return;
+    case GD_BOX_RECTANGULAR:
+        rows(md, th, sums, GD_BOX_RECTANGULAR);
+        return;
+    default:
+        rows(md, th, sums, GD_BOX_TRICLINIC);
+        return;
     }
 }

@@ -60,8 +60,8 @@ static inline void gd_periodicity_set(struct gd_periodicity *p, const struct gd_
 }
 
 /* r = a - b, moved to its nearest image. `kind` is a constant where the caller is specialised for a box. */
-static inline __attribute__((always_inline)) void gd_nearest_image_of(const struct gd_periodicity *p, int kind,
-                                                                      const double a[3], const double b[3], double r[3])
+static inline __attribute__((always_inline)) void gd_nearest_image_of(const struct gd_periodicity *p, int kind, const double a[3],
+                                                                      const double b[3], double r[3])
 {
     r[0] = a[0] - b[0];
     r[1] = a[1] - b[1];
@@ -84,9 +84,15 @@ static inline __attribute__((always_inline)) void gd_nearest_image_of(const stru
 static inline void gd_nearest_image(const struct gd_periodicity *p, const double a[3], const double b[3], double r[3])
 {
     switch (p->kind) {
-    case GD_BOX_VACUUM: gd_nearest_image_of(p, GD_BOX_VACUUM, a, b, r); return;
-    case GD_BOX_RECTANGULAR: gd_nearest_image_of(p, GD_BOX_RECTANGULAR, a, b, r); return;
-    default: gd_nearest_image_of(p, GD_BOX_TRICLINIC, a, b, r); return;
+    case GD_BOX_VACUUM:
+        gd_nearest_image_of(p, GD_BOX_VACUUM, a, b, r);
+        return;
+    case GD_BOX_RECTANGULAR:
+        gd_nearest_image_of(p, GD_BOX_RECTANGULAR, a, b, r);
+        return;
+    default:
+        gd_nearest_image_of(p, GD_BOX_TRICLINIC, a, b, r);
+        return;
     }
 }
 

@@ -16,7 +16,7 @@ struct gd_random {
 };
 
 void gd_random_seed(struct gd_random *random, int generator, int64_t seed);
-uint32_t gd_random_bits(struct gd_random *random); /* MT19937 only: 32 bits */
+uint32_t gd_random_bits(struct gd_random *random);  /* MT19937 only: 32 bits */
 double gd_random_uniform(struct gd_random *random); /* [0, 1) */
 /* Normal distribution of mean 0; polar form of Box and Muller in the order of each original. */
 double gd_random_gauss(struct gd_random *random, double stddev);

@@ -11,8 +11,8 @@ struct gd_reaction_field gd_reaction_field_constants(double epsilon_rf, double k
     double crf = -1.0;
     if (epsilon_rf != 0.0) {
         double kr = kappa * cutoff;
-        crf = (2.0 * (1.0 - epsilon_rf) * (1.0 + kr) - epsilon_rf * kr * kr) /
-              ((1.0 + 2.0 * epsilon_rf) * (1.0 + kr) + epsilon_rf * kr * kr);
+        crf =
+            (2.0 * (1.0 - epsilon_rf) * (1.0 + kr) - epsilon_rf * kr * kr) / ((1.0 + 2.0 * epsilon_rf) * (1.0 + kr) + epsilon_rf * kr * kr);
     }
     rf.cut3i = crf / (cutoff * cutoff * cutoff);
     rf.two_cut3i = rf.cut3i / 2.0;
@@ -47,8 +47,7 @@ void gd_reaction_field_excluded_solute(const struct gd_md *md, struct gd_pair_su
     }
 }
 
-void gd_reaction_field_excluded_solvent(const struct gd_md *md, const struct gd_nonbonded_thread *thread,
-                                        struct gd_pair_sums *sums)
+void gd_reaction_field_excluded_solvent(const struct gd_md *md, const struct gd_nonbonded_thread *thread, struct gd_pair_sums *sums)
 {
     const struct gd_nonbonded *nb = md->nonbonded;
     for (size_t m = thread->molecule_begin; m < thread->molecule_end; m++) {

@@ -76,8 +76,9 @@ int gd_rottrans_create(struct gd_md *md, const struct gd_configuration *conf, st
         return rc;
     if (md->par.initialise.ntirtc == 0) { /* continue with the reference of the configuration */
         if (!conf->has_rottrans || conf->rottrans_atoms != r->last)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "INITIALISE: NTIRTC 0 needs ROTTRANSREFPOS of %lld atoms in the "
-                                                          "configuration",
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                              "INITIALISE: NTIRTC 0 needs ROTTRANSREFPOS of %lld atoms in the "
+                              "configuration",
                               (long long)last);
         memcpy(r->reference, conf->rottrans_reference, r->last * sizeof *r->reference);
         r->inverse_mass = conf->rottrans_axis[0][0];

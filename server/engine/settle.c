@@ -4,7 +4,7 @@
 #include "engine/constraints.h"
 
 struct triangle {
-    double heavy, light;  /* masses */
+    double heavy, light; /* masses */
     double ra, rb, rc;
 };
 
@@ -12,14 +12,14 @@ int gd_settle_check(const struct gd_md *md, struct gd_err *err)
 {
     const struct gd_topology *top = md->top;
     const struct gd_constraints *c = md->constraints;
-    int shape = top->num_solvent_atoms == 3 && c->num_solvent == 3 &&
-                c->solvent_distances[0].length2 == c->solvent_distances[1].length2;
+    int shape = top->num_solvent_atoms == 3 && c->num_solvent == 3 && c->solvent_distances[0].length2 == c->solvent_distances[1].length2;
     const int32_t wanted[3][2] = {{0, 1}, {0, 2}, {1, 2}};
     for (int k = 0; shape && k < 3; k++)
         shape = c->solvent_distances[k].atom[0] == wanted[k][0] && c->solvent_distances[k].atom[1] == wanted[k][1];
     if (!shape || top->solvent_mass[1] != top->solvent_mass[2])
-        return gd_err_set(err, GD_E_UNSUPPORTED, "CONSTRAINT: NTCS settle needs a solvent of three atoms, 1-2 and 1-3 equally "
-                                                 "long, 2 and 3 of the same mass; use shake or m_shake");
+        return gd_err_set(err, GD_E_UNSUPPORTED,
+                          "CONSTRAINT: NTCS settle needs a solvent of three atoms, 1-2 and 1-3 equally "
+                          "long, 2 and 3 of the same mass; use shake or m_shake");
     return 0;
 }
 

@@ -61,9 +61,8 @@ int gd_shake_solute(struct gd_md *md, struct gd_err *err)
     memset(c->skip_next, 1, atoms);
     for (int iteration = 0;; iteration++) {
         if (iteration > c->max_iterations)
-            return gd_err_set(err, GD_E_SIMULATION_FAILED,
-                              "step %lld: SHAKE of the solute does not converge in %d iterations", gd_md_named_step(md),
-                              c->max_iterations);
+            return gd_err_set(err, GD_E_SIMULATION_FAILED, "step %lld: SHAKE of the solute does not converge in %d iterations",
+                              gd_md_named_step(md), c->max_iterations);
         enum round_result result = one_round(md, &set, c->skip_now, c->skip_next, virial, &failed);
         if (result == ROUND_FAILED)
             return gd_err_set(err, GD_E_SIMULATION_FAILED,
@@ -95,8 +94,7 @@ int64_t gd_shake_solvent(struct gd_md *md, size_t begin, size_t end, gd_mat3 vir
     const double dt2 = md->par.step.dt * md->par.step.dt;
     uint8_t skip[2][8];
     for (size_t m = begin; m < end; m++) {
-        struct shake_set set = {c->solvent_distances, c->num_solvent, md->top->num_solute_atoms + m * c->sites,
-                                c->solvent_tolerance};
+        struct shake_set set = {c->solvent_distances, c->num_solvent, md->top->num_solute_atoms + m * c->sites, c->solvent_tolerance};
         size_t failed;
         int now = 0;
         memset(skip[0], 0, sizeof skip[0]);

@@ -12,7 +12,7 @@ struct gd_restraint_values {
 
 struct gd_special {
     struct gd_restraint_values distance, angle, dihedral, jvalue;
-    size_t jvalue_grid; /* 0: no local elevation */
+    size_t jvalue_grid;       /* 0: no local elevation */
     double *jvalue_elevation; /* [jvalue.count][jvalue_grid] */
 };
 

@@ -14,10 +14,10 @@ struct coefficients {
 
 struct gd_stochastic {
     struct gd_random random;
-    struct coefficients *c;   /* [n] */
-    gd_vec3 *integral;        /* [n] */
-    gd_vec3 *drawn[4];        /* [n] of this step */
-    int32_t *neighbours;      /* [n] */
+    struct coefficients *c; /* [n] */
+    gd_vec3 *integral;      /* [n] */
+    gd_vec3 *drawn[4];      /* [n] of this step */
+    int32_t *neighbours;    /* [n] */
 };
 
 /* Series in h = gamma dt / 2 or closed forms; both from the manual. */
@@ -55,13 +55,12 @@ static void set_series(struct coefficients *c, double gdt, double dt)
     c->c1 = exp(-gdt);
     c->c2 = SERIES(h, 1.0, -1.0, 2.0 / 3.0, -1.0 / 3.0, 2.0 / 15.0, -2.0 / 45.0, 4.0 / 315.0);
     c->c3 = sqrt(fabs(c->c2) * 2.0 * h);
-    c->c4 = sqrt(fabs(SERIES(h, 0.0, 1.0 / 2.0, 7.0 / 8.0, 367.0 / 480.0, 857.0 / 1920.0, 52813.0 / 268800.0,
-                             224881.0 / 3225600.0, 1341523.0 / 64512000.0)));
-    c->c5 = -2.0 / dt * SERIES(h, 1.5, 9.0 / 8.0, 71.0 / 160.0, 81.0 / 640.0, 7807.0 / 268800.0, 1971.0 / 358400.0,
-                               56417.0 / 64512000.0);
+    c->c4 = sqrt(fabs(SERIES(h, 0.0, 1.0 / 2.0, 7.0 / 8.0, 367.0 / 480.0, 857.0 / 1920.0, 52813.0 / 268800.0, 224881.0 / 3225600.0,
+                             1341523.0 / 64512000.0)));
+    c->c5 = -2.0 / dt * SERIES(h, 1.5, 9.0 / 8.0, 71.0 / 160.0, 81.0 / 640.0, 7807.0 / 268800.0, 1971.0 / 358400.0, 56417.0 / 64512000.0);
     c->c6 = SERIES(h, 1.0, 0.0, 1.0 / 6.0, 0.0, 1.0 / 120.0, 0.0, 1.0 / 5040.0);
-    c->c7 = dt * 0.5 * sqrt(fabs(SERIES(h, 0.0, 2.0 / 3.0, -1.0 / 2.0, 7.0 / 30.0, -1.0 / 12.0, 31.0 / 1260.0, -1.0 / 160.0,
-                                        127.0 / 90720.0)));
+    c->c7 =
+        dt * 0.5 * sqrt(fabs(SERIES(h, 0.0, 2.0 / 3.0, -1.0 / 2.0, 7.0 / 30.0, -1.0 / 12.0, 31.0 / 1260.0, -1.0 / 160.0, 127.0 / 90720.0)));
     c->c8 = dt * 0.5 * sqrt(fabs(SERIES(h, 0.0, 1.0 / 6.0, 0.0, -1.0 / 60.0, 0.0, 17.0 / 10080.0, 0.0, -31.0 / 181440.0)));
     c->c9 = dt * 0.5 * SERIES(h, 0.5, 0.5, 5.0 / 24.0, 1.0 / 24.0, 1.0 / 240.0, 1.0 / 720.0, 5.0 / 8064.0);
 }

@@ -40,8 +40,7 @@ void gd_temperature_compute(struct gd_md *md)
     for (size_t s = 0; s < md->num_ranges; s++) {
         const struct gd_bath_range *range = &md->range[s];
         for (size_t g = range->first_group; g < range->last_group; g++) {
-            struct group_kinetic k =
-                kinetic_of(md, md->top->temperature_group_start[g], md->top->temperature_group_start[g + 1]);
+            struct group_kinetic k = kinetic_of(md, md->top->temperature_group_start[g], md->top->temperature_group_start[g + 1]);
             md->bath[range->com_bath].kinetic_new += k.new_com;
             md->bath[range->internal_bath].kinetic_new += k.new_all - k.new_com;
             e->bath_com[range->com_bath] += k.com;

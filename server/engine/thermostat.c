@@ -40,10 +40,12 @@ static void bath_scale(struct gd_md *md, struct gd_md_bath *bath)
         bath->scale = 1.0 - bath->zeta[0] * dt;
         break;
     case GD_THERMOSTAT_BUSSI:
-        bath->scale = gd_bussi_factor(&md->random, bath->kinetic_new,
-                                      0.5 * bath->dof * md->top->boltzmann * bath->reference, bath->dof, dt / bath->tau);
+        bath->scale = gd_bussi_factor(&md->random, bath->kinetic_new, 0.5 * bath->dof * md->top->boltzmann * bath->reference, bath->dof,
+                                      dt / bath->tau);
         break;
-    case GD_THERMOSTAT_NONE: bath->scale = 1.0; break;
+    case GD_THERMOSTAT_NONE:
+        bath->scale = 1.0;
+        break;
     }
 }
 

@@ -43,8 +43,7 @@ void gd_virial_kinetic(struct gd_md *md)
     }
     for (size_t g = 0; g < md->top->num_pressure_groups; g++) {
         double centre[3], momentum[3];
-        double mass = centre_of_mass(md, md->top->pressure_group_start[g], md->top->pressure_group_start[g + 1], centre,
-                                     momentum);
+        double mass = centre_of_mass(md, md->top->pressure_group_start[g], md->top->pressure_group_start[g + 1], centre, momentum);
         gd_mat3_add_outer(md->kinetic_tensor, 0.5 / mass, momentum, momentum);
     }
 }

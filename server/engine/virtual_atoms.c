@@ -12,13 +12,19 @@ static double reach_of(const struct gd_md *md, int32_t type)
     double dish = md->res->dish, disc = md->res->disc;
     switch (type) {
     case GD_VA_CH1:
-    case GD_VA_AROMATIC: return dish;
+    case GD_VA_AROMATIC:
+        return dish;
     case GD_VA_CH2:
-    case GD_VA_STEREO_CH2: return dish * COS_TETRAHEDRAL;
-    case GD_VA_CH3: return dish / 3.0;
-    case GD_VA_CH3_PAIR: return -COS_TETRAHEDRAL * (disc + dish / 3.0);
-    case GD_VA_RING_FLIP: return (disc + dish / 3.0) / 3.0;
-    default: return 0.0;
+    case GD_VA_STEREO_CH2:
+        return dish * COS_TETRAHEDRAL;
+    case GD_VA_CH3:
+        return dish / 3.0;
+    case GD_VA_CH3_PAIR:
+        return -COS_TETRAHEDRAL * (disc + dish / 3.0);
+    case GD_VA_RING_FLIP:
+        return (disc + dish / 3.0) / 3.0;
+    default:
+        return 0.0;
     }
 }
 

@@ -48,8 +48,8 @@ int gd_cursor_fault(const struct gd_cursor *cursor, struct gd_err *err, const ch
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: %s", cursor->file->path, cursor->line,
-                      (int)cursor->block->name_length, cursor->block->name, text);
+    return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: %s", cursor->file->path, cursor->line, (int)cursor->block->name_length,
+                      cursor->block->name, text);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -119,15 +119,14 @@ static bool is_end_line(const char *begin, const char *stop)
     return stop - begin >= 3 && memcmp(begin, "END", 3) == 0 && (stop - begin == 3 || is_blank(begin[3]));
 }
 
-static int check_name(const struct gd_block_file *file, const char *begin, const char *stop, size_t line,
-                      struct gd_err *err)
+static int check_name(const struct gd_block_file *file, const char *begin, const char *stop, size_t line, struct gd_err *err)
 {
     size_t length = (size_t)(stop - begin);
     if (is_end_line(begin, stop))
         return fault_at(file, line, err, "END without a block; a block starts with a line that holds its name");
     for (size_t i = 0; i < length && i <= BLOCK_NAME_MAX; i++)
-        if (!((begin[i] >= 'A' && begin[i] <= 'Z') || (begin[i] >= 'a' && begin[i] <= 'z') ||
-              (begin[i] >= '0' && begin[i] <= '9') || begin[i] == '_' || begin[i] == '-'))
+        if (!((begin[i] >= 'A' && begin[i] <= 'Z') || (begin[i] >= 'a' && begin[i] <= 'z') || (begin[i] >= '0' && begin[i] <= '9') ||
+              begin[i] == '_' || begin[i] == '-'))
             return fault_at(file, line, err, "a line outside of any block; expected the name of a block, as POSITION");
     if (length > BLOCK_NAME_MAX)
         return fault_at(file, line, err, "a line outside of any block; expected the name of a block, as POSITION");
@@ -174,9 +173,8 @@ static int index_blocks(struct gd_block_file *file, struct gd_err *err)
             closed = is_end_line(begin, stop);
         }
         if (!closed)
-            return gd_err_set(err, GD_E_FILE_FORMAT,
-                              "%s:%zu: block %.*s, begun in line %zu, has no END: the file ends in its middle", file->path,
-                              line, (int)block.name_length, block.name, block.line);
+            return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s, begun in line %zu, has no END: the file ends in its middle",
+                              file->path, line, (int)block.name_length, block.name, block.line);
         rc = add_block(file, &capacity, &block, err);
         if (rc != 0)
             return rc;
@@ -253,8 +251,7 @@ fail:
     return rc;
 }
 
-int gd_block_file_from_memory(struct gd_block_file **out, const char *name, const void *data, size_t size,
-                              struct gd_err *err)
+int gd_block_file_from_memory(struct gd_block_file **out, const char *name, const void *data, size_t size, struct gd_err *err)
 {
     int rc = GD_E_OUT_OF_MEMORY;
     struct gd_block_file *file = size <= GD_BLOCK_FILE_MAX_BYTES ? new_file(name) : NULL;
@@ -302,8 +299,7 @@ struct gd_block *gd_block_file_find(struct gd_block_file *file, const char *name
     return NULL;
 }
 
-int gd_block_file_single(struct gd_block_file *file, const char *name, bool required, struct gd_block **out,
-                         struct gd_err *err)
+int gd_block_file_single(struct gd_block_file *file, const char *name, bool required, struct gd_block **out, struct gd_err *err)
 {
     struct gd_block *first = gd_block_file_find(file, name);
     if (first == NULL && required)
@@ -311,8 +307,10 @@ int gd_block_file_single(struct gd_block_file *file, const char *name, bool requ
     if (first != NULL)
         for (struct gd_block *b = first + 1; b < file->blocks + file->num_blocks; b++)
             if (gd_block_is(b, name))
-                return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %s: a second one (the first is in line %zu); "
-                                  "only one is allowed", file->path, b->line, name, first->line);
+                return gd_err_set(err, GD_E_FILE_FORMAT,
+                                  "%s:%zu: block %s: a second one (the first is in line %zu); "
+                                  "only one is allowed",
+                                  file->path, b->line, name, first->line);
     *out = first;
     return 0;
 }
@@ -321,8 +319,7 @@ int gd_block_file_single(struct gd_block_file *file, const char *name, bool requ
 
 void gd_cursor_start(struct gd_cursor *cursor, const struct gd_block_file *file, const struct gd_block *block)
 {
-    *cursor = (struct gd_cursor){
-        .file = file, .block = block, .at = block->begin, .line = block->line, .at_line = block->line + 1};
+    *cursor = (struct gd_cursor){.file = file, .block = block, .at = block->begin, .line = block->line, .at_line = block->line + 1};
 }
 
 bool gd_cursor_token(struct gd_cursor *cursor, struct gd_token *token)
@@ -508,8 +505,7 @@ int gd_cursor_double(struct gd_cursor *cursor, const char *what, double *out, st
     return 0;
 }
 
-int gd_cursor_double_in(struct gd_cursor *cursor, const char *what, double low, double high, double *out,
-                        struct gd_err *err)
+int gd_cursor_double_in(struct gd_cursor *cursor, const char *what, double low, double high, double *out, struct gd_err *err)
 {
     double value;
     int rc = gd_cursor_double(cursor, what, &value, err);
@@ -557,8 +553,7 @@ int gd_cursor_word(struct gd_cursor *cursor, const char *what, char *out, size_t
     if (rc != 0)
         return rc;
     if (token.length >= size)
-        return gd_cursor_fault(cursor, err, "%s is '%s'; expected at most %zu characters", what, shown(&token, text),
-                               size - 1);
+        return gd_cursor_fault(cursor, err, "%s is '%s'; expected at most %zu characters", what, shown(&token, text), size - 1);
     for (size_t i = 0; i < token.length; i++)
         if (!is_printable(token.text[i]))
             return gd_cursor_fault(cursor, err, "%s is '%s'; expected printable ASCII", what, shown(&token, text));

@@ -42,16 +42,14 @@ struct gd_block_file {
 int gd_block_file_open(struct gd_block_file **out, const char *path, size_t max_bytes, struct gd_err *err);
 
 /* The same from memory, which is copied; gzip is not recognised. name stands for the path in messages. */
-int gd_block_file_from_memory(struct gd_block_file **out, const char *name, const void *data, size_t size,
-                              struct gd_err *err);
+int gd_block_file_from_memory(struct gd_block_file **out, const char *name, const void *data, size_t size, struct gd_err *err);
 void gd_block_file_destroy(struct gd_block_file **file);
 
 /* The block of this name, NULL when there is none; marks it used. */
 struct gd_block *gd_block_file_find(struct gd_block_file *file, const char *name);
 
 /* As find, but a second block of the same name, or (required) none at all, is an error. */
-int gd_block_file_single(struct gd_block_file *file, const char *name, bool required, struct gd_block **out,
-                         struct gd_err *err);
+int gd_block_file_single(struct gd_block_file *file, const char *name, bool required, struct gd_block **out, struct gd_err *err);
 
 bool gd_block_is(const struct gd_block *block, const char *name);
 
@@ -88,8 +86,7 @@ bool gd_cursor_raw_line(struct gd_cursor *cursor, struct gd_token *line);
 
 /* Numbers and words; `what` names the value in messages. Ranges are inclusive. A missing value is an error. */
 int gd_cursor_double(struct gd_cursor *cursor, const char *what, double *out, struct gd_err *err);
-int gd_cursor_double_in(struct gd_cursor *cursor, const char *what, double low, double high, double *out,
-                        struct gd_err *err);
+int gd_cursor_double_in(struct gd_cursor *cursor, const char *what, double low, double high, double *out, struct gd_err *err);
 int gd_cursor_long(struct gd_cursor *cursor, const char *what, long low, long high, long *out, struct gd_err *err);
 int gd_cursor_int(struct gd_cursor *cursor, const char *what, int low, int high, int *out, struct gd_err *err);
 /* A word of printable ASCII, cut and terminated into out[size]; longer ones are an error. */
@@ -98,8 +95,7 @@ int gd_cursor_word(struct gd_cursor *cursor, const char *what, char *out, size_t
 int gd_cursor_finish(struct gd_cursor *cursor, const char *after_what, struct gd_err *err);
 
 /* `file:line: block NAME: ` + text at the cursor's line. Returns GD_E_FILE_FORMAT. */
-int gd_cursor_fault(const struct gd_cursor *cursor, struct gd_err *err, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int gd_cursor_fault(const struct gd_cursor *cursor, struct gd_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Parses exactly one finite decimal number, independent of the locale, correctly rounded; 0 or -1. */
 int gd_parse_double(const char *text, size_t length, double *out);

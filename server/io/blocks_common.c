@@ -19,8 +19,7 @@ int gd_blocks_read_title(const struct gd_block_file *file, const struct gd_block
     return 0;
 }
 
-int gd_blocks_read_timestep(const struct gd_block_file *file, const struct gd_block *block, int64_t *step, double *time,
-                            struct gd_err *err)
+int gd_blocks_read_timestep(const struct gd_block_file *file, const struct gd_block *block, int64_t *step, double *time, struct gd_err *err)
 {
     struct gd_cursor c;
     long s;

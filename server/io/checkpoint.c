@@ -95,8 +95,8 @@ static int check_head(int fd, const char *path, int *format, struct gd_err *err)
     if (sscanf(head, "gromosd checkpoint\nformat %d\nbytes %20" SCNu64 "\nchecksum %16" SCNx64 "\n", format, &bytes, &checksum) != 3)
         return gd_err_set(err, GD_E_CORRUPT_DATA, "%s: the checkpoint's head is damaged", path);
     if (*format > GD_CHECKPOINT_FORMAT)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "%s: is of checkpoint format %d, this gromosd reads up to %d; use a newer one", path, *format,
-                          GD_CHECKPOINT_FORMAT);
+        return gd_err_set(err, GD_E_UNSUPPORTED, "%s: is of checkpoint format %d, this gromosd reads up to %d; use a newer one", path,
+                          *format, GD_CHECKPOINT_FORMAT);
     make_head(expected, *format, bytes, checksum);
     if (*format < 1 || memcmp(head, expected, HEAD_BYTES) != 0)
         return gd_err_set(err, GD_E_CORRUPT_DATA, "%s: the checkpoint's head is damaged", path);
@@ -106,8 +106,8 @@ static int check_head(int fd, const char *path, int *format, struct gd_err *err)
         return gd_err_set(err, GD_E_CORRUPT_DATA, "%s: has %" PRIu64 " bytes, it was written with %" PRIu64 ": cut short or added to", path,
                           found_bytes, bytes);
     if (found != checksum)
-        return gd_err_set(err, GD_E_CORRUPT_DATA, "%s: its contents were altered: the checksum is %016" PRIx64 ", not %016" PRIx64, path, found,
-                          checksum);
+        return gd_err_set(err, GD_E_CORRUPT_DATA, "%s: its contents were altered: the checksum is %016" PRIx64 ", not %016" PRIx64, path,
+                          found, checksum);
     return 0;
 }
 
@@ -165,8 +165,8 @@ static int put_box(hid_t all, const struct gd_small *small)
     const double octahedron[9] = {h, h, -h, -h, h, h, h, -h, h};
     const double lengths[3] = {box->vectors[0][0], box->vectors[1][1], box->vectors[2][2]};
     hid_t group = gd_hdf5_group(all, "box");
-    int bad = gd_hdf5_put_int32s(group, "dimension", &three, 0) |
-              gd_hdf5_put_texts(group, "boundary", boundary[box->kind == GD_BOX_VACUUM], 3);
+    int bad =
+        gd_hdf5_put_int32s(group, "dimension", &three, 0) | gd_hdf5_put_texts(group, "boundary", boundary[box->kind == GD_BOX_VACUUM], 3);
     if (box->kind == GD_BOX_RECTANGULAR)
         bad |= put_element(group, "edges", small, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, dims, lengths, "nm");
     else if (box->kind != GD_BOX_VACUUM)
@@ -184,9 +184,11 @@ static int put_particles(hid_t file, const struct gd_state *state, const struct 
     const hsize_t dims[2] = {state->spec.num_atoms, 3};
     hid_t stored = file_type(state->spec.dtype), memory = memory_type(state->spec.dtype);
     hid_t particles = gd_hdf5_group(file, "particles"), all = gd_hdf5_group(particles, "all");
-    int bad = put_box(all, small) | gd_hdf5_put_data(all, "mass", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, dims, gd_state_array(state, GD_MASSES), "u");
+    int bad = put_box(all, small) |
+              gd_hdf5_put_data(all, "mass", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, dims, gd_state_array(state, GD_MASSES), "u");
     for (size_t k = 0; k < 3 && !bad; k++)
-        bad = put_element(all, elements[k].name, small, stored, memory, 2, dims, gd_state_array(state, elements[k].array), elements[k].unit);
+        bad =
+            put_element(all, elements[k].name, small, stored, memory, 2, dims, gd_state_array(state, elements[k].array), elements[k].unit);
     return bad | (H5Gclose(all) < 0 ? -1 : 0) | (H5Gclose(particles) < 0 ? -1 : 0);
 }
 
@@ -196,18 +198,19 @@ static int put_observables(hid_t file, const struct gd_state *state, const struc
         const char *name, *unit;
         int at;
     } scalars[] = {
-        {"kinetic_energy", "kJ mol-1", GD_ENERGY_KINETIC},       {"potential_energy", "kJ mol-1", GD_ENERGY_POTENTIAL},
-        {"special_energy", "kJ mol-1", GD_ENERGY_SPECIAL},       {"bond_energy", "kJ mol-1", GD_ENERGY_BOND},
-        {"angle_energy", "kJ mol-1", GD_ENERGY_ANGLE},           {"improper_energy", "kJ mol-1", GD_ENERGY_IMPROPER},
-        {"dihedral_energy", "kJ mol-1", GD_ENERGY_DIHEDRAL},     {"lennard_jones_energy", "kJ mol-1", GD_ENERGY_LJ},
-        {"coulomb_energy", "kJ mol-1", GD_ENERGY_COULOMB},       {"temperature", "K", GD_ENERGY_TEMPERATURE},
-        {"pressure", "kJ mol-1 nm-3", GD_ENERGY_PRESSURE},       {"volume", "nm3", GD_ENERGY_VOLUME},
+        {"kinetic_energy", "kJ mol-1", GD_ENERGY_KINETIC},   {"potential_energy", "kJ mol-1", GD_ENERGY_POTENTIAL},
+        {"special_energy", "kJ mol-1", GD_ENERGY_SPECIAL},   {"bond_energy", "kJ mol-1", GD_ENERGY_BOND},
+        {"angle_energy", "kJ mol-1", GD_ENERGY_ANGLE},       {"improper_energy", "kJ mol-1", GD_ENERGY_IMPROPER},
+        {"dihedral_energy", "kJ mol-1", GD_ENERGY_DIHEDRAL}, {"lennard_jones_energy", "kJ mol-1", GD_ENERGY_LJ},
+        {"coulomb_energy", "kJ mol-1", GD_ENERGY_COULOMB},   {"temperature", "K", GD_ENERGY_TEMPERATURE},
+        {"pressure", "kJ mol-1 nm-3", GD_ENERGY_PRESSURE},   {"volume", "nm3", GD_ENERGY_VOLUME},
     };
     const double *energies = gd_state_array(state, GD_ENERGIES);
     hid_t group = gd_hdf5_group(file, "observables");
     int bad = group < 0 ? -1 : 0;
     for (size_t k = 0; k < sizeof scalars / sizeof scalars[0] && !bad; k++)
-        bad = put_element(group, scalars[k].name, small, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, NULL, &energies[scalars[k].at], scalars[k].unit);
+        bad = put_element(group, scalars[k].name, small, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, NULL, &energies[scalars[k].at],
+                          scalars[k].unit);
     return bad | (group >= 0 && H5Gclose(group) < 0 ? -1 : 0);
 }
 
@@ -252,16 +255,17 @@ static int put_own(hid_t file, const struct gd_state *state, const struct gd_sma
     hid_t group = gd_hdf5_group(file, "gromosd");
     if (group < 0)
         return -1;
-    int bad = gd_hdf5_put_int(group, "format", GD_CHECKPOINT_FORMAT) | gd_hdf5_put_text(group, "uuid", uuid) |
-              gd_hdf5_put_text(group, "name", state->name) | gd_hdf5_put_int(group, "num_atoms", (int64_t)spec->num_atoms) |
-              gd_hdf5_put_int(group, "num_temperature_groups", spec->num_temperature_groups) |
-              gd_hdf5_put_int(group, "num_energy_groups", spec->num_energy_groups) | gd_hdf5_put_int(group, "element_bytes", spec->dtype) |
-              gd_hdf5_put_int(group, "slots", spec->slots) | gd_hdf5_put_int(group, "frame_forces", spec->frame_forces) |
-              gd_hdf5_put_int(group, "version", (int64_t)gd_state_version(state)) | gd_hdf5_put_int(group, "step", small->step) |
-              gd_hdf5_put_real(group, "time", small->time) | gd_hdf5_put_int(group, "masses_set", state->masses_set) |
-              gd_hdf5_put_int(group, "box_kind", small->box.kind) |
-              gd_hdf5_put_data(group, "box", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2, nine, small->box.vectors, "nm") |
-              gd_hdf5_put_data(group, "energies", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, &energies, gd_state_array(state, GD_ENERGIES), NULL);
+    int bad =
+        gd_hdf5_put_int(group, "format", GD_CHECKPOINT_FORMAT) | gd_hdf5_put_text(group, "uuid", uuid) |
+        gd_hdf5_put_text(group, "name", state->name) | gd_hdf5_put_int(group, "num_atoms", (int64_t)spec->num_atoms) |
+        gd_hdf5_put_int(group, "num_temperature_groups", spec->num_temperature_groups) |
+        gd_hdf5_put_int(group, "num_energy_groups", spec->num_energy_groups) | gd_hdf5_put_int(group, "element_bytes", spec->dtype) |
+        gd_hdf5_put_int(group, "slots", spec->slots) | gd_hdf5_put_int(group, "frame_forces", spec->frame_forces) |
+        gd_hdf5_put_int(group, "version", (int64_t)gd_state_version(state)) | gd_hdf5_put_int(group, "step", small->step) |
+        gd_hdf5_put_real(group, "time", small->time) | gd_hdf5_put_int(group, "masses_set", state->masses_set) |
+        gd_hdf5_put_int(group, "box_kind", small->box.kind) |
+        gd_hdf5_put_data(group, "box", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2, nine, small->box.vectors, "nm") |
+        gd_hdf5_put_data(group, "energies", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, &energies, gd_state_array(state, GD_ENERGIES), NULL);
     if (!bad && state->molecules != NULL)
         bad = gd_hdf5_put_data(group, "molecules", H5T_STD_I32LE, H5T_NATIVE_INT32, 1, &starts, state->molecules, NULL);
     if (!bad)
@@ -391,7 +395,9 @@ static int get_arrays(hid_t file, hid_t group, const char *path, struct gd_state
     static const struct {
         const char *path;
         enum gd_array array;
-    } vectors[] = {{"particles/all/position/value", GD_POSITIONS}, {"particles/all/velocity/value", GD_VELOCITIES}, {"particles/all/force/value", GD_FORCES}};
+    } vectors[] = {{"particles/all/position/value", GD_POSITIONS},
+                   {"particles/all/velocity/value", GD_VELOCITIES},
+                   {"particles/all/force/value", GD_FORCES}};
     const struct gd_state_spec *spec = &state->spec;
     const hsize_t dims[3] = {1, spec->num_atoms, 3}, energies = gd_energies_count(spec->num_temperature_groups, spec->num_energy_groups);
     for (size_t k = 0; k < 3; k++)
@@ -508,8 +514,12 @@ static int read_contents(hid_t file, const char *path, const char *name, uint32_
         return damaged(path, "gromosd", err);
     int code = get_facts(group, path, &facts, err);
     if (code == 0) {
-        struct gd_state_spec spec = {(size_t)facts.num_atoms, (uint32_t)facts.num_temperature_groups, (uint32_t)facts.num_energy_groups,
-                                     (enum gd_dtype)facts.element_bytes, (uint32_t)facts.slots, (int)facts.frame_forces};
+        struct gd_state_spec spec = {(size_t)facts.num_atoms,
+                                     (uint32_t)facts.num_temperature_groups,
+                                     (uint32_t)facts.num_energy_groups,
+                                     (enum gd_dtype)facts.element_bytes,
+                                     (uint32_t)facts.slots,
+                                     (int)facts.frame_forces};
         const char *wanted = name != NULL ? name : facts.name;
         code = gd_state_create(&state, &spec, wanted[0] != '\0' ? wanted : NULL, ring_id, now_ns, err);
     }

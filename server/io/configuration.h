@@ -16,8 +16,7 @@
 int gd_io_read_configuration(const char *path, struct gd_configuration **out, struct gd_err *err);
 
 /* As above; notes (may be NULL) receives what was ignored, instead of the log. */
-int gd_io_read_configuration_notes(const char *path, struct gd_configuration **out, struct gd_messages *notes,
-                                   struct gd_err *err);
+int gd_io_read_configuration_notes(const char *path, struct gd_configuration **out, struct gd_messages *notes, struct gd_err *err);
 int gd_io_read_configuration_memory(const char *name, const void *data, size_t size, struct gd_configuration **out,
                                     struct gd_messages *notes, struct gd_err *err);
 

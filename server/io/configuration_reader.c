@@ -173,8 +173,7 @@ static size_t count_numbers(const struct reader *r, const struct gd_block *block
     return n;
 }
 
-static int read_numbers(const struct reader *r, const struct gd_block *block, const char *what, size_t n, double *out,
-                        struct gd_err *err)
+static int read_numbers(const struct reader *r, const struct gd_block *block, const char *what, size_t n, double *out, struct gd_err *err)
 {
     struct gd_cursor c;
     int rc = 0;
@@ -256,8 +255,8 @@ static int create_for(struct gd_block_file *file, struct gd_configuration **out,
         return gd_block_file_fault(file, err, "neither a block POSITION nor POSITIONRED; a coordinate file needs one");
     size_t n = gd_rows_count(file, block);
     if (n == 0)
-        return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: no atoms in it", file->path, block->line,
-                          (int)block->name_length, block->name);
+        return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: no atoms in it", file->path, block->line, (int)block->name_length,
+                          block->name);
     return gd_configuration_create(out, n, err);
 }
 
@@ -273,14 +272,13 @@ static int read_file(struct gd_block_file *file, struct gd_configuration **out, 
     }
     for (size_t i = 0; i < file->num_blocks; i++)
         if (!file->blocks[i].used)
-            gd_messages_add(notes, "%s:%zu: block %.*s: not known in a coordinate file, ignored", file->path,
-                            file->blocks[i].line, (int)file->blocks[i].name_length, file->blocks[i].name);
+            gd_messages_add(notes, "%s:%zu: block %.*s: not known in a coordinate file, ignored", file->path, file->blocks[i].line,
+                            (int)file->blocks[i].name_length, file->blocks[i].name);
     *out = r.conf;
     return 0;
 }
 
-int gd_io_read_configuration_notes(const char *path, struct gd_configuration **out, struct gd_messages *notes,
-                                   struct gd_err *err)
+int gd_io_read_configuration_notes(const char *path, struct gd_configuration **out, struct gd_messages *notes, struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_block_file_open(&file, path, 0, err);

@@ -17,8 +17,7 @@ static void put_label(struct gd_output *out, const struct gd_configuration *conf
     gd_output_bytes(out, label, GD_LABEL_WIDTH);
 }
 
-static void put_labelled(struct gd_output *out, const struct gd_configuration *conf, const char *block, bool hint,
-                         const double (*rows)[3])
+static void put_labelled(struct gd_output *out, const struct gd_configuration *conf, const char *block, bool hint, const double (*rows)[3])
 {
     gd_output_printf(out, hint ? "%s\n# first 24 chars ignored\n" : "%s\n", block);
     for (size_t i = 0; i < conf->num_atoms; i++) {
@@ -60,8 +59,8 @@ static void put_shifts(struct gd_output *out, const struct gd_configuration *con
 {
     gd_output_text(out, "LATTICESHIFTS\n");
     for (size_t i = 0; i < conf->num_atoms; i++)
-        gd_output_printf(out, "%10" PRId32 "%10" PRId32 "%10" PRId32 "\n", conf->lattice_shift[i][0],
-                         conf->lattice_shift[i][1], conf->lattice_shift[i][2]);
+        gd_output_printf(out, "%10" PRId32 "%10" PRId32 "%10" PRId32 "\n", conf->lattice_shift[i][0], conf->lattice_shift[i][1],
+                         conf->lattice_shift[i][2]);
     gd_output_text(out, "END\n");
 }
 

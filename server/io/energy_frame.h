@@ -54,12 +54,12 @@ struct gd_energy_frame {
     size_t num_baths;
     double (*bath)[3]; /* kinetic, of the centres of mass, internal and rotational */
     size_t num_groups;
-    double (*bonded)[5];     /* bond, angle, improper, dihedral, cross dihedral */
-    double (*nonbonded)[6];  /* [num_pairs]: LJ, Coulomb, lattice-sum real, k-space, a-term, pair; see gd_energy_pair */
-    double (*special)[13];   /* enum gd_energy_special */
-    double accelerated[5];   /* the one line of "# gamd" */
-    double ab_dihedral[2];   /* "# ABdih" */
-    int32_t has_volume; /* the block VOLUMEPRESSURE03 is there */
+    double (*bonded)[5];    /* bond, angle, improper, dihedral, cross dihedral */
+    double (*nonbonded)[6]; /* [num_pairs]: LJ, Coulomb, lattice-sum real, k-space, a-term, pair; see gd_energy_pair */
+    double (*special)[13];  /* enum gd_energy_special */
+    double accelerated[5];  /* the one line of "# gamd" */
+    double ab_dihedral[2];  /* "# ABdih" */
+    int32_t has_volume;     /* the block VOLUMEPRESSURE03 is there */
     double mass;
     double (*bath_temperature)[4]; /* of all, centres of mass, internal and rotational; scaling factor */
     double volume;

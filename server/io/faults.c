@@ -64,9 +64,9 @@ void gd_faults_unused(struct gd_faults *faults, const char *kind_of_file)
             continue;
         gd_err_clear(&err);
         gd_faults_note(faults,
-                       gd_err_set(&err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not supported in %s %s file",
-                                  faults->file->path, block->line, (int)block->name_length, block->name,
-                                  strchr("aeiou", kind_of_file[0]) != NULL ? "an" : "a", kind_of_file),
+                       gd_err_set(&err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not supported in %s %s file", faults->file->path,
+                                  block->line, (int)block->name_length, block->name, strchr("aeiou", kind_of_file[0]) != NULL ? "an" : "a",
+                                  kind_of_file),
                        &err);
     }
 }
@@ -76,8 +76,7 @@ int gd_faults_result(const struct gd_faults *faults, struct gd_err *err)
     size_t n = faults->list->count - faults->before;
     if (faults->code == 0)
         return 0;
-    const char *first =
-        faults->list->kept > faults->before ? faults->list->text[faults->before] : "no memory to tell it";
+    const char *first = faults->list->kept > faults->before ? faults->list->text[faults->before] : "no memory to tell it";
     if (n == 1)
         return gd_err_set(err, faults->code, "%s", first);
     return gd_err_set(err, faults->code, "%zu faults; the first: %s", n, first);

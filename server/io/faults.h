@@ -18,15 +18,13 @@ void gd_faults_start(struct gd_faults *faults, struct gd_block_file *file, struc
 
 /* Opens a file whose faults are collected: that it cannot be read is a fault like another, in the list (if
  * there is one) and in err. */
-int gd_faults_open(struct gd_block_file **out, const char *path, struct gd_messages *list,
-                   struct gd_err *err);
+int gd_faults_open(struct gd_block_file **out, const char *path, struct gd_messages *list, struct gd_err *err);
 
 /* Adds err's text when rc != 0; returns rc. */
 int gd_faults_note(struct gd_faults *faults, int rc, const struct gd_err *err);
 
 /* Adds "file:line: block NAME: text". */
-void gd_faults_at(struct gd_faults *faults, const struct gd_cursor *cursor, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void gd_faults_at(struct gd_faults *faults, const struct gd_cursor *cursor, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The block of this name; an absent required one and a second one are noted as faults (the first is then
  * returned). */

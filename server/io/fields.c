@@ -14,8 +14,7 @@ static void list_words(const struct gd_field_word *words, char *out, size_t size
     }
 }
 
-bool gd_fields_read_word(struct gd_faults *faults, struct gd_cursor *cursor, const char *what,
-                         const struct gd_field_word *words, int *out)
+bool gd_fields_read_word(struct gd_faults *faults, struct gd_cursor *cursor, const char *what, const struct gd_field_word *words, int *out)
 {
     struct gd_token token;
     struct gd_err err;
@@ -52,8 +51,8 @@ static void note_outside(struct gd_faults *faults, const struct gd_cursor *curso
     if (field->missing != NULL && field->low == field->high)
         gd_faults_at(faults, cursor, "%s is %g: %s is not available; only %g is", field->name, value, field->missing, field->low);
     else if (field->missing != NULL)
-        gd_faults_at(faults, cursor, "%s is %g: %s is not available; possible are %g to %g", field->name, value, field->missing,
-                     field->low, field->high);
+        gd_faults_at(faults, cursor, "%s is %g: %s is not available; possible are %g to %g", field->name, value, field->missing, field->low,
+                     field->high);
     else if (field->high >= 1e15)
         gd_faults_at(faults, cursor, "%s is %g; expected %g or more", field->name, value, field->low);
     else

@@ -28,8 +28,7 @@ struct gd_field {
 bool gd_fields_read(struct gd_faults *faults, struct gd_cursor *cursor, const struct gd_field *fields, size_t count, void *base);
 
 /* One word of the list, or its number, into *out. */
-bool gd_fields_read_word(struct gd_faults *faults, struct gd_cursor *cursor, const char *what,
-                         const struct gd_field_word *words, int *out);
+bool gd_fields_read_word(struct gd_faults *faults, struct gd_cursor *cursor, const char *what, const struct gd_field_word *words, int *out);
 
 /* Notes a fault when anything is left. */
 void gd_fields_finish(struct gd_faults *faults, struct gd_cursor *cursor, const char *after);

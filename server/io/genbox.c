@@ -32,8 +32,8 @@ static int check_lengths(const struct gd_genbox *g, struct gd_err *err)
     static const char *const edge[3] = {"a", "b", "c"};
     for (int k = 0; k < 3; k++)
         if (!(g->length[k] > 0.0))
-            return gd_err_set(err, GD_E_FILE_FORMAT, "box length %s is %g; expected more than 0 nm for box type %d", edge[k],
-                              g->length[k], g->type);
+            return gd_err_set(err, GD_E_FILE_FORMAT, "box length %s is %g; expected more than 0 nm for box type %d", edge[k], g->length[k],
+                              g->type);
     return 0;
 }
 
@@ -42,12 +42,14 @@ static int check_right_angles(const struct gd_genbox *g, struct gd_err *err)
     static const char *const name[3] = {"alpha", "beta", "gamma"};
     for (int k = 0; k < 3; k++)
         if (fabs(g->angle[k] - 90.0) > RIGHT_ANGLE_SLACK)
-            return gd_err_set(err, GD_E_FILE_FORMAT, "box angle %s is %g; box type %d has right angles (type 2 is triclinic)",
-                              name[k], g->angle[k], g->type);
+            return gd_err_set(err, GD_E_FILE_FORMAT, "box angle %s is %g; box type %d has right angles (type 2 is triclinic)", name[k],
+                              g->angle[k], g->type);
     for (int k = 0; k < 3; k++)
         if (g->euler[k] != 0.0)
-            return gd_err_set(err, GD_E_FILE_FORMAT, "box type %d with an Euler angle of %g degrees; only a triclinic box "
-                              "(type 2) may be rotated", g->type, g->euler[k]);
+            return gd_err_set(err, GD_E_FILE_FORMAT,
+                              "box type %d with an Euler angle of %g degrees; only a triclinic box "
+                              "(type 2) may be rotated",
+                              g->type, g->euler[k]);
     return 0;
 }
 
@@ -73,8 +75,7 @@ static int triclinic(const struct gd_genbox *g, struct gd_box *out, struct gd_er
     long double sb = sin_degrees(g->angle[1]), sg = sin_degrees(g->angle[2]);
     long double cos_delta = (ca - cb * cg) / (sb * sg);
     if (!(cos_delta * cos_delta < 1.0L))
-        return gd_err_set(err, GD_E_FILE_FORMAT, "box angles %g %g %g do not span a volume", g->angle[0], g->angle[1],
-                          g->angle[2]);
+        return gd_err_set(err, GD_E_FILE_FORMAT, "box angles %g %g %g do not span a volume", g->angle[0], g->angle[1], g->angle[2]);
     long double sin_delta = sqrtl(1.0L - cos_delta * cos_delta);
     long double own[3][3] = {
         {g->length[0], 0.0L, 0.0L},
@@ -96,12 +97,20 @@ int gd_genbox_to_box(const struct gd_genbox *g, struct gd_box *out, struct gd_er
         box.kind = GD_BOX_VACUUM;
         *out = box;
         return 0;
-    case 1: box.kind = GD_BOX_RECTANGULAR; break;
-    case 2: box.kind = GD_BOX_TRICLINIC; break;
-    case -1: box.kind = GD_BOX_TRUNCATED_OCTAHEDRON; break;
+    case 1:
+        box.kind = GD_BOX_RECTANGULAR;
+        break;
+    case 2:
+        box.kind = GD_BOX_TRICLINIC;
+        break;
+    case -1:
+        box.kind = GD_BOX_TRUNCATED_OCTAHEDRON;
+        break;
     default:
-        return gd_err_set(err, GD_E_FILE_FORMAT, "box type is %d; expected 0 (vacuum), 1 (rectangular), 2 (triclinic) or -1 "
-                          "(truncated octahedron)", g->type);
+        return gd_err_set(err, GD_E_FILE_FORMAT,
+                          "box type is %d; expected 0 (vacuum), 1 (rectangular), 2 (triclinic) or -1 "
+                          "(truncated octahedron)",
+                          g->type);
     }
     rc = check_lengths(g, err);
     if (rc == 0)
@@ -166,8 +175,7 @@ void gd_genbox_from_box(const struct gd_box *box, struct gd_genbox *out)
     for (int k = 0; k < 3; k++) {
         const double *v = box->vectors[k];
         out->length[k] = box->kind == GD_BOX_TRICLINIC ? sqrt(dot(v, v)) : v[k];
-        out->angle[k] = box->kind == GD_BOX_TRICLINIC ? angle_between(box->vectors[(k + 1) % 3], box->vectors[(k + 2) % 3])
-                                                      : 90.0;
+        out->angle[k] = box->kind == GD_BOX_TRICLINIC ? angle_between(box->vectors[(k + 1) % 3], box->vectors[(k + 2) % 3]) : 90.0;
     }
     if (box->kind == GD_BOX_TRICLINIC)
         euler_of(box, out->euler);

@@ -38,16 +38,13 @@ struct gd_h5md {
 /* ---- elements
  * ------------------------------------------------------------------------------------------------- */
 
-static hid_t new_series(hid_t group, const char *name, hid_t type, int rank, const hsize_t *frame,
-                        hsize_t chunk_frames)
+static hid_t new_series(hid_t group, const char *name, hid_t type, int rank, const hsize_t *frame, hsize_t chunk_frames)
 {
     hsize_t size[4] = {0}, limit[4] = {H5S_UNLIMITED}, chunk[4] = {chunk_frames};
     for (int k = 1; k < rank; k++)
         size[k] = limit[k] = chunk[k] = frame[k - 1];
     hid_t space = H5Screate_simple(rank, size, limit), how = H5Pcreate(H5P_DATASET_CREATE);
-    hid_t set = H5Pset_chunk(how, rank, chunk) < 0
-                    ? -1
-                    : H5Dcreate2(group, name, type, space, H5P_DEFAULT, how, H5P_DEFAULT);
+    hid_t set = H5Pset_chunk(how, rank, chunk) < 0 ? -1 : H5Dcreate2(group, name, type, space, H5P_DEFAULT, how, H5P_DEFAULT);
     H5Pclose(how);
     H5Sclose(space);
     return set;
@@ -67,8 +64,7 @@ static void close_element(struct element *e)
 }
 
 /* rank and dims of one frame's value; [0] of the file's datasets is the frame. */
-static int create_element(struct element *e, hid_t parent, const char *name, hid_t type, int rank,
-                          const hsize_t *dims, const char *unit)
+static int create_element(struct element *e, hid_t parent, const char *name, hid_t type, int rank, const hsize_t *dims, const char *unit)
 {
     hsize_t per_frame = 1;
     for (int k = 0; k < rank; k++)
@@ -118,14 +114,12 @@ static int append(hid_t set, hsize_t frame, hid_t memory_type, const void *data)
     return ok ? 0 : -1;
 }
 
-static int append_element(struct gd_h5md *h, int which, int64_t step, double time, hid_t type,
-                          const void *data)
+static int append_element(struct gd_h5md *h, int which, int64_t step, double time, hid_t type, const void *data)
 {
     const struct element *e = &h->element[which];
     if (!h->present[which])
         return 0;
-    if (append(e->value, h->num_frames, type, data) != 0 ||
-        append(e->time, h->num_frames, H5T_NATIVE_DOUBLE, &time) != 0)
+    if (append(e->value, h->num_frames, type, data) != 0 || append(e->time, h->num_frames, H5T_NATIVE_DOUBLE, &time) != 0)
         return -1;
     return append(e->step, h->num_frames, H5T_NATIVE_INT64, &step);
 }
@@ -151,15 +145,12 @@ static int box_rank(enum gd_box_kind kind)
 
 static int check_layout(const char *path, const struct gd_h5md_layout *l, struct gd_err *err)
 {
-    if (l->num_atoms == 0 || (l->dtype != GD_FLOAT32 && l->dtype != GD_FLOAT64) ||
-        l->num_observables > GD_H5MD_MAX_OBSERVABLES)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
-                          "%s: an H5MD file needs atoms, float32 or float64, and at most %d observables",
-                          path, GD_H5MD_MAX_OBSERVABLES);
+    if (l->num_atoms == 0 || (l->dtype != GD_FLOAT32 && l->dtype != GD_FLOAT64) || l->num_observables > GD_H5MD_MAX_OBSERVABLES)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: an H5MD file needs atoms, float32 or float64, and at most %d observables", path,
+                          GD_H5MD_MAX_OBSERVABLES);
     for (size_t k = 0; k < l->num_observables; k++)
         if (l->observables[k][0] == '\0' || strchr(l->observables[k], '/') != NULL)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: '%s' cannot be the name of an observable",
-                              path, l->observables[k]);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: '%s' cannot be the name of an observable", path, l->observables[k]);
     return 0;
 }
 
@@ -173,10 +164,8 @@ static int write_head(struct gd_h5md *h, const struct gd_h5md_layout *l)
     hid_t units = H5Gcreate2(modules, "units", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int ok = gd_hdf5_put_int32s(group, "version", version, 2) == 0 &&
              gd_hdf5_put_text(author, "name", l->author == NULL ? "unknown" : l->author) == 0 &&
-             gd_hdf5_put_text(creator, "name", "gromosd") == 0 &&
-             gd_hdf5_put_text(creator, "version", GD_VERSION) == 0 &&
-             gd_hdf5_put_int32s(units, "version", units_version, 2) == 0 &&
-             gd_hdf5_put_text(units, "system", "SI") == 0;
+             gd_hdf5_put_text(creator, "name", "gromosd") == 0 && gd_hdf5_put_text(creator, "version", GD_VERSION) == 0 &&
+             gd_hdf5_put_int32s(units, "version", units_version, 2) == 0 && gd_hdf5_put_text(units, "system", "SI") == 0;
     H5Gclose(units);
     H5Gclose(modules);
     H5Gclose(creator);
@@ -185,8 +174,7 @@ static int write_head(struct gd_h5md *h, const struct gd_h5md_layout *l)
     return ok ? 0 : -1;
 }
 
-static int put_fixed(hid_t all, const char *name, hid_t type, hid_t memory, const void *data, hsize_t n,
-                     const char *unit)
+static int put_fixed(hid_t all, const char *name, hid_t type, hid_t memory, const void *data, hsize_t n, const char *unit)
 {
     if (data == NULL)
         return 0;
@@ -202,16 +190,14 @@ static int put_fixed(hid_t all, const char *name, hid_t type, hid_t memory, cons
 
 static int create_box(struct gd_h5md *h, hid_t all, const struct gd_h5md_layout *l)
 {
-    static const char *const boundary[2][3] = {{"periodic", "periodic", "periodic"},
-                                               {"none", "none", "none"}};
+    static const char *const boundary[2][3] = {{"periodic", "periodic", "periodic"}, {"none", "none", "none"}};
     static const int32_t three = 3;
     static const hsize_t dims[2] = {3, 3};
     hid_t box = H5Gcreate2(all, "box", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int ok = box >= 0 && gd_hdf5_put_int32s(box, "dimension", &three, 0) == 0 &&
              gd_hdf5_put_texts(box, "boundary", boundary[l->box == GD_BOX_VACUUM], 3) == 0;
     if (ok && l->box != GD_BOX_VACUUM) {
-        ok = create_element(&h->element[ELEMENT_BOX], box, "edges", H5T_IEEE_F64LE, box_rank(l->box), dims,
-                            "nm") == 0;
+        ok = create_element(&h->element[ELEMENT_BOX], box, "edges", H5T_IEEE_F64LE, box_rank(l->box), dims, "nm") == 0;
         h->present[ELEMENT_BOX] = 1;
     }
     H5Gclose(box);
@@ -329,8 +315,7 @@ static int open_elements(struct gd_h5md *h, const struct gd_h5md_layout *l)
     hid_t group = ok ? H5Gopen2(h->file, "observables", H5P_DEFAULT) : -1;
     for (size_t k = 0; k < l->num_observables && ok; k++) {
         h->present[ELEMENT_FIRST_OBSERVABLE + k] = 1;
-        ok = group >= 0 &&
-             open_element(&h->element[ELEMENT_FIRST_OBSERVABLE + k], group, l->observables[k]) == 0;
+        ok = group >= 0 && open_element(&h->element[ELEMENT_FIRST_OBSERVABLE + k], group, l->observables[k]) == 0;
     }
     if (group >= 0)
         H5Gclose(group);
@@ -340,9 +325,7 @@ static int open_elements(struct gd_h5md *h, const struct gd_h5md_layout *l)
 static int dims_of(hid_t set, hsize_t dims[4])
 {
     hid_t space = H5Dget_space(set);
-    int rank = space < 0 || H5Sget_simple_extent_ndims(space) > 4
-                   ? -1
-                   : H5Sget_simple_extent_dims(space, dims, NULL);
+    int rank = space < 0 || H5Sget_simple_extent_ndims(space) > 4 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
     if (space >= 0)
         H5Sclose(space);
     return rank;
@@ -352,10 +335,8 @@ static int dims_of(hid_t set, hsize_t dims[4])
 static int count_frames(struct gd_h5md *h, int64_t last_step, struct gd_err *err)
 {
     hsize_t dims[4] = {0}, frames = 0;
-    if (dims_of(h->element[ELEMENT_POSITION].value, dims) != 3 || dims[1] != h->layout.num_atoms ||
-        dims[2] != 3)
-        return gd_err_set(err, GD_E_FILE_FORMAT, "%s: is not a trajectory of %zu atoms", h->path,
-                          h->layout.num_atoms);
+    if (dims_of(h->element[ELEMENT_POSITION].value, dims) != 3 || dims[1] != h->layout.num_atoms || dims[2] != 3)
+        return gd_err_set(err, GD_E_FILE_FORMAT, "%s: is not a trajectory of %zu atoms", h->path, h->layout.num_atoms);
     frames = dims[0];
     for (int e = 0; e < MAX_ELEMENTS; e++) {
         const hid_t sets[3] = {h->element[e].step, h->element[e].time, h->element[e].value};
@@ -396,8 +377,7 @@ static int cut_elements(struct gd_h5md *h, struct gd_err *err)
     return H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0 ? gd_hdf5_fault(h->path, "cannot be written", err) : 0;
 }
 
-int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *l, int64_t last_step,
-                   struct gd_err *err)
+int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *l, int64_t last_step, struct gd_err *err)
 {
     int rc = check_layout(path, l, err);
     if (rc != 0)
@@ -451,8 +431,7 @@ static int append_frame(struct gd_h5md *h, const struct gd_h5md_frame *f)
     if (rc == 0)
         rc = append_element(h, ELEMENT_FORCE, f->step, f->time, type, f->forces);
     for (size_t k = 0; k < h->layout.num_observables && rc == 0; k++)
-        rc = append_element(h, (int)(ELEMENT_FIRST_OBSERVABLE + k), f->step, f->time, H5T_NATIVE_DOUBLE,
-                            &f->observables[k]);
+        rc = append_element(h, (int)(ELEMENT_FIRST_OBSERVABLE + k), f->step, f->time, H5T_NATIVE_DOUBLE, &f->observables[k]);
     if (rc == 0)
         rc = append_element(h, ELEMENT_POSITION, f->step, f->time, type, f->positions);
     return rc != 0 || H5Fflush(h->file, H5F_SCOPE_LOCAL) < 0 ? -1 : 0;
@@ -462,16 +441,13 @@ int gd_h5md_put(struct gd_h5md *h, const struct gd_h5md_frame *f, struct gd_err 
 {
     GD_MAGIC_CHECK(h, H5MD_MAGIC);
     if (f->positions == NULL || (h->present[ELEMENT_VELOCITY] && f->velocities == NULL) ||
-        (h->present[ELEMENT_FORCE] && f->forces == NULL) ||
-        (h->layout.num_observables > 0 && f->observables == NULL))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: a frame without what the file was made for",
-                          h->path);
+        (h->present[ELEMENT_FORCE] && f->forces == NULL) || (h->layout.num_observables > 0 && f->observables == NULL))
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: a frame without what the file was made for", h->path);
     if (h->present[ELEMENT_BOX] && (f->box == NULL || f->box->kind != (int32_t)h->layout.box))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: the box is of another kind than the file's",
-                          h->path);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: the box is of another kind than the file's", h->path);
     if (f->step <= h->last_step)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: step %lld is not after step %lld", h->path,
-                          (long long)f->step, (long long)h->last_step);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: step %lld is not after step %lld", h->path, (long long)f->step,
+                          (long long)h->last_step);
     gd_hdf5_enter();
     int rc = append_frame(h, f) == 0 ? 0 : gd_hdf5_fault(h->path, "cannot be written", err);
     gd_hdf5_leave();
@@ -507,19 +483,16 @@ int gd_h5md_close(struct gd_h5md **handle, struct gd_err *err)
 
 static int without(const char *path, struct gd_err *err)
 {
-    return gd_err_set(err, GD_E_UNSUPPORTED,
-                      "%s: H5MD files need a build with HDF5 (install libhdf5-dev and build again)", path);
+    return gd_err_set(err, GD_E_UNSUPPORTED, "%s: H5MD files need a build with HDF5 (install libhdf5-dev and build again)", path);
 }
 
-int gd_h5md_create(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout,
-                   struct gd_err *err)
+int gd_h5md_create(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout, struct gd_err *err)
 {
     (void)out, (void)layout;
     return without(path, err);
 }
 
-int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout,
-                   int64_t last_step, struct gd_err *err)
+int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout, int64_t last_step, struct gd_err *err)
 {
     (void)out, (void)layout, (void)last_step;
     return without(path, err);

@@ -40,8 +40,7 @@ struct gd_h5md_layout {
 int gd_h5md_create(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout, struct gd_err *err);
 
 /* An existing file of the same layout (checked), frames after last_step removed. */
-int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout, int64_t last_step,
-                   struct gd_err *err);
+int gd_h5md_resume(struct gd_h5md **out, const char *path, const struct gd_h5md_layout *layout, int64_t last_step, struct gd_err *err);
 
 struct gd_h5md_frame {
     int64_t step;

@@ -82,8 +82,8 @@ static int numbers_of_line(const struct gd_cursor *cursor, const char *at, const
         if (n == num_values)
             return gd_cursor_fault(cursor, err, "more than %d number%s in a line", num_values, num_values == 1 ? "" : "s");
         if (gd_parse_double(word.text, word.length, &values[n]) != 0)
-            return gd_cursor_fault(cursor, err, "'%.*s' is not a finite decimal number",
-                                   word.length > 40 ? 40 : (int)word.length, word.text);
+            return gd_cursor_fault(cursor, err, "'%.*s' is not a finite decimal number", word.length > 40 ? 40 : (int)word.length,
+                                   word.text);
         n++;
     }
     if (n != num_values)
@@ -96,8 +96,8 @@ static int wrong_rows(const struct gd_cursor *cursor, size_t rows, struct gd_err
     return gd_cursor_fault(cursor, err, "expected exactly %zu lines, one per atom", rows);
 }
 
-int gd_rows_read_labelled(const struct gd_block_file *file, const struct gd_block *block, size_t rows, int num_values,
-                          double *values, struct gd_atom_label *labels, struct gd_token *tail, struct gd_err *err)
+int gd_rows_read_labelled(const struct gd_block_file *file, const struct gd_block *block, size_t rows, int num_values, double *values,
+                          struct gd_atom_label *labels, struct gd_token *tail, struct gd_err *err)
 {
     struct gd_cursor cursor;
     struct gd_token line;
@@ -106,10 +106,10 @@ int gd_rows_read_labelled(const struct gd_block_file *file, const struct gd_bloc
         if (!gd_cursor_line(&cursor, &line))
             return wrong_rows(&cursor, rows, err);
         if (line.length <= GD_LABEL_WIDTH)
-            return gd_cursor_fault(&cursor, err, "a line of %zu characters; expected a label of 24 characters and %d number%s",
-                                   line.length, num_values, num_values == 1 ? "" : "s");
-        int rc = numbers_of_line(&cursor, line.text + GD_LABEL_WIDTH, line.text + line.length, num_values,
-                                 values + i * (size_t)num_values, err);
+            return gd_cursor_fault(&cursor, err, "a line of %zu characters; expected a label of 24 characters and %d number%s", line.length,
+                                   num_values, num_values == 1 ? "" : "s");
+        int rc =
+            numbers_of_line(&cursor, line.text + GD_LABEL_WIDTH, line.text + line.length, num_values, values + i * (size_t)num_values, err);
         if (rc != 0)
             return rc;
         if (labels != NULL)
@@ -122,8 +122,8 @@ int gd_rows_read_labelled(const struct gd_block_file *file, const struct gd_bloc
     return 0;
 }
 
-int gd_rows_read_plain(const struct gd_block_file *file, const struct gd_block *block, size_t rows, int num_values,
-                       double *values, struct gd_err *err)
+int gd_rows_read_plain(const struct gd_block_file *file, const struct gd_block *block, size_t rows, int num_values, double *values,
+                       struct gd_err *err)
 {
     struct gd_cursor cursor;
     struct gd_token line;
@@ -143,8 +143,8 @@ int gd_rows_read_plain(const struct gd_block_file *file, const struct gd_block *
 void gd_label_format(const struct gd_atom_label *label, size_t atom_number, char out[GD_LABEL_WIDTH + 1])
 {
     char text[64];
-    snprintf(text, sizeof text, "%5d %-5.5s %-6.6s%6zu", (int)(label->residue_number % 100000), label->residue.text,
-             label->atom.text, atom_number % 1000000);
+    snprintf(text, sizeof text, "%5d %-5.5s %-6.6s%6zu", (int)(label->residue_number % 100000), label->residue.text, label->atom.text,
+             atom_number % 1000000);
     memcpy(out, text, GD_LABEL_WIDTH);
     out[GD_LABEL_WIDTH] = '\0';
 }

@@ -113,8 +113,10 @@ int gd_output_resume(struct gd_output **made, const char *path, int64_t offset, 
         goto fail;
     }
     if (offset < 0 || !S_ISREG(st.st_mode) || st.st_size < offset) {
-        rc = gd_err_set(err, GD_E_FILE_FORMAT, "%s: has %lld bytes and cannot be continued at byte %lld; it is not the file this "
-                        "run wrote", path, (long long)st.st_size, (long long)offset);
+        rc = gd_err_set(err, GD_E_FILE_FORMAT,
+                        "%s: has %lld bytes and cannot be continued at byte %lld; it is not the file this "
+                        "run wrote",
+                        path, (long long)st.st_size, (long long)offset);
         goto fail;
     }
     if (ftruncate(out->fd, offset) != 0 || lseek(out->fd, offset, SEEK_SET) != offset) {

@@ -33,8 +33,8 @@ void gd_output_destroy(struct gd_output **out);
 void gd_output_text(struct gd_output *out, const char *text);
 void gd_output_bytes(struct gd_output *out, const char *text, size_t length);
 void gd_output_printf(struct gd_output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void gd_output_fixed(struct gd_output *out, double value, int width, int decimals);       /* %*.*f, decimals <= 15 */
-void gd_output_scientific(struct gd_output *out, double value, int width, int decimals);  /* %*.*e */
+void gd_output_fixed(struct gd_output *out, double value, int width, int decimals);      /* %*.*f, decimals <= 15 */
+void gd_output_scientific(struct gd_output *out, double value, int width, int decimals); /* %*.*e */
 
 /* Writes what was collected; offset (may be NULL) receives the file's length. After a failure the file is cut back to the
  * last good commit as far as that can be done. */

@@ -120,22 +120,29 @@ static bool read_flexible(struct gd_faults *f, struct gd_cursor *c, struct gd_pa
 {
     static const struct gd_field rest[] = {
         GD_I32("NTCP0(2)", constraint.flexible_start, 0, 1),
-        {.name = "NTCP0(3)", .type = GD_FIELD_INT32, .offset = offsetof(struct gd_parameters, constraint.flexible_mode), .low = 0,
-         .high = 1, .missing = "the exact form of flexible constraints"},
+        {.name = "NTCP0(3)",
+         .type = GD_FIELD_INT32,
+         .offset = offsetof(struct gd_parameters, constraint.flexible_mode),
+         .low = 0,
+         .high = 1,
+         .missing = "the exact form of flexible constraints"},
     };
     return read_positive(f, c, "NTCP0(1)", &p->constraint.solute_tolerance) && read_values(f, c, rest, 2, p);
 }
 
-static bool read_algorithm(struct gd_faults *f, struct gd_cursor *c, enum gd_constraint_algorithm algorithm,
-                           const char *parameter, double *tolerance, int32_t *order)
+static bool read_algorithm(struct gd_faults *f, struct gd_cursor *c, enum gd_constraint_algorithm algorithm, const char *parameter,
+                           double *tolerance, int32_t *order)
 {
     switch (algorithm) {
     case GD_CONSTRAINT_SHAKE:
-    case GD_CONSTRAINT_M_SHAKE: return read_positive(f, c, parameter, tolerance);
-    case GD_CONSTRAINT_LINCS: return read_order(f, c, parameter, order);
+    case GD_CONSTRAINT_M_SHAKE:
+        return read_positive(f, c, parameter, tolerance);
+    case GD_CONSTRAINT_LINCS:
+        return read_order(f, c, parameter, order);
     case GD_CONSTRAINT_FLEXIBLE_SHAKE: /* only the solute's, which reads more than this */
     case GD_CONSTRAINT_OFF:
-    case GD_CONSTRAINT_SETTLE: return true;
+    case GD_CONSTRAINT_SETTLE:
+        return true;
     }
     return true;
 }
@@ -165,9 +172,12 @@ void gd_parameters_read_force(struct gd_faults *f, struct gd_cursor *c, struct g
 {
     static const struct gd_field_word on_off[] = {{"off", 0}, {"on", 1}, {NULL, 0}};
     static const struct gd_field terms[] = {
-        GD_WORD("NTF(1)", force.bond, on_off),          GD_WORD("NTF(2)", force.angle, on_off),
-        GD_WORD("NTF(3)", force.improper, on_off),      GD_WORD("NTF(4)", force.dihedral, on_off),
-        GD_WORD("NTF(5)", force.electrostatic, on_off), GD_WORD("NTF(6)", force.vdw, on_off),
+        GD_WORD("NTF(1)", force.bond, on_off),
+        GD_WORD("NTF(2)", force.angle, on_off),
+        GD_WORD("NTF(3)", force.improper, on_off),
+        GD_WORD("NTF(4)", force.dihedral, on_off),
+        GD_WORD("NTF(5)", force.electrostatic, on_off),
+        GD_WORD("NTF(6)", force.vdw, on_off),
         GD_I32("NEGR", force.num_energy_groups, 1, GD_MAX_ENERGY_GROUPS),
     };
     p->force.num_energy_groups = 0;
@@ -211,14 +221,12 @@ void gd_parameters_read_pairlist(struct gd_faults *f, struct gd_cursor *c, struc
 
 void gd_parameters_read_minimise(struct gd_faults *f, struct gd_cursor *c, struct gd_parameters *p)
 {
-    static const struct gd_field_word method[] = {{"off", 0}, {"steepest-descent", 1}, {"fletcher-reeves", 2}, {"polak-ribiere", 3}, {NULL, 0}};
+    static const struct gd_field_word method[] = {
+        {"off", 0}, {"steepest-descent", 1}, {"fletcher-reeves", 2}, {"polak-ribiere", 3}, {NULL, 0}};
     static const struct gd_field fields[] = {
-        GD_WORD("NTEM", minimise.ntem, method),
-        GD_I64("NCYC", minimise.ncyc, 0, GD_BIG),
-        GD_F64("DELE", minimise.dele, 0, GD_ANY_REAL),
-        GD_F64("DX0", minimise.dx0, 0, GD_ANY_REAL),
-        GD_F64("DXM", minimise.dxm, 0, GD_ANY_REAL),
-        GD_I64("NMIN", minimise.nmin, 0, GD_BIG),
+        GD_WORD("NTEM", minimise.ntem, method),        GD_I64("NCYC", minimise.ncyc, 0, GD_BIG),
+        GD_F64("DELE", minimise.dele, 0, GD_ANY_REAL), GD_F64("DX0", minimise.dx0, 0, GD_ANY_REAL),
+        GD_F64("DXM", minimise.dxm, 0, GD_ANY_REAL),   GD_I64("NMIN", minimise.nmin, 0, GD_BIG),
         GD_F64("FLIM", minimise.flim, 0, GD_ANY_REAL),
     };
     static const struct gd_field conjugate[] = {

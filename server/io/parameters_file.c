@@ -14,16 +14,11 @@ static const struct gd_field system_fields[] = {
 };
 
 static const struct gd_field initialise_fields[] = {
-    GD_I32("NTIVEL", initialise.ntivel, 0, 1),
-    GD_I32("NTISHK", initialise.ntishk, 0, 3),
-    GD_I32("NTINHT", initialise.ntinht, 0, 1),
-    GD_PART("NTINHB", GD_FIELD_INT32, initialise.ntinhb, 0, 0, "a Nose-Hoover barostat"),
-    GD_I32("NTISHI", initialise.ntishi, 0, 1),
-    GD_I32("NTIRTC", initialise.ntirtc, 0, 1),
-    GD_I32("NTICOM", initialise.nticom, 0, 2),
-    GD_I32("NTISTI", initialise.ntisti, 0, 1),
-    GD_I64("IG", initialise.ig, 0, GD_BIG),
-    GD_F64("TEMPI", initialise.tempi, 0, 1e6),
+    GD_I32("NTIVEL", initialise.ntivel, 0, 1), GD_I32("NTISHK", initialise.ntishk, 0, 3),
+    GD_I32("NTINHT", initialise.ntinht, 0, 1), GD_PART("NTINHB", GD_FIELD_INT32, initialise.ntinhb, 0, 0, "a Nose-Hoover barostat"),
+    GD_I32("NTISHI", initialise.ntishi, 0, 1), GD_I32("NTIRTC", initialise.ntirtc, 0, 1),
+    GD_I32("NTICOM", initialise.nticom, 0, 2), GD_I32("NTISTI", initialise.ntisti, 0, 1),
+    GD_I64("IG", initialise.ig, 0, GD_BIG),    GD_F64("TEMPI", initialise.tempi, 0, 1e6),
 };
 
 static const struct gd_field step_fields[] = {
@@ -36,9 +31,7 @@ static const struct gd_field boundary_fields[] = {
     {.name = "NTB",
      .type = GD_FIELD_ENUM,
      .offset = offsetof(struct gd_parameters, boundary.ntb),
-     .words =
-         (const struct gd_field_word[]){
-             {"truncoct", -1}, {"vacuum", 0}, {"rectangular", 1}, {"triclinic", 2}, {NULL, 0}}},
+     .words = (const struct gd_field_word[]){{"truncoct", -1}, {"vacuum", 0}, {"rectangular", 1}, {"triclinic", 2}, {NULL, 0}}},
     GD_I32("NDFMIN", boundary.ndfmin, 0, 1e9),
 };
 
@@ -122,12 +115,9 @@ static const struct gd_field angle_fields[] = {
 };
 
 static const struct gd_field dihedral_fields[] = {
-    GD_I32("NTDLR", dihedral_restraint.ntdlr, 0, 3),
-    GD_F64("CDLR", dihedral_restraint.cdlr, 0, GD_ANY_REAL),
-    GD_F64("PHILIN", dihedral_restraint.philin, -180, 180),
-    GD_I32("VDIH", dihedral_restraint.vdih, 0, 1),
-    GD_I64("NTWDLR", dihedral_restraint.ntwdlr, 0, GD_BIG),
-    GD_F64("TOLDAC", dihedral_restraint.toldac, 0, GD_ANY_REAL),
+    GD_I32("NTDLR", dihedral_restraint.ntdlr, 0, 3),        GD_F64("CDLR", dihedral_restraint.cdlr, 0, GD_ANY_REAL),
+    GD_F64("PHILIN", dihedral_restraint.philin, -180, 180), GD_I32("VDIH", dihedral_restraint.vdih, 0, 1),
+    GD_I64("NTWDLR", dihedral_restraint.ntwdlr, 0, GD_BIG), GD_F64("TOLDAC", dihedral_restraint.toldac, 0, GD_ANY_REAL),
 };
 
 static const struct gd_field jvalue_fields[] = {
@@ -239,8 +229,7 @@ static void read_title(struct gd_faults *faults, struct gd_parameters *p)
     char *title = NULL;
     struct gd_block *block = gd_faults_block(faults, "TITLE", false);
     gd_err_clear(&err);
-    if (block == NULL ||
-        gd_faults_note(faults, gd_blocks_read_title(faults->file, block, &title, &err), &err) != 0)
+    if (block == NULL || gd_faults_note(faults, gd_blocks_read_title(faults->file, block, &title, &err), &err) != 0)
         return;
     size_t n = strnlen(title, sizeof p->title - 1);
     memcpy(p->title, title, n);
@@ -268,8 +257,7 @@ static void read_blocks(struct gd_faults *faults, struct gd_parameters *p)
     gd_faults_unused(faults, "input");
 }
 
-static int read_file(struct gd_block_file *file, struct gd_parameters *out, struct gd_messages *list,
-                     struct gd_err *err)
+static int read_file(struct gd_block_file *file, struct gd_parameters *out, struct gd_messages *list, struct gd_err *err)
 {
     struct gd_messages own = {0};
     struct gd_faults faults;
@@ -294,8 +282,7 @@ static int read_file(struct gd_block_file *file, struct gd_parameters *out, stru
     return rc;
 }
 
-int gd_io_read_parameters_faults(const char *path, struct gd_parameters *out, struct gd_messages *faults,
-                                 struct gd_err *err)
+int gd_io_read_parameters_faults(const char *path, struct gd_parameters *out, struct gd_messages *faults, struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_faults_open(&file, path, faults, err);
@@ -305,8 +292,8 @@ int gd_io_read_parameters_faults(const char *path, struct gd_parameters *out, st
     return rc;
 }
 
-int gd_io_read_parameters_memory(const char *name, const void *data, size_t size, struct gd_parameters *out,
-                                 struct gd_messages *faults, struct gd_err *err)
+int gd_io_read_parameters_memory(const char *name, const void *data, size_t size, struct gd_parameters *out, struct gd_messages *faults,
+                                 struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_block_file_from_memory(&file, name, data, size, err);

@@ -27,7 +27,7 @@ int gd_io_read_parameters(const char *path, struct gd_parameters *out, struct gd
 
 /* All faults of the file, one message each, are added to faults (may be NULL); err tells the first and their number. */
 int gd_io_read_parameters_faults(const char *path, struct gd_parameters *out, struct gd_messages *faults, struct gd_err *err);
-int gd_io_read_parameters_memory(const char *name, const void *data, size_t size, struct gd_parameters *out,
-                                 struct gd_messages *faults, struct gd_err *err);
+int gd_io_read_parameters_memory(const char *name, const void *data, size_t size, struct gd_parameters *out, struct gd_messages *faults,
+                                 struct gd_err *err);
 
 #endif

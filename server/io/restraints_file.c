@@ -35,8 +35,7 @@ static int end_row(const struct reader *r, const struct gd_cursor *c, int column
 {
     struct gd_token next;
     if (c->line != r->row_line)
-        return gd_cursor_fault(c, err, "the restraint of line %zu has fewer than %d values in its line",
-                               r->row_line, columns);
+        return gd_cursor_fault(c, err, "the restraint of line %zu has fewer than %d values in its line", r->row_line, columns);
     if (gd_cursor_peek(c, &next) && next.line == r->row_line)
         return gd_cursor_fault(c, err, "more than %d values in a line", columns);
     return 0;
@@ -53,8 +52,7 @@ static int read_atoms(struct gd_cursor *c, int n, int32_t *atom, struct gd_err *
     return rc;
 }
 
-static int read_doubles(struct gd_cursor *c, const char *const *what, double *const *out, int n,
-                        struct gd_err *err)
+static int read_doubles(struct gd_cursor *c, const char *const *what, double *const *out, int n, struct gd_err *err)
 {
     int rc = 0;
     for (int k = 0; k < n && rc == 0; k++)
@@ -65,20 +63,16 @@ static int read_doubles(struct gd_cursor *c, const char *const *what, double *co
 /* ---- positions
  * ------------------------------------------------------------------------------------------------ */
 
-static int read_position_row(struct gd_cursor *c, const struct gd_token *line, int *number,
-                             struct gd_err *err)
+static int read_position_row(struct gd_cursor *c, const struct gd_token *line, int *number, struct gd_err *err)
 {
     size_t at = POSRESSPEC_LABEL, stop;
     long value = 0;
     while (at < line->length && (line->text[at] == ' ' || line->text[at] == '\t'))
         at++;
-    for (stop = at; stop < line->length && line->text[stop] != ' ' && line->text[stop] != '\t' &&
-                    line->text[stop] != '\r';)
+    for (stop = at; stop < line->length && line->text[stop] != ' ' && line->text[stop] != '\t' && line->text[stop] != '\r';)
         stop++;
-    if (at >= line->length || gd_parse_long(line->text + at, stop - at, &value) != 0 || value < 1 ||
-        value > INT_MAX)
-        return gd_cursor_fault(c, err, "expected an atom number (1 or more) behind the first %d characters",
-                               POSRESSPEC_LABEL);
+    if (at >= line->length || gd_parse_long(line->text + at, stop - at, &value) != 0 || value < 1 || value > INT_MAX)
+        return gd_cursor_fault(c, err, "expected an atom number (1 or more) behind the first %d characters", POSRESSPEC_LABEL);
     *number = (int)value;
     return 0;
 }
@@ -120,9 +114,7 @@ static int read_reference(struct reader *r, const struct gd_block *block, struct
     if (n == 0)
         return no_rows(&c, err);
     int rc = gd_restraints_resize(r->res, GD_REST_REFERENCE, n, err);
-    return rc != 0 ? rc
-                   : gd_rows_read_labelled(r->faults.file, block, n, 3, r->res->reference_position[0], NULL,
-                                           NULL, err);
+    return rc != 0 ? rc : gd_rows_read_labelled(r->faults.file, block, n, 3, r->res->reference_position[0], NULL, NULL, err);
 }
 
 static int read_bfactors(struct reader *r, const struct gd_block *block, struct gd_err *err)
@@ -130,8 +122,7 @@ static int read_bfactors(struct reader *r, const struct gd_block *block, struct 
     r->res->has_bfactor = 1;
     if (r->res->num_reference == 0) /* REFPOSITION was faulty: how many there should be is not known */
         return 0;
-    return gd_rows_read_labelled(r->faults.file, block, r->res->num_reference, 1, r->res->bfactor, NULL, NULL,
-                                 err);
+    return gd_rows_read_labelled(r->faults.file, block, r->res->num_reference, 1, r->res->bfactor, NULL, NULL, err);
 }
 
 /* ---- distances
@@ -145,8 +136,7 @@ static int read_virtual_atom(struct gd_cursor *c, struct gd_virtual_atom *v, str
     for (int k = 0; k < 4 && rc == 0; k++) {
         rc = gd_cursor_int(c, "an atom number (0: none)", 0, INT_MAX, &number, err);
         if (rc == 0 && number > 0 && v->count < k)
-            rc = gd_cursor_fault(
-                c, err, "atom %d follows a 0; the atoms of a virtual atom come first, then zeros", number);
+            rc = gd_cursor_fault(c, err, "atom %d follows a 0; the atoms of a virtual atom come first, then zeros", number);
         if (rc == 0 && number > 0)
             v->atom[v->count++] = number - 1;
     }
@@ -159,8 +149,7 @@ static int read_virtual_atom(struct gd_cursor *c, struct gd_virtual_atom *v, str
     return rc;
 }
 
-static int read_distance_row(struct reader *r, struct gd_cursor *c, struct gd_distance_restraint *row,
-                             struct gd_err *err)
+static int read_distance_row(struct reader *r, struct gd_cursor *c, struct gd_distance_restraint *row, struct gd_err *err)
 {
     int rah;
     begin_row(r, c);
@@ -235,10 +224,8 @@ static int read_jvalue_row(struct reader *r, struct gd_cursor *c, size_t i, stru
     return rc;
 }
 
-static int read_rows(struct reader *r, const struct gd_block *block, enum gd_restraint_table table,
-                     int columns,
-                     int (*read_row)(struct reader *, struct gd_cursor *, size_t, struct gd_err *),
-                     struct gd_err *err)
+static int read_rows(struct reader *r, const struct gd_block *block, enum gd_restraint_table table, int columns,
+                     int (*read_row)(struct reader *, struct gd_cursor *, size_t, struct gd_err *), struct gd_err *err)
 {
     struct gd_cursor c;
     size_t n = gd_rows_count(r->faults.file, block);
@@ -351,8 +338,8 @@ static void read_blocks(struct reader *r, enum gd_restraints_kind kind)
     gd_faults_unused(&r->faults, kinds[kind].argument);
 }
 
-static int read_file(struct gd_block_file *file, enum gd_restraints_kind kind, struct gd_restraints *res,
-                     struct gd_messages *faults, struct gd_err *err)
+static int read_file(struct gd_block_file *file, enum gd_restraints_kind kind, struct gd_restraints *res, struct gd_messages *faults,
+                     struct gd_err *err)
 {
     struct gd_messages own = {0};
     struct reader r = {.res = NULL};
@@ -369,8 +356,8 @@ static int read_file(struct gd_block_file *file, enum gd_restraints_kind kind, s
     return rc;
 }
 
-int gd_io_read_restraints(const char *path, enum gd_restraints_kind kind, struct gd_restraints *res,
-                          struct gd_messages *faults, struct gd_err *err)
+int gd_io_read_restraints(const char *path, enum gd_restraints_kind kind, struct gd_restraints *res, struct gd_messages *faults,
+                          struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_faults_open(&file, path, faults, err);
@@ -380,8 +367,7 @@ int gd_io_read_restraints(const char *path, enum gd_restraints_kind kind, struct
     return rc;
 }
 
-int gd_io_read_restraints_memory(const char *name, const void *data, size_t size,
-                                 enum gd_restraints_kind kind, struct gd_restraints *res,
+int gd_io_read_restraints_memory(const char *name, const void *data, size_t size, enum gd_restraints_kind kind, struct gd_restraints *res,
                                  struct gd_messages *faults, struct gd_err *err)
 {
     struct gd_block_file *file = NULL;

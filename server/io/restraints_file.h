@@ -32,7 +32,7 @@ int gd_restraints_kind_from_name(const char *name, enum gd_restraints_kind *out)
 /* Replaces what res holds of this kind; on failure res is unchanged. faults may be NULL. */
 int gd_io_read_restraints(const char *path, enum gd_restraints_kind kind, struct gd_restraints *res, struct gd_messages *faults,
                           struct gd_err *err);
-int gd_io_read_restraints_memory(const char *name, const void *data, size_t size, enum gd_restraints_kind kind,
-                                 struct gd_restraints *res, struct gd_messages *faults, struct gd_err *err);
+int gd_io_read_restraints_memory(const char *name, const void *data, size_t size, enum gd_restraints_kind kind, struct gd_restraints *res,
+                                 struct gd_messages *faults, struct gd_err *err);
 
 #endif

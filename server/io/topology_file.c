@@ -32,8 +32,7 @@ static int read_count(struct gd_cursor *c, const char *what, size_t bytes, size_
 
 /* A number of the file that counts from 1, as an index into `limit` things. When a block was faulty before,
  * none of them may mean only that they could not be read: the number is then not held against them. */
-static int read_index(const struct reader *r, struct gd_cursor *c, const char *what, size_t limit,
-                      int32_t *out, struct gd_err *err)
+static int read_index(const struct reader *r, struct gd_cursor *c, const char *what, size_t limit, int32_t *out, struct gd_err *err)
 {
     int n, rc = gd_cursor_int(c, what, 1, limit == 0 ? INT_MAX : (int)limit, &n, err);
     if (rc == 0 && limit == 0 && r->faults.code == 0)
@@ -73,8 +72,8 @@ static int read_constants(struct reader *r, struct gd_cursor *c, struct gd_err *
     return rc != 0 ? rc : gd_cursor_finish(c, "BOLTZ", err);
 }
 
-static int read_names(struct reader *r, struct gd_cursor *c, enum gd_topology_table table,
-                      struct gd_name **names, const char *what, size_t n, struct gd_err *err)
+static int read_names(struct reader *r, struct gd_cursor *c, enum gd_topology_table table, struct gd_name **names, const char *what,
+                      size_t n, struct gd_err *err)
 {
     char word[WORD];
     int rc = gd_topology_resize(r->top, table, n, err);
@@ -101,11 +100,9 @@ static int read_atom_types(struct reader *r, struct gd_cursor *c, struct gd_err 
             longest = (size_t)(pairs->end - pairs->begin);
     }
     if (rc == 0 && n * (n + 1) / 2 > longest / 8)
-        rc = gd_cursor_fault(
-            c, err, "NRATT is %zu; neither LJPARAMETERS nor CGPARAMETERS is long enough for their %zu pairs",
-            n, n * (n + 1) / 2);
-    return rc != 0 ? rc
-                   : read_names(r, c, GD_TOP_ATOM_TYPES, &r->top->type_names, "an atom type name", n, err);
+        rc = gd_cursor_fault(c, err, "NRATT is %zu; neither LJPARAMETERS nor CGPARAMETERS is long enough for their %zu pairs", n,
+                             n * (n + 1) / 2);
+    return rc != 0 ? rc : read_names(r, c, GD_TOP_ATOM_TYPES, &r->top->type_names, "an atom type name", n, err);
 }
 
 static int read_residues(struct reader *r, struct gd_cursor *c, struct gd_err *err)
@@ -139,15 +136,13 @@ static int push(struct index_list *list, int32_t item, struct gd_err *err)
 
 /* INE and its atoms, or INE14 and its atoms: higher numbers than the atom's own, ascending, each once. Files
  * that do not keep the order are put into it. */
-static int read_partners(struct gd_cursor *c, const char *what, size_t atom, size_t num_atoms,
-                         struct index_list *list, struct gd_err *err)
+static int read_partners(struct gd_cursor *c, const char *what, size_t atom, size_t num_atoms, struct index_list *list, struct gd_err *err)
 {
     int n, partner;
     size_t first = list->count;
     int rc = gd_cursor_int(c, what, 0, (int)(num_atoms - atom - 1), &n, err);
     for (int k = 0; k < n && rc == 0; k++) {
-        rc = gd_cursor_int(c, "an excluded atom or 1-4 neighbour", (int)atom + 2, (int)num_atoms, &partner,
-                           err);
+        rc = gd_cursor_int(c, "an excluded atom or 1-4 neighbour", (int)atom + 2, (int)num_atoms, &partner, err);
         if (rc == 0)
             rc = push(list, partner - 1, err);
         if (rc != 0)
@@ -162,8 +157,8 @@ static int read_partners(struct gd_cursor *c, const char *what, size_t atom, siz
     return rc;
 }
 
-static int read_atom(struct reader *r, struct gd_cursor *c, size_t i, size_t n, struct index_list *exclusions,
-                     struct index_list *one_fours, struct gd_err *err)
+static int read_atom(struct reader *r, struct gd_cursor *c, size_t i, size_t n, struct index_list *exclusions, struct index_list *one_fours,
+                     struct gd_err *err)
 {
     struct gd_topology *top = r->top;
     char name[WORD];
@@ -295,10 +290,8 @@ static int read_dihedral_types(struct reader *r, struct gd_cursor *c, struct gd_
  * ---------------------------------------------------------------------------------------------------- */
 
 /* Every term is a row of int32: its atoms, its type, its hydrogen flag. */
-_Static_assert(sizeof(struct gd_bond) == 4 * sizeof(int32_t) &&
-                   sizeof(struct gd_angle) == 5 * sizeof(int32_t) &&
-                   sizeof(struct gd_dihedral) == 6 * sizeof(int32_t) &&
-                   sizeof(struct gd_cross_dihedral) == 10 * sizeof(int32_t),
+_Static_assert(sizeof(struct gd_bond) == 4 * sizeof(int32_t) && sizeof(struct gd_angle) == 5 * sizeof(int32_t) &&
+                   sizeof(struct gd_dihedral) == 6 * sizeof(int32_t) && sizeof(struct gd_cross_dihedral) == 10 * sizeof(int32_t),
                "terms are read as rows of int32");
 
 struct term {
@@ -311,12 +304,7 @@ struct term {
 };
 
 static const struct term terms[] = {
-    {{"BONDH", "BOND"},
-     GD_TOP_BONDS,
-     2,
-     offsetof(struct gd_topology, bonds),
-     offsetof(struct gd_topology, num_bond_types),
-     true},
+    {{"BONDH", "BOND"}, GD_TOP_BONDS, 2, offsetof(struct gd_topology, bonds), offsetof(struct gd_topology, num_bond_types), true},
     {{"BONDANGLEH", "BONDANGLE"},
      GD_TOP_ANGLES,
      3,
@@ -343,8 +331,7 @@ static const struct term terms[] = {
      false},
 };
 
-static int read_term(struct reader *r, struct gd_cursor *c, const struct term *term, int32_t *row,
-                     int hydrogen, struct gd_err *err)
+static int read_term(struct reader *r, struct gd_cursor *c, const struct term *term, int32_t *row, int hydrogen, struct gd_err *err)
 {
     size_t types = *(size_t *)((char *)r->top + term->types_offset);
     int rc = 0;
@@ -360,8 +347,7 @@ static int read_term(struct reader *r, struct gd_cursor *c, const struct term *t
     return rc;
 }
 
-static int read_terms_of(struct reader *r, const struct term *term, struct gd_cursor *c, int hydrogen,
-                         size_t *rows, struct gd_err *err)
+static int read_terms_of(struct reader *r, const struct term *term, struct gd_cursor *c, int hydrogen, size_t *rows, struct gd_err *err)
 {
     size_t n = 0;
     int rc = read_count(c, "the number of terms", 2 * (term->atoms + 1), &n, err);
@@ -381,12 +367,9 @@ static int read_terms_of(struct reader *r, const struct term *term, struct gd_cu
 /* Distances that are rigid besides the bonds: their types are those of bonds. */
 static int read_constraints(struct reader *r, struct gd_cursor *c, struct gd_err *err)
 {
-    static const struct term distance = {{NULL, NULL},
-                                         GD_TOP_CONSTRAINTS,
-                                         2,
-                                         offsetof(struct gd_topology, constraints),
-                                         offsetof(struct gd_topology, num_bond_types),
-                                         false};
+    static const struct term distance = {
+        {NULL, NULL}, GD_TOP_CONSTRAINTS, 2, offsetof(struct gd_topology, constraints), offsetof(struct gd_topology, num_bond_types),
+        false};
     size_t rows = 0;
     return read_terms_of(r, &distance, c, 0, &rows, err);
 }
@@ -420,8 +403,7 @@ static int read_pair_table(struct reader *r, struct gd_cursor *c, bool coarse, s
         return 0; /* the atom types themselves were faulty: nothing can be said about their pairs */
     int rc = read_count(c, "NRATT2", coarse ? 8 : 12, &n, err);
     if (rc == 0 && n != 0 && n != types * (types + 1) / 2)
-        rc = gd_cursor_fault(c, err, "NRATT2 is %zu; %zu atom types have %zu pairs", n, types,
-                             types * (types + 1) / 2);
+        rc = gd_cursor_fault(c, err, "NRATT2 is %zu; %zu atom types have %zu pairs", n, types, types * (types + 1) / 2);
     char *seen = rc == 0 ? calloc(types * types + 1, 1) : NULL;
     if (rc == 0 && seen == NULL)
         rc = gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %zu pairs of atom types", n);
@@ -437,11 +419,9 @@ static int read_pair_table(struct reader *r, struct gd_cursor *c, bool coarse, s
             break;
         size_t at = (size_t)i * types + (size_t)j, mirror = (size_t)j * types + (size_t)i;
         if (seen[at])
-            rc = gd_cursor_fault(c, err, "the pair of atom types %d %d is given twice", (int)i + 1,
-                                 (int)j + 1);
+            rc = gd_cursor_fault(c, err, "the pair of atom types %d %d is given twice", (int)i + 1, (int)j + 1);
         seen[at] = seen[mirror] = 1;
-        matrix[at] = matrix[mirror] =
-            (struct gd_lj){.c12 = value[0], .c6 = value[1], .cs12 = value[2], .cs6 = value[3]};
+        matrix[at] = matrix[mirror] = (struct gd_lj){.c12 = value[0], .c6 = value[1], .cs12 = value[2], .cs6 = value[3]};
     }
     free(seen);
     return rc != 0 ? rc : gd_cursor_finish(c, "the last pair of atom types", err);
@@ -494,8 +474,7 @@ static int read_lj_exceptions(struct reader *r, struct gd_cursor *c, struct gd_e
  * --------------------------------------------------------------------------------------- */
 
 /* A count and that many last atoms, ascending, the last one being the last solute atom. */
-static int read_groups(struct reader *r, struct gd_cursor *c, enum gd_topology_table table, int32_t **start,
-                       struct gd_err *err)
+static int read_groups(struct reader *r, struct gd_cursor *c, enum gd_topology_table table, int32_t **start, struct gd_err *err)
 {
     size_t n = 0, atoms = r->top->num_solute_atoms;
     int last = 0;
@@ -503,15 +482,13 @@ static int read_groups(struct reader *r, struct gd_cursor *c, enum gd_topology_t
     if (rc == 0)
         rc = gd_topology_resize(r->top, table, n, err);
     for (size_t g = 0; g < n && rc == 0; g++) {
-        rc = gd_cursor_int(c, "the last atom of a group", last + 1, atoms == 0 ? INT_MAX : (int)atoms, &last,
-                           err);
+        rc = gd_cursor_int(c, "the last atom of a group", last + 1, atoms == 0 ? INT_MAX : (int)atoms, &last, err);
         (*start)[g + 1] = last;
     }
     if (rc == 0)
         rc = gd_cursor_finish(c, "the last group", err);
     if (rc == 0 && (size_t)last != atoms && r->faults.code == 0)
-        rc = gd_cursor_fault(c, err, "the last group ends with atom %d; the solute has %zu atoms", last,
-                             atoms);
+        rc = gd_cursor_fault(c, err, "the last group ends with atom %d; the solute has %zu atoms", last, atoms);
     return rc;
 }
 
@@ -622,8 +599,7 @@ static void read_blocks(struct reader *r)
     gd_faults_unused(&r->faults, "topology");
 }
 
-static int read_file(struct gd_block_file *file, struct gd_topology **out, struct gd_messages *faults,
-                     struct gd_err *err)
+static int read_file(struct gd_block_file *file, struct gd_topology **out, struct gd_messages *faults, struct gd_err *err)
 {
     struct gd_messages own = {0};
     struct reader r = {.top = NULL};
@@ -641,8 +617,7 @@ static int read_file(struct gd_block_file *file, struct gd_topology **out, struc
     return rc;
 }
 
-int gd_io_read_topology_faults(const char *path, struct gd_topology **out, struct gd_messages *faults,
-                               struct gd_err *err)
+int gd_io_read_topology_faults(const char *path, struct gd_topology **out, struct gd_messages *faults, struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_faults_open(&file, path, faults, err);
@@ -652,8 +627,8 @@ int gd_io_read_topology_faults(const char *path, struct gd_topology **out, struc
     return rc;
 }
 
-int gd_io_read_topology_memory(const char *name, const void *data, size_t size, struct gd_topology **out,
-                               struct gd_messages *faults, struct gd_err *err)
+int gd_io_read_topology_memory(const char *name, const void *data, size_t size, struct gd_topology **out, struct gd_messages *faults,
+                               struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_block_file_from_memory(&file, name, data, size, err);

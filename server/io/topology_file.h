@@ -17,7 +17,7 @@ int gd_io_read_topology(const char *path, struct gd_topology **out, struct gd_er
 
 /* All faults of the file, one message each, are added to faults (may be NULL); err tells the first and their number. */
 int gd_io_read_topology_faults(const char *path, struct gd_topology **out, struct gd_messages *faults, struct gd_err *err);
-int gd_io_read_topology_memory(const char *name, const void *data, size_t size, struct gd_topology **out,
-                               struct gd_messages *faults, struct gd_err *err);
+int gd_io_read_topology_memory(const char *name, const void *data, size_t size, struct gd_topology **out, struct gd_messages *faults,
+                               struct gd_err *err);
 
 #endif

@@ -33,8 +33,7 @@ char *gd_trajectory_title(const char *title, const char *what)
     return asprintf(&text, "\tgromosd\n%s\n\n\t%s", title == NULL ? "" : title, what) < 0 ? NULL : text;
 }
 
-static int wrap(struct gd_trajectory **made, struct gd_output *out, enum gd_trajectory_kind kind, int64_t offset,
-                struct gd_err *err)
+static int wrap(struct gd_trajectory **made, struct gd_output *out, enum gd_trajectory_kind kind, int64_t offset, struct gd_err *err)
 {
     struct gd_trajectory *t = calloc(1, sizeof *t);
     if (t == NULL) {
@@ -46,8 +45,7 @@ static int wrap(struct gd_trajectory **made, struct gd_output *out, enum gd_traj
     return 0;
 }
 
-int gd_trajectory_create(struct gd_trajectory **made, const char *path, enum gd_trajectory_kind kind, const char *title,
-                         struct gd_err *err)
+int gd_trajectory_create(struct gd_trajectory **made, const char *path, enum gd_trajectory_kind kind, const char *title, struct gd_err *err)
 {
     struct gd_output *out = NULL;
     struct gd_trajectory *t = NULL;
@@ -71,8 +69,7 @@ int gd_trajectory_create(struct gd_trajectory **made, const char *path, enum gd_
     return rc;
 }
 
-int gd_trajectory_resume(struct gd_trajectory **made, const char *path, enum gd_trajectory_kind kind, int64_t offset,
-                         struct gd_err *err)
+int gd_trajectory_resume(struct gd_trajectory **made, const char *path, enum gd_trajectory_kind kind, int64_t offset, struct gd_err *err)
 {
     struct gd_output *out = NULL;
     int rc = gd_output_resume(&out, path, offset, err);
@@ -110,8 +107,8 @@ static int finish(struct gd_trajectory *t, struct gd_err *err)
 
 /* ---- vectors -------------------------------------------------------------------------------------------------- */
 
-int gd_trajectory_put_positions(struct gd_trajectory *t, int64_t step, double time, struct gd_rows positions,
-                                const struct gd_box *box, struct gd_err *err)
+int gd_trajectory_put_positions(struct gd_trajectory *t, int64_t step, double time, struct gd_rows positions, const struct gd_box *box,
+                                struct gd_err *err)
 {
     GD_MAGIC_CHECK(t, TRAJECTORY_MAGIC);
     gd_frame_put_timestep(t->out, step, time);
@@ -121,8 +118,7 @@ int gd_trajectory_put_positions(struct gd_trajectory *t, int64_t step, double ti
     return finish(t, err);
 }
 
-int gd_trajectory_put_velocities(struct gd_trajectory *t, int64_t step, double time, struct gd_rows velocities,
-                                 struct gd_err *err)
+int gd_trajectory_put_velocities(struct gd_trajectory *t, int64_t step, double time, struct gd_rows velocities, struct gd_err *err)
 {
     GD_MAGIC_CHECK(t, TRAJECTORY_MAGIC);
     gd_frame_put_timestep(t->out, step, time);
@@ -130,8 +126,8 @@ int gd_trajectory_put_velocities(struct gd_trajectory *t, int64_t step, double t
     return finish(t, err);
 }
 
-int gd_trajectory_put_forces(struct gd_trajectory *t, int64_t step, double time, struct gd_rows free_forces,
-                             struct gd_rows constraint, struct gd_err *err)
+int gd_trajectory_put_forces(struct gd_trajectory *t, int64_t step, double time, struct gd_rows free_forces, struct gd_rows constraint,
+                             struct gd_err *err)
 {
     GD_MAGIC_CHECK(t, TRAJECTORY_MAGIC);
     gd_frame_put_timestep(t->out, step, time);

@@ -33,12 +33,10 @@ struct gd_rows {
 };
 
 /* A new file, emptied if it exists, with its TITLE: program name, the run's title (may be NULL, several lines), kind. */
-int gd_trajectory_create(struct gd_trajectory **out, const char *path, enum gd_trajectory_kind kind, const char *title,
-                         struct gd_err *err);
+int gd_trajectory_create(struct gd_trajectory **out, const char *path, enum gd_trajectory_kind kind, const char *title, struct gd_err *err);
 
 /* An existing file, cut back to offset (of gd_trajectory_offset at the checkpoint) and continued. */
-int gd_trajectory_resume(struct gd_trajectory **out, const char *path, enum gd_trajectory_kind kind, int64_t offset,
-                         struct gd_err *err);
+int gd_trajectory_resume(struct gd_trajectory **out, const char *path, enum gd_trajectory_kind kind, int64_t offset, struct gd_err *err);
 
 /* The same where no offset was recorded: frames after `step`, and a frame cut in its middle, are removed. gzip files only
  * when this program wrote them (GD_E_UNSUPPORTED otherwise). Reads the whole file. */
@@ -52,14 +50,13 @@ int gd_trajectory_sync(struct gd_trajectory *trajectory, struct gd_err *err);
 int gd_trajectory_close(struct gd_trajectory **trajectory, struct gd_err *err);
 
 /* POSITIONRED and, unless the box is vacuum or NULL, GENBOX. nm. */
-int gd_trajectory_put_positions(struct gd_trajectory *t, int64_t step, double time, struct gd_rows positions,
-                                const struct gd_box *box, struct gd_err *err);
+int gd_trajectory_put_positions(struct gd_trajectory *t, int64_t step, double time, struct gd_rows positions, const struct gd_box *box,
+                                struct gd_err *err);
 /* VELOCITYRED. nm/ps. */
-int gd_trajectory_put_velocities(struct gd_trajectory *t, int64_t step, double time, struct gd_rows velocities,
-                                 struct gd_err *err);
+int gd_trajectory_put_velocities(struct gd_trajectory *t, int64_t step, double time, struct gd_rows velocities, struct gd_err *err);
 /* FREEFORCERED and, unless its data is NULL, CONSFORCERED. kJ mol^-1 nm^-1. */
-int gd_trajectory_put_forces(struct gd_trajectory *t, int64_t step, double time, struct gd_rows free,
-                             struct gd_rows constraint, struct gd_err *err);
+int gd_trajectory_put_forces(struct gd_trajectory *t, int64_t step, double time, struct gd_rows free, struct gd_rows constraint,
+                             struct gd_err *err);
 /* ENERGY03 and, when has_volume, VOLUMEPRESSURE03. */
 int gd_trajectory_put_energies(struct gd_trajectory *t, const struct gd_energy_frame *frame, struct gd_err *err);
 

@@ -28,8 +28,7 @@ struct scan {
 static bool is_word(const struct scan *s, const char *word)
 {
     size_t n = strlen(word);
-    return s->length >= n && memcmp(s->line, word, n) == 0 &&
-           (s->length == n || strchr(" \t\r", s->line[n]) != NULL);
+    return s->length >= n && memcmp(s->line, word, n) == 0 && (s->length == n || strchr(" \t\r", s->line[n]) != NULL);
 }
 
 static void take_step(struct scan *s)
@@ -157,8 +156,10 @@ static int find(const char *path, int64_t step, int64_t *offset, struct gd_err *
         return rc;
     *offset = s.found || s.in_block || s.length > 0 ? s.frame_offset : end;
     if (*offset < 0)
-        return gd_err_set(err, GD_E_UNSUPPORTED, "%s: its gzip members do not start with frames, so that it cannot be cut; it was "
-                          "not written by this program", path);
+        return gd_err_set(err, GD_E_UNSUPPORTED,
+                          "%s: its gzip members do not start with frames, so that it cannot be cut; it was "
+                          "not written by this program",
+                          path);
     return 0;
 }
 

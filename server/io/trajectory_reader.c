@@ -92,8 +92,7 @@ static int read_energy_block(const struct gd_block_file *file, const struct gd_b
     return rc != 0 ? rc : read_groups(&probe, *out, err);
 }
 
-static int read_volume_block(const struct gd_block_file *file, const struct gd_block *block, struct gd_energy_frame *f,
-                             struct gd_err *err)
+static int read_volume_block(const struct gd_block_file *file, const struct gd_block *block, struct gd_energy_frame *f, struct gd_err *err)
 {
     struct gd_cursor c;
     size_t baths = 0;
@@ -139,8 +138,8 @@ static size_t count_blocks(const struct gd_block_file *file, const char *name)
 
 static int out_of_place(const struct gd_block_file *file, const struct gd_block *block, struct gd_err *err)
 {
-    return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not expected here; a frame starts with TIMESTEP", file->path,
-                      block->line, (int)block->name_length, block->name);
+    return gd_err_set(err, GD_E_FILE_FORMAT, "%s:%zu: block %.*s: not expected here; a frame starts with TIMESTEP", file->path, block->line,
+                      (int)block->name_length, block->name);
 }
 
 static int read_energies(const struct gd_block_file *file, struct gd_energy_frames *all, struct gd_err *err)
@@ -219,8 +218,8 @@ void gd_io_energy_frames_destroy(struct gd_energy_frames **frames)
 
 /* ---- vectors per atom ----------------------------------------------------------------------------------------- */
 
-static int read_rows(const struct gd_block_file *file, const struct gd_block *block, struct gd_vector_frame *frame,
-                     double (**rows)[3], struct gd_err *err)
+static int read_rows(const struct gd_block_file *file, const struct gd_block *block, struct gd_vector_frame *frame, double (**rows)[3],
+                     struct gd_err *err)
 {
     size_t n = gd_rows_count(file, block);
     if (*rows != NULL)
@@ -267,8 +266,8 @@ static int read_vectors(const struct gd_block_file *file, const char *first, con
     return 0;
 }
 
-static int vector_frames(const struct gd_block_file *file, const char *first, const char *second,
-                         struct gd_vector_frames **out, struct gd_err *err)
+static int vector_frames(const struct gd_block_file *file, const char *first, const char *second, struct gd_vector_frames **out,
+                         struct gd_err *err)
 {
     struct gd_vector_frames *all = calloc(1, sizeof *all);
     if (all != NULL)
@@ -286,8 +285,7 @@ static int vector_frames(const struct gd_block_file *file, const char *first, co
     return 0;
 }
 
-static int open_vector_frames(const char *path, const char *first, const char *second, struct gd_vector_frames **out,
-                              struct gd_err *err)
+static int open_vector_frames(const char *path, const char *first, const char *second, struct gd_vector_frames **out, struct gd_err *err)
 {
     struct gd_block_file *file = NULL;
     int rc = gd_block_file_open(&file, path, 0, err);

@@ -75,20 +75,20 @@ static inline __attribute__((always_inline)) vec nearest_distance(int kind, cons
     return vsqrt(vfma(r[2], r[2], vfma(r[1], r[1], r[0] * r[0])));
 }
 
-#define FOR_EACH_KIND(kind, call)                                                                                 \
-    switch (kind) {                                                                                               \
-    case GD_BOX_RECTANGULAR:                                                                                      \
-        call(GD_BOX_RECTANGULAR);                                                                                 \
-        break;                                                                                                    \
-    case GD_BOX_TRICLINIC:                                                                                        \
-        call(GD_BOX_TRICLINIC);                                                                                   \
-        break;                                                                                                    \
-    case GD_BOX_TRUNCATED_OCTAHEDRON:                                                                             \
-        call(GD_BOX_TRUNCATED_OCTAHEDRON);                                                                        \
-        break;                                                                                                    \
-    default:                                                                                                      \
-        call(GD_BOX_VACUUM);                                                                                      \
-        break;                                                                                                    \
+#define FOR_EACH_KIND(kind, call)          \
+    switch (kind) {                        \
+    case GD_BOX_RECTANGULAR:               \
+        call(GD_BOX_RECTANGULAR);          \
+        break;                             \
+    case GD_BOX_TRICLINIC:                 \
+        call(GD_BOX_TRICLINIC);            \
+        break;                             \
+    case GD_BOX_TRUNCATED_OCTAHEDRON:      \
+        call(GD_BOX_TRUNCATED_OCTAHEDRON); \
+        break;                             \
+    default:                               \
+        call(GD_BOX_VACUUM);               \
+        break;                             \
     }
 
 /* ---- pairs ---- */
@@ -98,8 +98,8 @@ static inline __attribute__((always_inline)) vec nearest_distance(int kind, cons
  * two lines each more often than not, are not the faster for it. */
 #define PAIRS_AHEAD (sizeof(REAL) == sizeof(float) ? 32 : 0)
 
-static inline __attribute__((always_inline)) void pair_loop(int kind, const struct nearest *n, const REAL *x,
-                                                            const int32_t (*pairs)[2], size_t count, REAL *out)
+static inline __attribute__((always_inline)) void pair_loop(int kind, const struct nearest *n, const REAL *x, const int32_t (*pairs)[2],
+                                                            size_t count, REAL *out)
 {
     REAL d[3][PAIR_CHUNK] __attribute__((aligned(64)));
     memset(d, 0, sizeof d);
@@ -128,8 +128,7 @@ static inline __attribute__((always_inline)) void pair_loop(int kind, const stru
     }
 }
 
-static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image,
-                           REAL *out)
+static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image, REAL *out)
 {
     struct nearest n;
     prepare_nearest(&n, image);
@@ -142,8 +141,8 @@ static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t coun
 
 #define TILE 4 /* rows of a that share one unpacking of b */
 
-static inline __attribute__((always_inline)) void array_tile(int kind, const struct nearest *n, const REAL *a,
-                                                             size_t rows, const REAL *b, size_t num_b, REAL *out)
+static inline __attribute__((always_inline)) void array_tile(int kind, const struct nearest *n, const REAL *a, size_t rows, const REAL *b,
+                                                             size_t num_b, REAL *out)
 {
     vec origin[TILE][3];
     for (size_t i = 0; i < rows; i++)
@@ -170,8 +169,8 @@ static inline __attribute__((always_inline)) void array_tile(int kind, const str
     }
 }
 
-static inline __attribute__((always_inline)) void array_loop(int kind, const struct nearest *n, const REAL *a,
-                                                             size_t num_a, const REAL *b, size_t num_b, REAL *out)
+static inline __attribute__((always_inline)) void array_loop(int kind, const struct nearest *n, const REAL *a, size_t num_a, const REAL *b,
+                                                             size_t num_b, REAL *out)
 {
     size_t i = 0;
     for (; i + TILE <= num_a; i += TILE)
@@ -180,8 +179,7 @@ static inline __attribute__((always_inline)) void array_loop(int kind, const str
         array_tile(kind, n, a + 3 * i, 1, b, num_b, out + i * num_b);
 }
 
-static void distance_array(const REAL *a, size_t num_a, const REAL *b, size_t num_b,
-                           const struct gd_min_image *image, REAL *out)
+static void distance_array(const REAL *a, size_t num_a, const REAL *b, size_t num_b, const struct gd_min_image *image, REAL *out)
 {
     struct nearest n;
     prepare_nearest(&n, image);

@@ -46,8 +46,7 @@ static void find_rows(const struct GRID *g, int32_t y, int32_t z, struct near_ro
 }
 
 /* Cuts the rows for one home point; returns the set of those that are left. */
-static inline uint32_t cut_rows(const struct GRID *g, REAL x, REAL y, REAL z, REAL reach_square,
-                                struct near_rows *rows)
+static inline uint32_t cut_rows(const struct GRID *g, REAL x, REAL y, REAL z, REAL reach_square, struct near_rows *rows)
 {
     const vec zero = vset1((REAL)0.0);
     const vec highest = vset1((REAL)(g->nx - 1));
@@ -70,9 +69,8 @@ static inline uint32_t cut_rows(const struct GRID *g, REAL x, REAL y, REAL z, RE
 enum scan { SCAN_COUNT, SCAN_SQUARES, SCAN_PAIRS };
 
 /* Tests everything near to home point h. Squares and ids go to row_d and row_j, as the mode wants; returns how many. */
-static inline __attribute__((always_inline)) uint32_t scan_near(enum scan mode, const struct GRID *g, size_t h,
-                                                                REAL reach_square, struct near_rows *rows,
-                                                                int32_t *row_j, REAL *row_d)
+static inline __attribute__((always_inline)) uint32_t scan_near(enum scan mode, const struct GRID *g, size_t h, REAL reach_square,
+                                                                struct near_rows *rows, int32_t *row_j, REAL *row_d)
 {
     REAL x = g->home_x[h], y = g->home_y[h], z = g->home_z[h];
     int32_t id = g->home_id[h];
@@ -164,9 +162,9 @@ static inline void write_pairs(int32_t (*ij)[2], int32_t i, const int32_t *row_j
     }
 }
 
-static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
-                      REAL *row_d, void (*arrange)(void *context, int32_t *row_j, REAL *row_d, size_t count),
-                      void *context, int32_t (*pairs)[2], REAL *distances)
+static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j, REAL *row_d,
+                      void (*arrange)(void *context, int32_t *row_j, REAL *row_d, size_t count), void *context, int32_t (*pairs)[2],
+                      REAL *distances)
 {
     struct near_rows rows;
     rows.y = rows.z = -1;
@@ -189,8 +187,7 @@ static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint
     stream_end();
 }
 
-static void grid_histogram(const struct GRID *g, size_t begin, size_t end, REAL bins_per_nm, size_t bins, REAL *row_d,
-                           uint64_t *counts)
+static void grid_histogram(const struct GRID *g, size_t begin, size_t end, REAL bins_per_nm, size_t bins, REAL *row_d, uint64_t *counts)
 {
     struct near_rows rows;
     rows.y = rows.z = -1;

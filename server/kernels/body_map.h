@@ -55,9 +55,9 @@ static void translate(REAL *x, const int32_t *atoms, size_t count, const double 
 }
 
 /* One row or W of them: T is REAL or vec. */
-#define ROTATED(T, fma)                                                                                           \
-    T d[3] = {in[0] - about[0], in[1] - about[1], in[2] - about[2]};                                              \
-    for (int c = 0; c < 3; c++)                                                                                   \
+#define ROTATED(T, fma)                                              \
+    T d[3] = {in[0] - about[0], in[1] - about[1], in[2] - about[2]}; \
+    for (int c = 0; c < 3; c++)                                      \
         out[c] = fma(m[c][0], d[0], fma(m[c][1], d[1], fma(m[c][2], d[2], about[c])));
 
 static inline void rotate_rows(REAL *r, const vec m[3][3], const vec about[3])
@@ -242,8 +242,7 @@ static void put_back(REAL *x, const int32_t *atoms, size_t begin, size_t rows, c
         memcpy(x + 3 * (atoms != NULL ? (size_t)atoms[begin + k] : begin + k), copy + 3 * k, 3 * sizeof(REAL));
 }
 
-static void wrap(REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box,
-                 const struct gd_min_image *image)
+static void wrap(REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box, const struct gd_min_image *image)
 {
     (void)image;
     if (box->kind == GD_BOX_VACUUM)

@@ -19,8 +19,7 @@ static void copy_rows(const REAL *x, const int32_t *atoms, size_t begin, size_t 
     const int32_t *a = atoms != NULL ? atoms + begin : NULL;
     size_t k = 0;
     for (; a != NULL && k + 4 <= rows; k += 4)
-        pack_rows(copy + 3 * k, x + 3 * (size_t)a[k], x + 3 * (size_t)a[k + 1], x + 3 * (size_t)a[k + 2],
-                  x + 3 * (size_t)a[k + 3]);
+        pack_rows(copy + 3 * k, x + 3 * (size_t)a[k], x + 3 * (size_t)a[k + 1], x + 3 * (size_t)a[k + 2], x + 3 * (size_t)a[k + 3]);
     for (; a != NULL && k < rows; k++)
         memcpy(copy + 3 * k, x + 3 * (size_t)a[k], 3 * sizeof(REAL));
     memset(copy + 3 * rows, 0, 3 * (padded(rows) - rows) * sizeof(REAL));
@@ -197,8 +196,7 @@ static double weighted_squares(const REAL *v, const double *weights, const int32
     return add_lanes(s);
 }
 
-static void weighted_tensor(const REAL *v, const double *weights, const int32_t *atoms, size_t count,
-                            double tensor[3][3])
+static void weighted_tensor(const REAL *v, const double *weights, const int32_t *atoms, size_t count, double tensor[3][3])
 {
     REAL copy[3 * CHUNK];
     double weights_copy[CHUNK];
@@ -277,9 +275,8 @@ struct correlation_lanes {
 };
 
 /* weights NULL: all one, which costs no multiplications; the rows are whole vectors then. */
-static inline __attribute__((always_inline)) void correlate_chunk(struct correlation_lanes *s, const REAL *x,
-                                                                  const REAL *y, const double *weights, size_t rows,
-                                                                  const dvec ox[3], const dvec oy[3])
+static inline __attribute__((always_inline)) void correlate_chunk(struct correlation_lanes *s, const REAL *x, const REAL *y,
+                                                                  const double *weights, size_t rows, const dvec ox[3], const dvec oy[3])
 {
     struct correlation_lanes t = *s;
     for (size_t k = 0; k < rows; k += DW) {
@@ -306,9 +303,8 @@ static inline __attribute__((always_inline)) void correlate_chunk(struct correla
     *s = t;
 }
 
-static void correlate(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x,
-                      const int32_t *atoms_y, size_t count, const double origin_x[3], const double origin_y[3],
-                      struct gd_correlation *out)
+static void correlate(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x, const int32_t *atoms_y, size_t count,
+                      const double origin_x[3], const double origin_y[3], struct gd_correlation *out)
 {
     REAL copy_x[3 * CHUNK], copy_y[3 * CHUNK];
     double weights_copy[CHUNK];
@@ -336,9 +332,8 @@ static void correlate(const REAL *x, const REAL *y, const double *weights, const
     }
 }
 
-static double residual(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x,
-                       const int32_t *atoms_y, size_t count, const double rotation[3][3], const double origin_x[3],
-                       const double origin_y[3])
+static double residual(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x, const int32_t *atoms_y, size_t count,
+                       const double rotation[3][3], const double origin_x[3], const double origin_y[3])
 {
     REAL copy_x[3 * CHUNK], copy_y[3 * CHUNK];
     double weights_copy[CHUNK];

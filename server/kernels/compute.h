@@ -31,8 +31,7 @@ static inline struct gd_view gd_view_all(enum gd_dtype dtype, const void *data, 
     return view;
 }
 
-static inline struct gd_view gd_view_of(enum gd_dtype dtype, const void *data, size_t num_atoms, const int32_t *atoms,
-                                        size_t count)
+static inline struct gd_view gd_view_of(enum gd_dtype dtype, const void *data, size_t num_atoms, const int32_t *atoms, size_t count)
 {
     struct gd_view view = {dtype, (void *)data, num_atoms, atoms, atoms != NULL ? count : num_atoms};
     return view;
@@ -41,12 +40,12 @@ static inline struct gd_view gd_view_of(enum gd_dtype dtype, const void *data, s
 /* ---- checks of what comes in ---- */
 
 /* GD_E_NOT_FINITE naming `what`, row and component of the first bad value of a (rows, columns) array. */
-int gd_compute_check_finite(const struct gd_kernels *k, enum gd_dtype dtype, const void *values, size_t rows,
-                            size_t columns, const char *what, struct gd_err *err);
+int gd_compute_check_finite(const struct gd_kernels *k, enum gd_dtype dtype, const void *values, size_t rows, size_t columns,
+                            const char *what, struct gd_err *err);
 
 /* GD_E_INDEX_OUT_OF_RANGE naming `what`, position and value of the first index outside 0 .. limit - 1. */
-int gd_compute_check_indices(const struct gd_kernels *k, const int32_t *indices, size_t count, size_t limit,
-                             const char *what, struct gd_err *err);
+int gd_compute_check_indices(const struct gd_kernels *k, const int32_t *indices, size_t count, size_t limit, const char *what,
+                             struct gd_err *err);
 
 /* The error of gd_compute_check_indices for an index found at this place. */
 int gd_compute_bad_index(size_t place, int32_t index, size_t limit, const char *what, struct gd_err *err);
@@ -55,17 +54,15 @@ int gd_compute_bad_index(size_t place, int32_t index, size_t limit, const char *
 int gd_compute_check_molecules(const int32_t *starts, size_t num_molecules, size_t num_atoms, struct gd_err *err);
 
 /* Element copy between dtypes (or a plain copy); no overlap. */
-void gd_compute_convert(const struct gd_kernels *k, enum gd_dtype to_dtype, void *to, enum gd_dtype from_dtype,
-                        const void *from, size_t count);
+void gd_compute_convert(const struct gd_kernels *k, enum gd_dtype to_dtype, void *to, enum gd_dtype from_dtype, const void *from,
+                        size_t count);
 
 /* ---- reductions: GD_E_INVALID_ARGUMENT when nothing is selected, or the selected mass is not positive ---- */
 
 int gd_compute_center_of_geometry(const struct gd_kernels *k, struct gd_view x, double out[3], struct gd_err *err);
-int gd_compute_center_of_mass(const struct gd_kernels *k, struct gd_view x, const double *masses, double out[3],
-                              struct gd_err *err);
+int gd_compute_center_of_mass(const struct gd_kernels *k, struct gd_view x, const double *masses, double out[3], struct gd_err *err);
 /* About the centre of mass (of geometry when masses is NULL): sqrt(sum m |x - c|^2 / sum m). */
-int gd_compute_radius_of_gyration(const struct gd_kernels *k, struct gd_view x, const double *masses, double *out,
-                                  struct gd_err *err);
+int gd_compute_radius_of_gyration(const struct gd_kernels *k, struct gd_view x, const double *masses, double *out, struct gd_err *err);
 int gd_compute_bounds(const struct gd_kernels *k, struct gd_view x, double min[3], double max[3], struct gd_err *err);
 /* Sum over the rows; zero for no rows. */
 void gd_compute_sum(const struct gd_kernels *k, struct gd_view x, double out[3]);
@@ -90,19 +87,18 @@ int gd_compute_wrap(const struct gd_kernels *k, struct gd_view x, const struct g
  * before it, so that a molecule cut by the boundary becomes whole; then the molecule is shifted by box vectors so that
  * its centre of geometry lies in the cell. The view's selection is ignored: all rows move. A molecule in which two
  * successive atoms are more than half a box apart is put together differently from what its bonds say. */
-int gd_compute_wrap_molecules(const struct gd_kernels *k, struct gd_view x, const int32_t *starts,
-                              size_t num_molecules, const struct gd_box *box, struct gd_err *err);
+int gd_compute_wrap_molecules(const struct gd_kernels *k, struct gd_view x, const int32_t *starts, size_t num_molecules,
+                              const struct gd_box *box, struct gd_err *err);
 
 /* Subtracts the centre-of-mass velocity of the selected rows; `removed` (may be NULL) receives it. Needs a positive mass. */
-int gd_compute_remove_com_motion(const struct gd_kernels *k, struct gd_view v, const double *masses, double removed[3],
-                                 struct gd_err *err);
+int gd_compute_remove_com_motion(const struct gd_kernels *k, struct gd_view v, const double *masses, double removed[3], struct gd_err *err);
 
 /* Maxwell-Boltzmann velocities: each component normal with variance kB T / m; rows without mass get zero. The numbers
  * depend on (seed, row index) alone: not on the kernel variant, the selection, the dtype beyond rounding, or the machine.
  * Generator: Philox 4x32-10 (Salmon et al., SC11) keyed by the seed, counter = (row, draw), polar method.
  * GD_E_INVALID_ARGUMENT unless temperature >= 0 and boltzmann > 0. Remove the centre-of-mass motion separately. */
-int gd_compute_maxwell_velocities(const struct gd_kernels *k, struct gd_view v, const double *masses,
-                                  double temperature, double boltzmann, uint64_t seed, struct gd_err *err);
+int gd_compute_maxwell_velocities(const struct gd_kernels *k, struct gd_view v, const double *masses, double temperature, double boltzmann,
+                                  uint64_t seed, struct gd_err *err);
 
 /* ---- superposition ---- */
 
@@ -111,7 +107,7 @@ struct gd_fit {
     double rotation[3][3]; /* row-major, proper (determinant +1) */
     double center_x[3];
     double center_y[3];
-    double rmsd;           /* after the fit, nm */
+    double rmsd; /* after the fit, nm */
 };
 
 /* Best superposition of the selected rows of x on those of y (same dtype and count; each with its own selection, row k on
@@ -119,11 +115,10 @@ struct gd_fit {
  * quaternion method (J. Opt. Soc. Am. A 4 (1987) 629) in double; a small residual is summed explicitly, so that the
  * RMSD of equal structures is good to rounding of the coordinates.
  * GD_E_INVALID_ARGUMENT (nothing selected, no weight), GD_E_INVALID_SHAPE (counts differ), GD_E_INVALID_DTYPE. */
-int gd_compute_fit(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights,
-                   struct gd_fit *out, struct gd_err *err);
+int gd_compute_fit(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights, struct gd_fit *out,
+                   struct gd_err *err);
 /* RMSD where they are, without fitting. Same errors. */
-int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights, double *out,
-                    struct gd_err *err);
+int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights, double *out, struct gd_err *err);
 /* Moves the rows of x by a fit (commonly all rows, by the fit of a selection). */
 void gd_compute_apply_fit(const struct gd_kernels *k, struct gd_view x, const struct gd_fit *fit);
 
@@ -138,8 +133,8 @@ int gd_compute_pair_distances_of(const struct gd_kernels *k, struct gd_view x, c
                                  const struct gd_box *box, void *out, struct gd_err *err);
 /* out (a.count, b.count). One to many: a.count = 1. Selections are packed into temporary memory: GD_E_OUT_OF_MEMORY.
  * GD_E_INVALID_DTYPE when a and b differ. */
-int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box,
-                              void *out, struct gd_err *err);
+int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box, void *out,
+                              struct gd_err *err);
 
 /* ---- pairs within a cutoff ---- */
 
@@ -156,8 +151,8 @@ int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, stru
  * cutoff. GD_E_INVALID_ARGUMENT: cutoff not positive and finite, or above half the shortest lattice vector (then a pair has
  * several images within it). GD_E_OUT_OF_MEMORY. */
 struct gd_pairs;
-int gd_pairs_create(struct gd_pairs **out, const struct gd_kernels *k, struct gd_view x, const struct gd_box *box,
-                    double cutoff, struct gd_err *err);
+int gd_pairs_create(struct gd_pairs **out, const struct gd_kernels *k, struct gd_view x, const struct gd_box *box, double cutoff,
+                    struct gd_err *err);
 void gd_pairs_destroy(struct gd_pairs **pairs);
 size_t gd_pairs_count(const struct gd_pairs *pairs);
 
@@ -167,8 +162,7 @@ enum gd_pairs_order {
 };
 
 /* pairs (m, 2) int32 atom indices; distances (m,) in the view's dtype. May be called again. */
-int gd_pairs_fill(struct gd_pairs *pairs, enum gd_pairs_order order, int32_t (*out)[2], void *distances,
-                  struct gd_err *err);
+int gd_pairs_fill(struct gd_pairs *pairs, enum gd_pairs_order order, int32_t (*out)[2], void *distances, struct gd_err *err);
 
 /* ---- radial distribution ---- */
 
@@ -176,12 +170,12 @@ int gd_pairs_fill(struct gd_pairs *pairs, enum gd_pairs_order order, int32_t (*o
  * [bin, bin + 1) * r_max / bins. a and b are views of the same array; a pair of atoms that are both in a and in b counts
  * twice, as the usual normalisation by count_a * count_b expects. Selections must not repeat an atom. Limits and errors
  * of gd_pairs_create; bins > 0. */
-int gd_compute_rdf_counts(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box,
-                          double r_max, size_t bins, uint64_t *counts, struct gd_err *err);
+int gd_compute_rdf_counts(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box, double r_max,
+                          size_t bins, uint64_t *counts, struct gd_err *err);
 /* r (bins,) bin centres, nm; g (bins,) = counts / (pairs * shell volume / box volume), pairs = ordered pairs of different
  * atoms. In vacuum the sphere of radius r_max stands in for the box, so that g is 1 for points that are uniform in it.
  * shared: number of atoms that are in both selections. GD_E_INVALID_ARGUMENT when there are no pairs. */
-int gd_compute_rdf_normalize(const uint64_t *counts, size_t bins, double r_max, size_t count_a, size_t count_b,
-                             size_t shared, const struct gd_box *box, double *r, double *g, struct gd_err *err);
+int gd_compute_rdf_normalize(const uint64_t *counts, size_t bins, double r_max, size_t count_a, size_t count_b, size_t shared,
+                             const struct gd_box *box, double *r, double *g, struct gd_err *err);
 
 #endif

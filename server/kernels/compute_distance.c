@@ -49,14 +49,14 @@ static const void *packed(const struct gd_kernels *k, struct gd_view x, void **o
     return *owned;
 }
 
-int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box,
-                              void *out, struct gd_err *err)
+int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box, void *out,
+                              struct gd_err *err)
 {
     struct gd_min_image image;
     void *owned_a = NULL, *owned_b = NULL;
     if (a.dtype != b.dtype)
-        return gd_err_set(err, GD_E_INVALID_DTYPE, "one array is float%d, the other float%d; they must be the same",
-                          8 * (int)a.dtype, 8 * (int)b.dtype);
+        return gd_err_set(err, GD_E_INVALID_DTYPE, "one array is float%d, the other float%d; they must be the same", 8 * (int)a.dtype,
+                          8 * (int)b.dtype);
     int failed = gd_min_image_init(&image, box, err);
     if (failed)
         return failed;

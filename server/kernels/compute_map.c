@@ -29,13 +29,15 @@ int gd_compute_wrap(const struct gd_kernels *k, struct gd_view x, const struct g
     return 0;
 }
 
-int gd_compute_maxwell_velocities(const struct gd_kernels *k, struct gd_view v, const double *masses,
-                                  double temperature, double boltzmann, uint64_t seed, struct gd_err *err)
+int gd_compute_maxwell_velocities(const struct gd_kernels *k, struct gd_view v, const double *masses, double temperature, double boltzmann,
+                                  uint64_t seed, struct gd_err *err)
 {
     (void)k; /* the same for all variants: the numbers may not depend on the processor */
     if (!(temperature >= 0.0) || !isfinite(temperature) || !(boltzmann > 0.0))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "velocities need a temperature of 0 K or more, not %g, and a "
-                          "positive Boltzmann constant, not %g", temperature, boltzmann);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "velocities need a temperature of 0 K or more, not %g, and a "
+                          "positive Boltzmann constant, not %g",
+                          temperature, boltzmann);
     for (size_t n = 0; n < v.count; n++) {
         size_t i = v.atoms != NULL ? (size_t)v.atoms[n] : n;
         double normal[3];

@@ -24,8 +24,8 @@
 #undef WRAP_ALL
 #undef WRAP_ONE
 
-int gd_compute_wrap_molecules(const struct gd_kernels *k, struct gd_view x, const int32_t *starts,
-                              size_t num_molecules, const struct gd_box *box, struct gd_err *err)
+int gd_compute_wrap_molecules(const struct gd_kernels *k, struct gd_view x, const int32_t *starts, size_t num_molecules,
+                              const struct gd_box *box, struct gd_err *err)
 {
     (void)k;
     struct gd_min_image image;

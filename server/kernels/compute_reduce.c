@@ -5,20 +5,20 @@
 #include "kernels/dispatch.h"
 #include "kernels/row.h"
 
-int gd_compute_check_finite(const struct gd_kernels *k, enum gd_dtype dtype, const void *values, size_t rows,
-                            size_t columns, const char *what, struct gd_err *err)
+int gd_compute_check_finite(const struct gd_kernels *k, enum gd_dtype dtype, const void *values, size_t rows, size_t columns,
+                            const char *what, struct gd_err *err)
 {
     size_t count = rows * columns;
     size_t bad = GD_CALL(k, dtype, first_not_finite, values, count);
     if (bad == count)
         return 0;
     double value = dtype == GD_FLOAT32 ? (double)((const float *)values)[bad] : ((const double *)values)[bad];
-    return gd_err_set(err, GD_E_NOT_FINITE, "%s[%zu, %zu] is %s; all values must be finite", what,
-                      bad / columns, bad % columns, isnan(value) ? "not a number" : "infinite");
+    return gd_err_set(err, GD_E_NOT_FINITE, "%s[%zu, %zu] is %s; all values must be finite", what, bad / columns, bad % columns,
+                      isnan(value) ? "not a number" : "infinite");
 }
 
-int gd_compute_check_indices(const struct gd_kernels *k, const int32_t *indices, size_t count, size_t limit,
-                             const char *what, struct gd_err *err)
+int gd_compute_check_indices(const struct gd_kernels *k, const int32_t *indices, size_t count, size_t limit, const char *what,
+                             struct gd_err *err)
 {
     size_t bad = k->check_indices(indices, count, limit);
     return bad == count ? 0 : gd_compute_bad_index(bad, indices[bad], limit, what, err);
@@ -31,12 +31,10 @@ int gd_compute_bad_index(size_t place, int32_t index, size_t limit, const char *
     return gd_err_set(err, GD_E_INDEX_OUT_OF_RANGE, "%s[%zu] is %d; indices go from 0 to %zu", what, place, (int)index, limit - 1);
 }
 
-int gd_compute_check_molecules(const int32_t *starts, size_t num_molecules, size_t num_atoms,
-                               struct gd_err *err)
+int gd_compute_check_molecules(const int32_t *starts, size_t num_molecules, size_t num_atoms, struct gd_err *err)
 {
     if (starts[0] != 0)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "the first molecule starts at atom %d instead of 0",
-                          (int)starts[0]);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "the first molecule starts at atom %d instead of 0", (int)starts[0]);
     for (size_t m = 0; m < num_molecules; m++)
         if (starts[m + 1] <= starts[m])
             return gd_err_set(err, GD_E_INVALID_ARGUMENT,
@@ -44,13 +42,12 @@ int gd_compute_check_molecules(const int32_t *starts, size_t num_molecules, size
                               "starts must rise",
                               m, (int)starts[m], (int)starts[m + 1]);
     if ((size_t)starts[num_molecules] != num_atoms)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "molecules cover %d atoms of %zu",
-                          (int)starts[num_molecules], num_atoms);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "molecules cover %d atoms of %zu", (int)starts[num_molecules], num_atoms);
     return 0;
 }
 
-void gd_compute_convert(const struct gd_kernels *k, enum gd_dtype to_dtype, void *to,
-                        enum gd_dtype from_dtype, const void *from, size_t count)
+void gd_compute_convert(const struct gd_kernels *k, enum gd_dtype to_dtype, void *to, enum gd_dtype from_dtype, const void *from,
+                        size_t count)
 {
     if (to_dtype == from_dtype)
         memcpy(to, from, count * (size_t)to_dtype);
@@ -77,8 +74,7 @@ static int refuse_massless(double mass, const char *what, struct gd_err *err)
                       what, mass);
 }
 
-int gd_compute_center_of_geometry(const struct gd_kernels *k, struct gd_view x, double out[3],
-                                  struct gd_err *err)
+int gd_compute_center_of_geometry(const struct gd_kernels *k, struct gd_view x, double out[3], struct gd_err *err)
 {
     int failed = refuse_empty(x, "centre of geometry", err);
     if (failed)
@@ -90,8 +86,7 @@ int gd_compute_center_of_geometry(const struct gd_kernels *k, struct gd_view x, 
     return 0;
 }
 
-int gd_compute_center_of_mass(const struct gd_kernels *k, struct gd_view x, const double *masses,
-                              double out[3], struct gd_err *err)
+int gd_compute_center_of_mass(const struct gd_kernels *k, struct gd_view x, const double *masses, double out[3], struct gd_err *err)
 {
     int failed = refuse_empty(x, "centre of mass", err);
     if (failed)
@@ -106,8 +101,7 @@ int gd_compute_center_of_mass(const struct gd_kernels *k, struct gd_view x, cons
     return 0;
 }
 
-int gd_compute_radius_of_gyration(const struct gd_kernels *k, struct gd_view x, const double *masses,
-                                  double *out, struct gd_err *err)
+int gd_compute_radius_of_gyration(const struct gd_kernels *k, struct gd_view x, const double *masses, double *out, struct gd_err *err)
 {
     int failed = refuse_empty(x, "radius of gyration", err);
     if (failed)
@@ -133,8 +127,7 @@ int gd_compute_radius_of_gyration(const struct gd_kernels *k, struct gd_view x, 
     return 0;
 }
 
-int gd_compute_bounds(const struct gd_kernels *k, struct gd_view x, double min[3], double max[3],
-                      struct gd_err *err)
+int gd_compute_bounds(const struct gd_kernels *k, struct gd_view x, double min[3], double max[3], struct gd_err *err)
 {
     int failed = refuse_empty(x, "bounds", err);
     if (failed)
@@ -158,16 +151,14 @@ double gd_compute_kinetic_energy(const struct gd_kernels *k, struct gd_view v, c
     return 0.5 * GD_CALL(k, v.dtype, weighted_squares, v.data, masses, v.atoms, v.count);
 }
 
-void gd_compute_kinetic_tensor(const struct gd_kernels *k, struct gd_view v, const double *masses,
-                               double out[3][3])
+void gd_compute_kinetic_tensor(const struct gd_kernels *k, struct gd_view v, const double *masses, double out[3][3])
 {
     GD_CALL(k, v.dtype, weighted_tensor, v.data, masses, v.atoms, v.count, out);
     for (int i = 0; i < 9; i++)
         out[i / 3][i % 3] *= 0.5;
 }
 
-int gd_compute_temperature(double kinetic_energy, double dof, double boltzmann, double *out,
-                           struct gd_err *err)
+int gd_compute_temperature(double kinetic_energy, double dof, double boltzmann, double *out, struct gd_err *err)
 {
     if (!(dof > 0.0) || !(boltzmann > 0.0))
         return gd_err_set(err, GD_E_INVALID_ARGUMENT,
@@ -178,8 +169,7 @@ int gd_compute_temperature(double kinetic_energy, double dof, double boltzmann, 
     return 0;
 }
 
-int gd_compute_remove_com_motion(const struct gd_kernels *k, struct gd_view v, const double *masses,
-                                 double removed[3], struct gd_err *err)
+int gd_compute_remove_com_motion(const struct gd_kernels *k, struct gd_view v, const double *masses, double removed[3], struct gd_err *err)
 {
     double velocity[3];
     int failed = gd_compute_center_of_mass(k, v, masses, velocity, err);

@@ -50,8 +50,7 @@ static void *allocate(const struct layout *layout, struct gd_err *err)
 {
     void *memory = aligned_alloc(64, layout->bytes > 0 ? layout->bytes : 64);
     if (memory == NULL)
-        gd_err_set(err, GD_E_OUT_OF_MEMORY, "the pair search needs %zu bytes of memory that are not there",
-                   layout->bytes);
+        gd_err_set(err, GD_E_OUT_OF_MEMORY, "the pair search needs %zu bytes of memory that are not there", layout->bytes);
     return memory;
 }
 
@@ -138,8 +137,10 @@ int gd_grid_build(struct gd_grid *grid, const struct gd_grid_request *request, s
     if (!(cutoff > 0.0) || !isfinite(cutoff))
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "cutoff is %g nm; it must be positive and finite", cutoff);
     if (cutoff > request->image->half_width * (1.0 + 1e-9))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "cutoff %g nm is above %g nm, half the smallest distance between "
-                          "an atom and its own image in this box", cutoff, request->image->half_width);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "cutoff %g nm is above %g nm, half the smallest distance between "
+                          "an atom and its own image in this box",
+                          cutoff, request->image->half_width);
     struct gd_grid built = {.dtype = request->home.dtype};
     int failed = request->home.dtype == GD_FLOAT32 ? build_f32(&built.of.f32, request, built.memory, err)
                                                    : build_f64(&built.of.f64, request, built.memory, err);

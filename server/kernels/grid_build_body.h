@@ -4,9 +4,9 @@
 struct NAME(loose) {
     void *memory;
     REAL *x, *y, *z;
-    int32_t *id;    /* atom index */
+    int32_t *id; /* atom index */
     uint32_t *cell;
-    uint8_t *code;  /* of the first num_plain */
+    uint8_t *code; /* of the first num_plain */
     size_t num;
 };
 
@@ -31,8 +31,7 @@ static int NAME(make_loose)(struct NAME(loose) *p, size_t capacity, struct gd_er
 }
 
 /* Takes the rows of a view, wrapped; returns how many copies they will need in all, themselves included. */
-static size_t NAME(place)(struct NAME(loose) *p, struct gd_view view, const struct gd_min_image *image,
-                          const double near[3])
+static size_t NAME(place)(struct NAME(loose) *p, struct gd_view view, const struct gd_min_image *image, const double near[3])
 {
     const REAL *x = view.data;
     size_t needed = 0;
@@ -80,8 +79,7 @@ static void NAME(copy)(struct NAME(loose) *p, const struct NAME(loose) *from, co
         for (int s = 1; s < num; s++, to++) {
             double shift[3];
             for (int c = 0; c < 3; c++)
-                shift[c] = shifts[s][0] * image->lattice[0][c] + shifts[s][1] * image->lattice[1][c] +
-                           shifts[s][2] * image->lattice[2][c];
+                shift[c] = shifts[s][0] * image->lattice[0][c] + shifts[s][1] * image->lattice[1][c] + shifts[s][2] * image->lattice[2][c];
             p->x[to] = (REAL)((double)p->x[k] + shift[0]);
             p->y[to] = (REAL)((double)p->y[k] + shift[1]);
             p->z[to] = (REAL)((double)p->z[k] + shift[2]);
@@ -116,8 +114,7 @@ static void NAME(draw_in)(const REAL *x, size_t count, double reach, double *low
 }
 
 /* Decides the cells from where home points and points are. */
-static void NAME(cut_space)(struct GRID *g, const struct NAME(loose) *home, const struct NAME(loose) *points,
-                            double cutoff)
+static void NAME(cut_space)(struct GRID *g, const struct NAME(loose) *home, const struct NAME(loose) *points, double cutoff)
 {
     double low[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL}, high[3] = {-HUGE_VAL, -HUGE_VAL, -HUGE_VAL};
     double extent[3] = {0.0, 0.0, 0.0}, width[3], largest = 0.0;
@@ -183,8 +180,7 @@ struct NAME(sorted) {
     uint32_t *start; /* cells and one more */
 };
 
-static int NAME(sort)(const struct GRID *g, struct NAME(loose) *p, struct NAME(sorted) *s, void **memory,
-                      struct gd_err *err)
+static int NAME(sort)(const struct GRID *g, struct NAME(loose) *p, struct NAME(sorted) *s, void **memory, struct gd_err *err)
 {
     size_t num_cells = (size_t)g->nx * (size_t)g->ny * (size_t)g->nz;
     size_t room = p->num + GD_GRID_PADDING;
@@ -221,8 +217,8 @@ static int NAME(sort)(const struct GRID *g, struct NAME(loose) *p, struct NAME(s
     return 0;
 }
 
-static int NAME(build_from)(struct GRID *g, const struct gd_grid_request *request, struct NAME(loose) *home,
-                            struct NAME(loose) *points, void *memory[2], struct gd_err *err)
+static int NAME(build_from)(struct GRID *g, const struct gd_grid_request *request, struct NAME(loose) *home, struct NAME(loose) *points,
+                            void *memory[2], struct gd_err *err)
 {
     struct NAME(sorted) h, p;
     double cutoff = fmin(request->cutoff, request->image->half_width * (1.0 - 16.0 * EPSILON));
@@ -260,8 +256,10 @@ static int NAME(build)(struct GRID *g, const struct gd_grid_request *request, vo
         goto done;
     size_t needed = NAME(place)(&plain, request->points, image, near);
     if (needed > MAX_POINTS) {
-        failed = gd_err_set(err, GD_E_UNSUPPORTED, "the pair search would need %zu points with their periodic copies; it "
-                            "takes %d", needed, MAX_POINTS);
+        failed = gd_err_set(err, GD_E_UNSUPPORTED,
+                            "the pair search would need %zu points with their periodic copies; it "
+                            "takes %d",
+                            needed, MAX_POINTS);
         goto done;
     }
     failed = NAME(make_loose)(&points, needed, err);

@@ -12,7 +12,7 @@ struct GD_GRID {
     const int32_t *id;
     const uint32_t *start; /* [nz][ny][nx] and one more: first point of each cell */
     int32_t nx, ny, nz;
-    int32_t reach;         /* rows to each side, 1 .. GD_GRID_REACH */
+    int32_t reach; /* rows to each side, 1 .. GD_GRID_REACH */
     GD_REAL origin[3];
     GD_REAL width[3];
     GD_REAL inverse_width[3];

@@ -8,24 +8,21 @@ struct GD_KERNEL_SET {
     /* sum[3] = sum w x; returns sum w. */
     double (*weighted_sum)(const GD_REAL *x, const double *weights, const int32_t *atoms, size_t count, double sum[3]);
     /* Moments about origin; weights may be NULL (all one). */
-    void (*moments)(const GD_REAL *x, const double *weights, const int32_t *atoms, size_t count,
-                    const double origin[3], struct gd_moments *out);
+    void (*moments)(const GD_REAL *x, const double *weights, const int32_t *atoms, size_t count, const double origin[3],
+                    struct gd_moments *out);
     /* Returns sum w |v|^2: twice the kinetic energy, kJ/mol for u and nm/ps. */
     double (*weighted_squares)(const GD_REAL *v, const double *weights, const int32_t *atoms, size_t count);
     /* tensor[i][j] = sum w v_i v_j, symmetric: twice the kinetic tensor. */
-    void (*weighted_tensor)(const GD_REAL *v, const double *weights, const int32_t *atoms, size_t count,
-                            double tensor[3][3]);
+    void (*weighted_tensor)(const GD_REAL *v, const double *weights, const int32_t *atoms, size_t count, double tensor[3][3]);
     /* Component-wise extremes; +inf and -inf when count is 0. Input must be finite. */
     void (*bounds)(const GD_REAL *x, const int32_t *atoms, size_t count, double min[3], double max[3]);
     /* Sums over rows atoms_x[k] of x and atoms_y[k] of y (either NULL: row k), x taken relative to origin_x, y to
      * origin_y. weights belong to the rows of x, or NULL (all one). */
-    void (*correlate)(const GD_REAL *x, const GD_REAL *y, const double *weights, const int32_t *atoms_x,
-                      const int32_t *atoms_y, size_t count, const double origin_x[3], const double origin_y[3],
-                      struct gd_correlation *out);
+    void (*correlate)(const GD_REAL *x, const GD_REAL *y, const double *weights, const int32_t *atoms_x, const int32_t *atoms_y,
+                      size_t count, const double origin_x[3], const double origin_y[3], struct gd_correlation *out);
     /* Returns sum w |rotation (x - origin_x) - (y - origin_y)|^2, rows as in correlate. */
-    double (*residual)(const GD_REAL *x, const GD_REAL *y, const double *weights, const int32_t *atoms_x,
-                       const int32_t *atoms_y, size_t count, const double rotation[3][3],
-                       const double origin_x[3], const double origin_y[3]);
+    double (*residual)(const GD_REAL *x, const GD_REAL *y, const double *weights, const int32_t *atoms_x, const int32_t *atoms_y,
+                       size_t count, const double rotation[3][3], const double origin_x[3], const double origin_y[3]);
 
     /* ---- maps ---- */
 
@@ -45,14 +42,11 @@ struct GD_KERNEL_SET {
     /* Shifts rows by box vectors into the cell. Rectangular and triclinic: fractional coordinates in [0, 1). Truncated
      * octahedron: the octahedron inscribed in the cube [0, a)^3, centre (a/2, a/2, a/2). Vacuum: nothing.
      * Rectangular and octahedron: inside the cube also after rounding. Triclinic: inside within rounding. */
-    void (*wrap)(GD_REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box,
-                 const struct gd_min_image *image);
+    void (*wrap)(GD_REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box, const struct gd_min_image *image);
     /* out[k] = minimum-image |x[pairs[k][1]] - x[pairs[k][0]]|. */
-    void (*pair_distances)(const GD_REAL *x, const int32_t (*pairs)[2], size_t count,
-                           const struct gd_min_image *image, GD_REAL *out);
+    void (*pair_distances)(const GD_REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image, GD_REAL *out);
     /* out[i * num_b + j] = minimum-image |b_j - a_i|; a (num_a, 3) and b (num_b, 3) are packed (see gather). */
-    void (*distance_array)(const GD_REAL *a, size_t num_a, const GD_REAL *b, size_t num_b,
-                           const struct gd_min_image *image, GD_REAL *out);
+    void (*distance_array)(const GD_REAL *a, size_t num_a, const GD_REAL *b, size_t num_b, const struct gd_min_image *image, GD_REAL *out);
 
     /* ---- pairs on a grid (kernels/grid.h; used through gd_pairs and gd_rdf of compute.h) ---- */
 
@@ -61,14 +55,14 @@ struct GD_KERNEL_SET {
     /* Writes the pairs and distances of the home points [begin, end) to where offsets[row] says; offsets has num_home + 1
      * entries, the last one the total. row_j and row_d hold the longest row and 16 more. arrange, unless NULL, may permute
      * a row (ids and squared distances together) before it is written. */
-    void (*grid_fill)(const struct GD_GRID *grid, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
-                      GD_REAL *row_d, void (*arrange)(void *context, int32_t *row_j, GD_REAL *row_d, size_t count),
-                      void *context, int32_t (*pairs)[2], GD_REAL *distances);
+    void (*grid_fill)(const struct GD_GRID *grid, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j, GD_REAL *row_d,
+                      void (*arrange)(void *context, int32_t *row_j, GD_REAL *row_d, size_t count), void *context, int32_t (*pairs)[2],
+                      GD_REAL *distances);
     /* An arrange for grid_fill: by ascending id. context is a struct gd_row_sort. */
     void (*sort_row)(void *context, int32_t *row_j, GD_REAL *row_d, size_t count);
     /* counts[bin] += 1 for each pair of the home points [begin, end), bin = floor(d * bins_per_nm). */
-    void (*grid_histogram)(const struct GD_GRID *grid, size_t begin, size_t end, GD_REAL bins_per_nm, size_t bins,
-                           GD_REAL *row_d, uint64_t *counts);
+    void (*grid_histogram)(const struct GD_GRID *grid, size_t begin, size_t end, GD_REAL bins_per_nm, size_t bins, GD_REAL *row_d,
+                           uint64_t *counts);
 
     /* ---- checks ---- */
 

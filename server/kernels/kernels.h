@@ -31,12 +31,12 @@ struct gd_moments {
 
 /* Sums over pairs of rows, each relative to its own point: what a superposition needs. */
 struct gd_correlation {
-    double mass;         /* sum w */
-    double first_x[3];   /* sum w x */
-    double first_y[3];   /* sum w y */
-    double second_x;     /* sum w |x|^2 */
-    double second_y;     /* sum w |y|^2 */
-    double cross[3][3];  /* sum w x_i y_j */
+    double mass;        /* sum w */
+    double first_x[3];  /* sum w x */
+    double first_y[3];  /* sum w y */
+    double second_x;    /* sum w |x|^2 */
+    double second_y;    /* sum w |y|^2 */
+    double cross[3][3]; /* sum w x_i y_j */
 };
 
 /* Room for sort_row: each array for the longest row and GD_GRID_PADDING more, keys and slot for two such. */

@@ -187,8 +187,7 @@ void gd_min_image_apply(const struct gd_min_image *image, double r[3])
     }
     for (int c = 0; c < 3; c++)
         r[c] -= image->edge[c] * nearest_integer(r[c] * image->inverse_edge[c]);
-    if (image->kind == GD_BOX_TRUNCATED_OCTAHEDRON &&
-        fabs(r[0]) + fabs(r[1]) + fabs(r[2]) > 0.75 * image->edge[0])
+    if (image->kind == GD_BOX_TRUNCATED_OCTAHEDRON && fabs(r[0]) + fabs(r[1]) + fabs(r[2]) > 0.75 * image->edge[0])
         for (int c = 0; c < 3; c++)
             r[c] -= copysign(0.5 * image->edge[c], r[c]);
 }

@@ -15,8 +15,8 @@
 #define GD_MIN_IMAGE_CANDIDATES 62 /* half of the 124 vectors with coefficients -2..2; the other half are their negatives */
 
 struct gd_min_image {
-    int kind;             /* enum gd_box_kind; a triclinic cell whose reduced lattice is diagonal becomes rectangular */
-    double edge[3];       /* rectangular, truncated octahedron: cube edges */
+    int kind;       /* enum gd_box_kind; a triclinic cell whose reduced lattice is diagonal becomes rectangular */
+    double edge[3]; /* rectangular, truncated octahedron: cube edges */
     double inverse_edge[3];
     double lattice[3][3]; /* rows: reduced lattice vectors (primitive ones for the truncated octahedron); vacuum: zero */
     double inverse[3][3]; /* of lattice: fractional = r . inverse */

@@ -33,8 +33,7 @@ static void WRAP_ONE(REAL *x, size_t begin, size_t end, const struct gd_box *box
             x[3 * i + c] = (REAL)((double)x[3 * i + c] + shift[c]);
 }
 
-static void WRAP_ALL(REAL *x, const int32_t *starts, size_t num_molecules, const struct gd_box *box,
-                     const struct gd_min_image *image)
+static void WRAP_ALL(REAL *x, const int32_t *starts, size_t num_molecules, const struct gd_box *box, const struct gd_min_image *image)
 {
     double inverse[3][3];
     gd_box_inverse(box, inverse);

@@ -76,14 +76,14 @@ static int count_rows(struct gd_pairs *p, struct gd_err *err)
     p->sort.copy_j = malloc(room * sizeof *p->sort.copy_j);
     p->sort.keys = malloc(2 * room * sizeof *p->sort.keys);
     p->sort.slot = malloc(2 * room * sizeof *p->sort.slot);
-    if (p->row_j == NULL || p->row_d == NULL || p->sort.copy == NULL || p->sort.copy_j == NULL ||
-        p->sort.keys == NULL || p->sort.slot == NULL)
+    if (p->row_j == NULL || p->row_d == NULL || p->sort.copy == NULL || p->sort.copy_j == NULL || p->sort.keys == NULL ||
+        p->sort.slot == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a row of %zu pairs", room);
     return 0;
 }
 
-int gd_pairs_create(struct gd_pairs **out, const struct gd_kernels *k, struct gd_view x, const struct gd_box *box,
-                    double cutoff, struct gd_err *err)
+int gd_pairs_create(struct gd_pairs **out, const struct gd_kernels *k, struct gd_view x, const struct gd_box *box, double cutoff,
+                    struct gd_err *err)
 {
     struct gd_min_image image;
     int32_t *owned = NULL;
@@ -137,18 +137,17 @@ size_t gd_pairs_count(const struct gd_pairs *pairs)
     return pairs->offsets[pairs->num_rows];
 }
 
-int gd_pairs_fill(struct gd_pairs *p, enum gd_pairs_order order, int32_t (*out)[2], void *distances,
-                  struct gd_err *err)
+int gd_pairs_fill(struct gd_pairs *p, enum gd_pairs_order order, int32_t (*out)[2], void *distances, struct gd_err *err)
 {
     if (order != GD_PAIRS_GROUPED && order != GD_PAIRS_SORTED)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "order %d is neither grouped (0) nor sorted (1)", (int)order);
     const struct gd_kernels *k = p->kernels;
     int sorted = order == GD_PAIRS_SORTED;
     if (p->grid.dtype == GD_FLOAT32)
-        k->f32.grid_fill(&p->grid.of.f32, 0, p->num_rows, p->offsets, p->row_j, p->row_d,
-                         sorted ? k->f32.sort_row : NULL, &p->sort, out, distances);
+        k->f32.grid_fill(&p->grid.of.f32, 0, p->num_rows, p->offsets, p->row_j, p->row_d, sorted ? k->f32.sort_row : NULL, &p->sort, out,
+                         distances);
     else
-        k->f64.grid_fill(&p->grid.of.f64, 0, p->num_rows, p->offsets, p->row_j, p->row_d,
-                         sorted ? k->f64.sort_row : NULL, &p->sort, out, distances);
+        k->f64.grid_fill(&p->grid.of.f64, 0, p->num_rows, p->offsets, p->row_j, p->row_d, sorted ? k->f64.sort_row : NULL, &p->sort, out,
+                         distances);
     return 0;
 }

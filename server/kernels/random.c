@@ -18,8 +18,7 @@ void gd_random_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t a = (uint64_t)MULTIPLIER_0 * x[0];
         uint64_t b = (uint64_t)MULTIPLIER_1 * x[2];
-        uint32_t y[4] = {(uint32_t)(b >> 32) ^ x[1] ^ k[0], (uint32_t)b, (uint32_t)(a >> 32) ^ x[3] ^ k[1],
-                         (uint32_t)a};
+        uint32_t y[4] = {(uint32_t)(b >> 32) ^ x[1] ^ k[0], (uint32_t)b, (uint32_t)(a >> 32) ^ x[3] ^ k[1], (uint32_t)a};
         memcpy(x, y, sizeof x);
         k[0] += INCREMENT_0;
         k[1] += INCREMENT_1;

@@ -28,8 +28,8 @@ static size_t most_neighbors(const struct gd_grid *grid)
     return start[nx * ny * nz];
 }
 
-static int count_pairs(const struct gd_kernels *k, const struct gd_grid *grid, double r_max, size_t bins,
-                       uint64_t *counts, struct gd_err *err)
+static int count_pairs(const struct gd_kernels *k, const struct gd_grid *grid, double r_max, size_t bins, uint64_t *counts,
+                       struct gd_err *err)
 {
     size_t room = most_neighbors(grid) + GD_GRID_PADDING;
     void *row_d = malloc(room * (size_t)grid->dtype);
@@ -45,8 +45,8 @@ static int count_pairs(const struct gd_kernels *k, const struct gd_grid *grid, d
     return 0;
 }
 
-int gd_compute_rdf_counts(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box,
-                          double r_max, size_t bins, uint64_t *counts, struct gd_err *err)
+int gd_compute_rdf_counts(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box, double r_max,
+                          size_t bins, uint64_t *counts, struct gd_err *err)
 {
     struct gd_min_image image;
     struct gd_grid grid;
@@ -69,13 +69,15 @@ int gd_compute_rdf_counts(const struct gd_kernels *k, struct gd_view a, struct g
     return failed;
 }
 
-int gd_compute_rdf_normalize(const uint64_t *counts, size_t bins, double r_max, size_t count_a, size_t count_b,
-                             size_t shared, const struct gd_box *box, double *r, double *g, struct gd_err *err)
+int gd_compute_rdf_normalize(const uint64_t *counts, size_t bins, double r_max, size_t count_a, size_t count_b, size_t shared,
+                             const struct gd_box *box, double *r, double *g, struct gd_err *err)
 {
     double pairs = (double)count_a * (double)count_b - (double)shared;
     if (!(pairs > 0.0) || bins == 0 || !(r_max > 0.0))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a radial distribution needs at least one pair of different atoms, "
-                          "one bin and a positive r_max; there are %g pairs, %zu bins and %g nm", pairs, bins, r_max);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "a radial distribution needs at least one pair of different atoms, "
+                          "one bin and a positive r_max; there are %g pairs, %zu bins and %g nm",
+                          pairs, bins, r_max);
     const double sphere = 4.0 / 3.0 * 3.14159265358979323846;
     double volume = box->kind == GD_BOX_VACUUM ? sphere * r_max * r_max * r_max : gd_box_volume(box);
     double width = r_max / (double)bins;

@@ -58,9 +58,9 @@ static void grid_count(const struct GRID *g, size_t begin, size_t end, uint32_t 
         counts[g->home_row[h]] = find_near(g, h, NULL, NULL);
 }
 
-static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j,
-                      REAL *row_d, void (*arrange)(void *context, int32_t *row_j, REAL *row_d, size_t count),
-                      void *context, int32_t (*pairs)[2], REAL *distances)
+static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint64_t *offsets, int32_t *row_j, REAL *row_d,
+                      void (*arrange)(void *context, int32_t *row_j, REAL *row_d, size_t count), void *context, int32_t (*pairs)[2],
+                      REAL *distances)
 {
     for (size_t h = begin; h < end; h++) {
         uint64_t to = offsets[g->home_row[h]];
@@ -75,8 +75,7 @@ static void grid_fill(const struct GRID *g, size_t begin, size_t end, const uint
     }
 }
 
-static void grid_histogram(const struct GRID *g, size_t begin, size_t end, REAL bins_per_nm, size_t bins, REAL *row_d,
-                           uint64_t *counts)
+static void grid_histogram(const struct GRID *g, size_t begin, size_t end, REAL bins_per_nm, size_t bins, REAL *row_d, uint64_t *counts)
 {
     for (size_t h = begin; h < end; h++) {
         uint32_t found = find_near(g, h, NULL, row_d);

@@ -44,8 +44,7 @@ static void scale(REAL *x, const int32_t *atoms, size_t count, const double fact
     }
 }
 
-static void wrap(REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box,
-                 const struct gd_min_image *image)
+static void wrap(REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box, const struct gd_min_image *image)
 {
     (void)image;
     if (box->kind == GD_BOX_VACUUM)
@@ -64,8 +63,7 @@ static size_t first_not_finite(const REAL *values, size_t count)
     return count;
 }
 
-static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image,
-                           REAL *out)
+static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image, REAL *out)
 {
     for (size_t k = 0; k < count; k++) {
         const REAL *a = x + 3 * (size_t)pairs[k][0];
@@ -76,8 +74,7 @@ static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t coun
     }
 }
 
-static void distance_array(const REAL *a, size_t num_a, const REAL *b, size_t num_b,
-                           const struct gd_min_image *image, REAL *out)
+static void distance_array(const REAL *a, size_t num_a, const REAL *b, size_t num_b, const struct gd_min_image *image, REAL *out)
 {
     for (size_t i = 0; i < num_a; i++)
         for (size_t j = 0; j < num_b; j++) {

@@ -58,8 +58,7 @@ static double weighted_squares(const REAL *v, const double *weights, const int32
     return s;
 }
 
-static void weighted_tensor(const REAL *v, const double *weights, const int32_t *atoms, size_t count,
-                            double tensor[3][3])
+static void weighted_tensor(const REAL *v, const double *weights, const int32_t *atoms, size_t count, double tensor[3][3])
 {
     double t[3][3] = {{0.0}};
     for (size_t k = 0; k < count; k++) {
@@ -85,9 +84,8 @@ static void bounds(const REAL *x, const int32_t *atoms, size_t count, double min
     }
 }
 
-static void correlate(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x,
-                      const int32_t *atoms_y, size_t count, const double origin_x[3], const double origin_y[3],
-                      struct gd_correlation *out)
+static void correlate(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x, const int32_t *atoms_y, size_t count,
+                      const double origin_x[3], const double origin_y[3], struct gd_correlation *out)
 {
     struct gd_correlation s = {0};
     for (size_t k = 0; k < count; k++) {
@@ -112,9 +110,8 @@ static void correlate(const REAL *x, const REAL *y, const double *weights, const
     *out = s;
 }
 
-static double residual(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x,
-                       const int32_t *atoms_y, size_t count, const double rotation[3][3], const double origin_x[3],
-                       const double origin_y[3])
+static double residual(const REAL *x, const REAL *y, const double *weights, const int32_t *atoms_x, const int32_t *atoms_y, size_t count,
+                       const double rotation[3][3], const double origin_x[3], const double origin_y[3])
 {
     double s = 0.0;
     for (size_t k = 0; k < count; k++) {

@@ -39,9 +39,8 @@ static inline void stream_end(void)
 
 /* For each set of eight lanes, one byte per lane that is in it, in order: what AVX-512 has an instruction for. */
 #define BELOW(m, b) __builtin_popcount((m) & ((1u << (b)) - 1u))
-#define PLACE(m, b) (((m) >> (b) & 1u) ? (uint64_t)(b) << (8 * BELOW(m, b)) : 0)
-#define ENTRY(m)                                                                                                  \
-    (PLACE(m, 0) | PLACE(m, 1) | PLACE(m, 2) | PLACE(m, 3) | PLACE(m, 4) | PLACE(m, 5) | PLACE(m, 6) | PLACE(m, 7))
+#define PLACE(m, b) (((m) >> (b)&1u) ? (uint64_t)(b) << (8 * BELOW(m, b)) : 0)
+#define ENTRY(m) (PLACE(m, 0) | PLACE(m, 1) | PLACE(m, 2) | PLACE(m, 3) | PLACE(m, 4) | PLACE(m, 5) | PLACE(m, 6) | PLACE(m, 7))
 #define ENTRIES4(m) ENTRY(m), ENTRY((m) + 1u), ENTRY((m) + 2u), ENTRY((m) + 3u)
 #define ENTRIES16(m) ENTRIES4(m), ENTRIES4((m) + 4u), ENTRIES4((m) + 8u), ENTRIES4((m) + 12u)
 #define ENTRIES64(m) ENTRIES16(m), ENTRIES16((m) + 16u), ENTRIES16((m) + 32u), ENTRIES16((m) + 48u)

@@ -50,8 +50,7 @@ static void insert_entry(int32_t *row_j, REAL *row_d, size_t count, size_t to, i
 }
 
 /* How many bits stand below bit s. */
-#define PLACE_OF(s)                                                                                               \
-    (below[(s) >> 6] + (size_t)__builtin_popcountll(map[(s) >> 6] & (((uint64_t)1 << ((s) & 63)) - 1)))
+#define PLACE_OF(s) (below[(s) >> 6] + (size_t)__builtin_popcountll(map[(s) >> 6] & (((uint64_t)1 << ((s)&63)) - 1)))
 
 static void sort_row(void *context, int32_t *row_j, REAL *row_d, size_t count)
 {

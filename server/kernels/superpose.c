@@ -45,9 +45,8 @@ static double center_sums(struct gd_correlation *s)
 
 /* Sums about the weighted centres; the centres go to the fit. One pass over the data where that loses no
  * digits. */
-static int correlate_centered(const struct gd_kernels *k, struct gd_view x, struct gd_view y,
-                              const double *weights, struct gd_correlation *s, struct gd_fit *fit,
-                              struct gd_err *err)
+static int correlate_centered(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights,
+                              struct gd_correlation *s, struct gd_fit *fit, struct gd_err *err)
 {
     double *cx = fit->center_x;
     double *cy = fit->center_y;
@@ -145,8 +144,8 @@ static double best_rotation(const double s[3][3], double r[3][3])
     return value;
 }
 
-int gd_compute_fit(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights,
-                   struct gd_fit *out, struct gd_err *err)
+int gd_compute_fit(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights, struct gd_fit *out,
+                   struct gd_err *err)
 {
     struct gd_correlation s;
     struct gd_fit fit;
@@ -158,8 +157,8 @@ int gd_compute_fit(const struct gd_kernels *k, struct gd_view x, struct gd_view 
     double whole = s.second_x + s.second_y;
     double left = whole - 2.0 * best_rotation((const double(*)[3])s.cross, fit.rotation);
     if (left < 1e-6 * whole) /* the difference of nearly equal numbers: take the deviations themselves */
-        left = GD_CALL2(k, x.dtype, residual, x.data, y.data, weights, x.atoms, y.atoms, x.count,
-                        (const double(*)[3])fit.rotation, fit.center_x, fit.center_y);
+        left = GD_CALL2(k, x.dtype, residual, x.data, y.data, weights, x.atoms, y.atoms, x.count, (const double(*)[3])fit.rotation,
+                        fit.center_x, fit.center_y);
     if (!isfinite(left))
         return gd_err_set(err, GD_E_NOT_FINITE, "superposition: the squares of the coordinates overflow");
     fit.rmsd = sqrt(fmax(left, 0.0) / s.mass);
@@ -167,8 +166,7 @@ int gd_compute_fit(const struct gd_kernels *k, struct gd_view x, struct gd_view 
     return 0;
 }
 
-int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights,
-                    double *out, struct gd_err *err)
+int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view y, const double *weights, double *out, struct gd_err *err)
 {
     static const double identity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
     static const double origin[3] = {0, 0, 0};
@@ -182,8 +180,7 @@ int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view
     failed = check_mass(mass, "RMSD", err);
     if (failed)
         return failed;
-    double left = GD_CALL2(k, x.dtype, residual, x.data, y.data, weights, x.atoms, y.atoms, x.count, identity,
-                           origin, origin);
+    double left = GD_CALL2(k, x.dtype, residual, x.data, y.data, weights, x.atoms, y.atoms, x.count, identity, origin, origin);
     *out = sqrt(left / mass);
     return 0;
 }
@@ -191,8 +188,7 @@ int gd_compute_rmsd(const struct gd_kernels *k, struct gd_view x, struct gd_view
 void gd_compute_apply_fit(const struct gd_kernels *k, struct gd_view x, const struct gd_fit *fit)
 {
     /* R (x - cx) + cy = (cx + R (x - cx)) + (cy - cx): two maps that exist. */
-    const double shift[3] = {fit->center_y[0] - fit->center_x[0], fit->center_y[1] - fit->center_x[1],
-                             fit->center_y[2] - fit->center_x[2]};
+    const double shift[3] = {fit->center_y[0] - fit->center_x[0], fit->center_y[1] - fit->center_x[1], fit->center_y[2] - fit->center_x[2]};
     gd_compute_rotate(k, x, (const double(*)[3])fit->rotation, fit->center_x);
     gd_compute_translate(k, x, shift);
 }

@@ -27,8 +27,10 @@ int gd_charge_check(const struct gd_service *service, struct gd_session *session
     const struct gd_settings *settings = &service->settings;
     size_t own = session != NULL && settings->session_bytes > 0 ? gd_session_bytes(session) : 0, all = atomic_load(&service->charged_bytes);
     if (session != NULL && settings->session_bytes > 0 && own + bytes > (size_t)settings->session_bytes)
-        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "%s of %zu bytes on top of the %zu that session %u is charged for is above its limit of %lld "
-                          "(session_bytes)", what, bytes, own, session->number, (long long)settings->session_bytes);
+        return gd_err_set(err, GD_E_QUOTA_EXCEEDED,
+                          "%s of %zu bytes on top of the %zu that session %u is charged for is above its limit of %lld "
+                          "(session_bytes)",
+                          what, bytes, own, session->number, (long long)settings->session_bytes);
     if (settings->max_bytes > 0 && all + bytes > (size_t)settings->max_bytes)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s of %zu bytes on top of the %zu held is above the daemon's limit of %lld (max_bytes)",
                           what, bytes, all, (long long)settings->max_bytes);
@@ -39,8 +41,10 @@ int gd_charge_check_state(const struct gd_service *service, size_t held, size_t 
 {
     int64_t limit = service->settings.state_bytes;
     if (limit > 0 && held + bytes > (size_t)limit)
-        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "%s of %zu bytes on top of the %zu the State has is above the limit of %lld for one State "
-                          "(state_bytes)", what, bytes, held, (long long)limit);
+        return gd_err_set(err, GD_E_QUOTA_EXCEEDED,
+                          "%s of %zu bytes on top of the %zu the State has is above the limit of %lld for one State "
+                          "(state_bytes)",
+                          what, bytes, held, (long long)limit);
     return 0;
 }
 
@@ -138,7 +142,8 @@ size_t gd_charge_room(const struct gd_service *service, const struct gd_state *s
 {
     struct gd_session *payer = gd_charge_payer(state);
     size_t daemon = left(service->settings.max_bytes, service->charged_bytes);
-    size_t session = payer != NULL && service->settings.session_bytes > 0 ? left(service->settings.session_bytes, gd_session_bytes(payer)) : SIZE_MAX;
+    size_t session =
+        payer != NULL && service->settings.session_bytes > 0 ? left(service->settings.session_bytes, gd_session_bytes(payer)) : SIZE_MAX;
     size_t own = left(service->settings.state_bytes, gd_state_bytes(state) + state->job_bytes);
     size_t least = daemon < session ? daemon : session;
     return own < least ? own : least;
@@ -166,8 +171,8 @@ int gd_charge_job(struct gd_service *service, struct gd_state *state, struct gd_
         code = gd_charge_check(service, session, bytes, "a job", err);
     size_t available = code == 0 ? gd_memory_available() : 0;
     if (code == 0 && bytes > available)
-        code = gd_err_set(err, GD_E_OUT_OF_MEMORY, "a job of %zu bytes is more than the %zu bytes that memory and memory cgroup leave here", bytes,
-                          available);
+        code = gd_err_set(err, GD_E_OUT_OF_MEMORY, "a job of %zu bytes is more than the %zu bytes that memory and memory cgroup leave here",
+                          bytes, available);
     return code != 0 ? code : take_job(service, state, session, bytes, out, err);
 }
 

@@ -29,7 +29,8 @@ int gd_charge_check(const struct gd_service *service, struct gd_session *session
 /* Whether `bytes` more fit into one State that has `held`: GD_E_QUOTA_EXCEEDED (state_bytes). */
 int gd_charge_check_state(const struct gd_service *service, size_t held, size_t bytes, const char *what, struct gd_err *err);
 /* Both, for memory that becomes this State's: it goes to whoever is charged for the State. */
-int gd_charge_check_more(const struct gd_service *service, const struct gd_state *state, size_t bytes, const char *what, struct gd_err *err);
+int gd_charge_check_more(const struct gd_service *service, const struct gd_state *state, size_t bytes, const char *what,
+                         struct gd_err *err);
 
 /* A State begins, or has moved to a new generation: from now on what it holds is charged to `session` (NULL: nobody). GD_E_OUT_OF_MEMORY. */
 int gd_charge_begin(struct gd_service *service, struct gd_state *state, struct gd_session *session, struct gd_err *err);

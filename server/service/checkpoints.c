@@ -51,8 +51,8 @@ static int is_plain(unsigned char c, size_t at)
 {
     if (c == '.')
         return at > 0;
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '+' || c == ',' || c == '=' ||
-           c == '@' || c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '+' || c == ',' ||
+           c == '=' || c == '@' || c >= 0x80;
 }
 
 void gd_checkpoints_path(char *out, size_t bytes, const char *directory, const char *name, const uint8_t uuid[16])

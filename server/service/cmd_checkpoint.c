@@ -34,6 +34,7 @@ int gd_cmd_state_restore(struct gd_request *request, struct gd_err *err)
     const char *path = gd_arg(request, GD_STATE_RESTORE_PATH)->text.data;
     const struct gd_value *name = gd_arg(request, GD_STATE_RESTORE_NAME);
     int code = check_path(path, err);
-    return code != 0 ? code : gd_checkpoint_read(&request->made, path, name->present ? name->text.data : NULL,
-                                                 gd_registry_ring_id(&request->service->registry), request->started_ns, err);
+    return code != 0 ? code
+                     : gd_checkpoint_read(&request->made, path, name->present ? name->text.data : NULL,
+                                          gd_registry_ring_id(&request->service->registry), request->started_ns, err);
 }

@@ -216,8 +216,10 @@ static int check_rotation(const double m[9], struct gd_err *err)
     }
     double determinant = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
     if (worst > 1e-6 || determinant < 0.0)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'matrix' is no rotation: its rows are off orthonormal by %.3g (1e-6 is allowed), its "
-                          "determinant is %.6g (it must be +1)", worst, determinant);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT,
+                          "'matrix' is no rotation: its rows are off orthonormal by %.3g (1e-6 is allowed), its "
+                          "determinant is %.6g (it must be +1)",
+                          worst, determinant);
     return 0;
 }
 
@@ -358,8 +360,8 @@ static int reference_view(const struct gd_request *request, const struct gd_valu
     return 0;
 }
 
-static int superpose(struct gd_request *request, const struct gd_value *reference, const struct gd_value *atoms, int fit,
-                     int mass_weighted, struct gd_fit *out, struct gd_err *err)
+static int superpose(struct gd_request *request, const struct gd_value *reference, const struct gd_value *atoms, int fit, int mass_weighted,
+                     struct gd_fit *out, struct gd_err *err)
 {
     struct gd_view x, y;
     void *copy = NULL;
@@ -526,8 +528,8 @@ int gd_cmd_state_rdf(struct gd_request *request, struct gd_err *err)
         gd_result_drop(&buffer);
         return code;
     }
-    struct gd_result_array arrays[] = {{"r", GD_ELEMENT_F8, 1, {bins}, 0}, {"g", GD_ELEMENT_F8, 1, {bins}, bins * 8},
-                                       {"counts", GD_ELEMENT_I8, 1, {bins}, bins * 16}};
+    struct gd_result_array arrays[] = {
+        {"r", GD_ELEMENT_F8, 1, {bins}, 0}, {"g", GD_ELEMENT_F8, 1, {bins}, bins * 8}, {"counts", GD_ELEMENT_I8, 1, {bins}, bins * 16}};
     gd_result_reply(request, &buffer, arrays, 3);
     return 0;
 }

@@ -23,8 +23,10 @@ static int check_protocol(struct gd_request *request, struct gd_err *err)
     int64_t protocol = gd_arg(request, GD_HELLO_PROTOCOL)->integer;
     if (protocol == GD_PROTOCOL_VERSION)
         return 0;
-    return gd_err_set(err, GD_E_PROTOCOL_MISMATCH, "the client (version %.64s) speaks protocol %lld, this daemon (version %s) %d; use the same "
-                      "release of both", gd_arg(request, GD_HELLO_VERSION)->text.data, (long long)protocol, GD_VERSION, GD_PROTOCOL_VERSION);
+    return gd_err_set(err, GD_E_PROTOCOL_MISMATCH,
+                      "the client (version %.64s) speaks protocol %lld, this daemon (version %s) %d; use the same "
+                      "release of both",
+                      gd_arg(request, GD_HELLO_VERSION)->text.data, (long long)protocol, GD_VERSION, GD_PROTOCOL_VERSION);
 }
 
 /* Who a new remote session belongs to: what the key file says, or anybody on an address without keys. */

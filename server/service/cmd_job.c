@@ -23,10 +23,10 @@ static int check_bytes(const struct gd_value *value, const char *name, struct gd
 
 static int take_texts(struct gd_request *request, struct gd_job_order *order, struct gd_err *err)
 {
-    static const unsigned arguments[GD_JOB_TEXTS] = {[GD_JOB_INPUT] = GD_JOB_START_INPUT,       [GD_JOB_POSRESSPEC] = GD_JOB_START_POSRESSPEC,
-                                                     [GD_JOB_REFPOS] = GD_JOB_START_REFPOS,     [GD_JOB_DISTREST] = GD_JOB_START_DISTREST,
-                                                     [GD_JOB_ANGREST] = GD_JOB_START_ANGREST,   [GD_JOB_DIHREST] = GD_JOB_START_DIHREST,
-                                                     [GD_JOB_JVAL] = GD_JOB_START_JVAL};
+    static const unsigned arguments[GD_JOB_TEXTS] = {
+        [GD_JOB_INPUT] = GD_JOB_START_INPUT,       [GD_JOB_POSRESSPEC] = GD_JOB_START_POSRESSPEC, [GD_JOB_REFPOS] = GD_JOB_START_REFPOS,
+        [GD_JOB_DISTREST] = GD_JOB_START_DISTREST, [GD_JOB_ANGREST] = GD_JOB_START_ANGREST,       [GD_JOB_DIHREST] = GD_JOB_START_DIHREST,
+        [GD_JOB_JVAL] = GD_JOB_START_JVAL};
     for (int k = GD_JOB_INPUT; k < GD_JOB_TEXTS; k++) {
         const struct gd_value *value = gd_arg(request, arguments[k]);
         if (!value->present)
@@ -112,9 +112,10 @@ static int check_groups(const struct gd_state *state, const struct gd_parameters
     uint32_t groups = parameters->force.num_energy_groups > 0 ? (uint32_t)parameters->force.num_energy_groups : 1;
     if (baths == state->spec.num_temperature_groups && groups == state->spec.num_energy_groups)
         return 0;
-    return gd_err_set(err, GD_E_CONFLICT, "the input has %u baths and %u energy groups, the State was made for %u and %u; load it with "
-                      "num_temperature_groups=%u and num_energy_groups=%u", baths, groups, state->spec.num_temperature_groups,
-                      state->spec.num_energy_groups, baths, groups);
+    return gd_err_set(err, GD_E_CONFLICT,
+                      "the input has %u baths and %u energy groups, the State was made for %u and %u; load it with "
+                      "num_temperature_groups=%u and num_energy_groups=%u",
+                      baths, groups, state->spec.num_temperature_groups, state->spec.num_energy_groups, baths, groups);
 }
 
 static int make_order(struct gd_request *request, struct gd_job_order *order, struct gd_err *err)

@@ -72,7 +72,8 @@ int gd_register_check_request(struct gd_request *request, struct gd_err *err)
         return gd_register_check(request->service, request->session, &spec, text_or_null(gd_arg(request, GD_STATE_CREATE_NAME)), err);
     }
     if (request->command->handler == gd_cmd_state_clone)
-        return gd_register_check(request->service, request->session, &request->state->spec, text_or_null(gd_arg(request, GD_STATE_CLONE_NAME)), err);
+        return gd_register_check(request->service, request->session, &request->state->spec,
+                                 text_or_null(gd_arg(request, GD_STATE_CLONE_NAME)), err);
     return 0;
 }
 
@@ -94,7 +95,8 @@ int gd_cmd_state_clone(struct gd_request *request, struct gd_err *err)
         return code;
     struct gd_state *to = request->made;
     for (int a = 0; a < GD_ARRAY_COUNT; a++)
-        memcpy(gd_state_array(to, (enum gd_array)a), gd_state_array(from, (enum gd_array)a), gd_state_array_bytes(&from->spec, (enum gd_array)a));
+        memcpy(gd_state_array(to, (enum gd_array)a), gd_state_array(from, (enum gd_array)a),
+               gd_state_array_bytes(&from->spec, (enum gd_array)a));
     gd_state_small(from, &gd_state_header(to)->small);
     copy_extras(to, from);
     return 0;
@@ -180,8 +182,8 @@ int gd_cmd_state_frames(struct gd_request *request, struct gd_err *err)
     gd_reply_list(&request->reply, "frames", count);
     msgpack_packer *packer = &request->reply.packer;
     for (uint32_t i = 0; i < count; i++) {
-        const struct gd_frame_header *frame = (const void *)((const char *)ring->segment.base + ring->header->slot_offset +
-                                                             slots[i] * ring->header->slot_stride);
+        const struct gd_frame_header *frame =
+            (const void *)((const char *)ring->segment.base + ring->header->slot_offset + slots[i] * ring->header->slot_stride);
         msgpack_pack_map(packer, 4);
         gd_pack_str(packer, "sequence");
         msgpack_pack_uint64(packer, sequences[i]);
@@ -204,12 +206,12 @@ static int wanted_arrays(const msgpack_object_array *list, uint32_t *mask, struc
     for (uint32_t i = 0; i < list->size; i++) {
         const msgpack_object *name = &list->ptr[i];
         int a = 0;
-        while (a < GD_ARRAY_COUNT &&
-               !(name->type == MSGPACK_OBJECT_STR && name->via.str.size == strlen(gd_array_name((enum gd_array)a)) &&
-                 memcmp(name->via.str.ptr, gd_array_name((enum gd_array)a), name->via.str.size) == 0))
+        while (a < GD_ARRAY_COUNT && !(name->type == MSGPACK_OBJECT_STR && name->via.str.size == strlen(gd_array_name((enum gd_array)a)) &&
+                                       memcmp(name->via.str.ptr, gd_array_name((enum gd_array)a), name->via.str.size) == 0))
             a++;
         if (a == GD_ARRAY_COUNT)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'arrays': element %u is none of positions, velocities, forces, masses, energies", i);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'arrays': element %u is none of positions, velocities, forces, masses, energies",
+                              i);
         *mask |= GD_ARRAY_BIT(a);
     }
     return 0;
@@ -380,8 +382,10 @@ static int check_array(const struct gd_request *request, enum gd_array array, co
     const struct gd_array_value *given = &value->array;
     if (given->shape[0] != rows) {
         if (columns == 3)
-            return gd_err_set(err, GD_E_INVALID_SHAPE, "'%s' has shape (%zu, 3); the State's is (%zu, 3)", gd_array_name(array), given->shape[0], rows);
-        return gd_err_set(err, GD_E_INVALID_SHAPE, "'%s' has shape (%zu,); the State's is (%zu,)", gd_array_name(array), given->shape[0], rows);
+            return gd_err_set(err, GD_E_INVALID_SHAPE, "'%s' has shape (%zu, 3); the State's is (%zu, 3)", gd_array_name(array),
+                              given->shape[0], rows);
+        return gd_err_set(err, GD_E_INVALID_SHAPE, "'%s' has shape (%zu,); the State's is (%zu,)", gd_array_name(array), given->shape[0],
+                          rows);
     }
     enum gd_dtype dtype = given->element == GD_ELEMENT_F4 ? GD_FLOAT32 : GD_FLOAT64;
     int code = gd_compute_check_finite(&request->service->kernels, dtype, given->data, rows, columns, gd_array_name(array), err);
@@ -455,7 +459,8 @@ int gd_cmd_state_set_molecules(struct gd_request *request, struct gd_err *err)
     struct gd_state *state = request->state;
     const struct gd_array_value *starts = &gd_arg(request, GD_STATE_SET_MOLECULES_STARTS)->array;
     if (starts->shape[0] < 2)
-        return gd_err_set(err, GD_E_INVALID_SHAPE, "'starts' has %zu elements; one molecule needs two, 0 and the number of atoms", starts->shape[0]);
+        return gd_err_set(err, GD_E_INVALID_SHAPE, "'starts' has %zu elements; one molecule needs two, 0 and the number of atoms",
+                          starts->shape[0]);
     size_t molecules = starts->shape[0] - 1;
     int code = gd_compute_check_molecules(starts->data, molecules, state->spec.num_atoms, err);
     if (code != 0)
@@ -494,8 +499,8 @@ static void fill_from(struct gd_request *request, struct gd_state *state, const 
 }
 
 /* A State with what a file holds; the configuration becomes its origin, or is freed. */
-static int make_from(struct gd_request *request, struct gd_configuration *conf, const char *file, struct gd_state_spec spec, const char *name,
-                     struct gd_err *err)
+static int make_from(struct gd_request *request, struct gd_configuration *conf, const char *file, struct gd_state_spec spec,
+                     const char *name, struct gd_err *err)
 {
     spec.num_atoms = conf->num_atoms;
     int code = gd_box_check(&conf->box, err);

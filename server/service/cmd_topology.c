@@ -181,10 +181,11 @@ static int copy_molecules(struct gd_state *state, const struct gd_topology *t, s
 /* A State that has it all already is left alone: a run on it then goes on where the last one ended. */
 static int has_it_all(const struct gd_state *state, const struct gd_topology *t)
 {
-    int same_molecules = t->num_molecules == 0 ||
-                         (state->num_molecules == t->num_molecules && state->molecules != NULL &&
-                          memcmp(state->molecules, t->molecule_start, (t->num_molecules + 1) * sizeof *state->molecules) == 0);
-    return state->masses_set && same_molecules && memcmp(gd_state_array(state, GD_MASSES), t->mass, state->spec.num_atoms * sizeof(double)) == 0;
+    int same_molecules =
+        t->num_molecules == 0 || (state->num_molecules == t->num_molecules && state->molecules != NULL &&
+                                  memcmp(state->molecules, t->molecule_start, (t->num_molecules + 1) * sizeof *state->molecules) == 0);
+    return state->masses_set && same_molecules &&
+           memcmp(gd_state_array(state, GD_MASSES), t->mass, state->spec.num_atoms * sizeof(double)) == 0;
 }
 
 int gd_cmd_topology_apply(struct gd_request *request, struct gd_err *err)

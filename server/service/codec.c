@@ -63,37 +63,55 @@ static int read_head(struct scanner *s, struct head *head)
         return *head = (struct head){"a string", b & 0x1fu, 0, 0}, 0;
     uint64_t n = 0;
     switch (b) {
-    case 0xc4: case 0xc5: case 0xc6:
+    case 0xc4:
+    case 0xc5:
+    case 0xc6:
         head->what = "binary data";
         return take_number(s, 1u << (b - 0xc4), &head->bytes, head->what);
-    case 0xc7: case 0xc8: case 0xc9:
+    case 0xc7:
+    case 0xc8:
+    case 0xc9:
         head->what = "an extension";
         if (take_number(s, 1u << (b - 0xc7), &n, head->what) != 0)
             return GD_E_INVALID_MESSAGE;
         head->bytes = n + 1;
         return 0;
-    case 0xca: case 0xce: case 0xd2:
+    case 0xca:
+    case 0xce:
+    case 0xd2:
         head->bytes = 4;
         return 0;
-    case 0xcb: case 0xcf: case 0xd3:
+    case 0xcb:
+    case 0xcf:
+    case 0xd3:
         head->bytes = 8;
         return 0;
-    case 0xcc: case 0xd0:
+    case 0xcc:
+    case 0xd0:
         head->bytes = 1;
         return 0;
-    case 0xcd: case 0xd1:
+    case 0xcd:
+    case 0xd1:
         head->bytes = 2;
         return 0;
-    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8:
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8:
         *head = (struct head){"an extension", (1u << (b - 0xd4)) + 1u, 0, 0};
         return 0;
-    case 0xd9: case 0xda: case 0xdb:
+    case 0xd9:
+    case 0xda:
+    case 0xdb:
         head->what = "a string";
         return take_number(s, 1u << (b - 0xd9), &head->bytes, head->what);
-    case 0xdc: case 0xdd:
+    case 0xdc:
+    case 0xdd:
         *head = (struct head){"a list", 0, 0, 1};
         return take_number(s, b == 0xdc ? 2 : 4, &head->items, head->what);
-    case 0xde: case 0xdf:
+    case 0xde:
+    case 0xdf:
         *head = (struct head){"a map", 0, 0, 1};
         if (take_number(s, b == 0xde ? 2 : 4, &n, head->what) != 0)
             return GD_E_INVALID_MESSAGE;

@@ -24,7 +24,7 @@ struct gd_envelope {
     size_t command_bytes;
     msgpack_object_map args;
     msgpack_object_array memory; /* where its arrays lie in the session's argument memory; size 0: in further parts */
-    int has_id; /* an answer can be addressed even when the rest is wrong */
+    int has_id;                  /* an answer can be addressed even when the rest is wrong */
 };
 
 /* Scans and decodes part 1 of a request. On failure has_id and id are set if they could be read. */

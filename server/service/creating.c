@@ -20,8 +20,8 @@ static const char *name_or_null(const struct gd_creation *creation)
 
 static void make(struct gd_creation *creation)
 {
-    creation->code = gd_state_create(&creation->state, &creation->spec, name_or_null(creation), creation->ring_id, creation->started_ns,
-                                     &creation->err);
+    creation->code =
+        gd_state_create(&creation->state, &creation->spec, name_or_null(creation), creation->ring_id, creation->started_ns, &creation->err);
 }
 
 static void finish(struct gd_creation *creation)

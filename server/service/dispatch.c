@@ -183,8 +183,8 @@ static int take_box(const struct gd_field *field, const msgpack_object *object, 
         const msgpack_object_kv *kv = &object->via.map.ptr[i];
         if (kv->key.type != MSGPACK_OBJECT_STR)
             return wrong_type(field, wanted, object, err);
-        if (kv->key.via.str.size == 4 && memcmp(kv->key.via.str.ptr, "kind", 4) == 0 &&
-            kv->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER && kv->val.via.u64 <= INT32_MAX) {
+        if (kv->key.via.str.size == 4 && memcmp(kv->key.via.str.ptr, "kind", 4) == 0 && kv->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
+            kv->val.via.u64 <= INT32_MAX) {
             value->box.kind = (int32_t)kv->val.via.u64;
             seen |= 1;
         } else if (kv->key.via.str.size == 7 && memcmp(kv->key.via.str.ptr, "vectors", 7) == 0) {
@@ -393,8 +393,8 @@ static int unknown_argument(const struct gd_command *command, const msgpack_obje
                       key->via.str.size < 64 ? (int)key->via.str.size : 64, key->via.str.ptr, list);
 }
 
-int gd_dispatch_args(const struct gd_command *command, const msgpack_object_map *args, const struct gd_parts *parts,
-                     msgpack_zone *zone, struct gd_value *values, struct gd_err *err)
+int gd_dispatch_args(const struct gd_command *command, const msgpack_object_map *args, const struct gd_parts *parts, msgpack_zone *zone,
+                     struct gd_value *values, struct gd_err *err)
 {
     for (unsigned i = 0; i < command->num_args; i++) {
         memset(&values[i], 0, sizeof values[i]);
@@ -403,9 +403,8 @@ int gd_dispatch_args(const struct gd_command *command, const msgpack_object_map 
     for (uint32_t k = 0; k < args->size; k++) {
         const msgpack_object_kv *kv = &args->ptr[k];
         unsigned i = 0;
-        while (i < command->num_args &&
-               !(kv->key.type == MSGPACK_OBJECT_STR && kv->key.via.str.size == strlen(command->args[i].name) &&
-                 memcmp(kv->key.via.str.ptr, command->args[i].name, kv->key.via.str.size) == 0))
+        while (i < command->num_args && !(kv->key.type == MSGPACK_OBJECT_STR && kv->key.via.str.size == strlen(command->args[i].name) &&
+                                          memcmp(kv->key.via.str.ptr, command->args[i].name, kv->key.via.str.size) == 0))
             i++;
         if (i == command->num_args)
             return unknown_argument(command, &kv->key, err);

@@ -105,7 +105,7 @@ struct gd_parts {
 const struct gd_command *gd_dispatch_find(const char *name, size_t bytes);
 
 /* Fills values[0 .. num_args). What is converted lives in zone. The error names the argument and what would be right. */
-int gd_dispatch_args(const struct gd_command *command, const msgpack_object_map *args, const struct gd_parts *parts,
-                     msgpack_zone *zone, struct gd_value *values, struct gd_err *err);
+int gd_dispatch_args(const struct gd_command *command, const msgpack_object_map *args, const struct gd_parts *parts, msgpack_zone *zone,
+                     struct gd_value *values, struct gd_err *err);
 
 #endif

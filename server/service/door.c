@@ -108,8 +108,10 @@ static void on_hello(struct gd_door_peer *peer, const struct gd_door_request *re
     char user[64];
     snprintf(peer->reply.name, sizeof peer->reply.name, "%s", GD_VERSION);
     if (request->protocol != GD_PROTOCOL_VERSION) {
-        gd_err_set(&err, GD_E_PROTOCOL_MISMATCH, "the client (version %.32s) speaks protocol %u, this daemon (version %s) %d; use the same "
-                   "release of both", request->name, request->protocol, GD_VERSION, GD_PROTOCOL_VERSION);
+        gd_err_set(&err, GD_E_PROTOCOL_MISMATCH,
+                   "the client (version %.32s) speaks protocol %u, this daemon (version %s) %d; use the same "
+                   "release of both",
+                   request->name, request->protocol, GD_VERSION, GD_PROTOCOL_VERSION);
         gd_door_refuse(peer, &err);
         return;
     }

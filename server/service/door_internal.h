@@ -26,8 +26,8 @@ struct gd_door_peer {
     struct gd_session *session; /* NULL before HELLO */
     struct gd_lease_wait *waits;
     struct gd_door_reply reply; /* being made, or waiting for a publish */
-    int busy;   /* what was asked for takes longer: the reply comes later, and nothing is read before */
-    int paused; /* for that */
+    int busy;                   /* what was asked for takes longer: the reply comes later, and nothing is read before */
+    int paused;                 /* for that */
     int ended;
     struct gd_publish publish;
     uint32_t commit_flags;

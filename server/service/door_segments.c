@@ -79,7 +79,8 @@ static void set_masses(struct gd_door_peer *peer, struct gd_state *state)
     peer->masses_of = state;
     gd_state_ref(state);
     peer->busy = 1;
-    if (state->spec.num_atoms > GD_INLINE_ATOMS && uv_queue_work(peer->door->service->loop, &peer->masses, masses_on_worker, masses_are_set) == 0) {
+    if (state->spec.num_atoms > GD_INLINE_ATOMS &&
+        uv_queue_work(peer->door->service->loop, &peer->masses, masses_on_worker, masses_are_set) == 0) {
         gd_door_wait_for_work(peer);
         return;
     }

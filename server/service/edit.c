@@ -62,7 +62,8 @@ static void finish(struct gd_publish *publish)
         gd_ring_end(state->ring, &publish->ticket);
         gd_keep_sync(publish->service->keep, state); /* the first publish made a ring */
     } else {
-        atomic_store(&gd_state_header(state)->version, publish->version); /* before the masks: no frame tells a successor what this commit is */
+        atomic_store(&gd_state_header(state)->version,
+                     publish->version); /* before the masks: no frame tells a successor what this commit is */
     }
     state->publishing = 0;
     state->version = publish->version;
@@ -187,7 +188,8 @@ static int publish_beside(struct gd_service *service, struct gd_state *state, st
         struct gd_small after;
         gd_state_small(state, &after);
         if (atomic_load(&live->dirty_mask) == 0 && atomic_load(&live->undo_mask) == undo && atomic_load(&live->lease) == word &&
-            atomic_load(&live->version) == version && atomic_load(&live->lease_since) == since && memcmp(&after, &source.small, sizeof after) == 0) {
+            atomic_load(&live->version) == version && atomic_load(&live->lease_since) == since &&
+            memcmp(&after, &source.small, sizeof after) == 0) {
             gd_ring_end(state->ring, &ticket);
             return 0;
         }

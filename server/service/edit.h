@@ -58,5 +58,4 @@ int gd_edit_evict(struct gd_service *service, struct gd_state *state, uint32_t s
 /* Deadlines and limits of every State somebody waits for. */
 void gd_edit_tick(struct gd_service *service, uint64_t now_ns);
 
-
 #endif

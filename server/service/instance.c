@@ -40,13 +40,16 @@ static int find_runtime_dir(char out[GD_PATH], const struct gd_settings *setting
 static int own_folder(const char *path, struct gd_err *err)
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot make the folder %s; name another with --runtime-dir or $GROMOSD_RUNTIME_DIR", path);
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot make the folder %s; name another with --runtime-dir or $GROMOSD_RUNTIME_DIR",
+                            path);
     struct stat st;
     if (lstat(path, &st) != 0)
         return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot look at the folder %s", path);
     if (!S_ISDIR(st.st_mode))
-        return gd_err_set(err, GD_E_FILE_ACCESS, "%s is not a folder (symbolic links are refused); remove it or name another with "
-                          "--runtime-dir", path);
+        return gd_err_set(err, GD_E_FILE_ACCESS,
+                          "%s is not a folder (symbolic links are refused); remove it or name another with "
+                          "--runtime-dir",
+                          path);
     if (st.st_uid != geteuid())
         return gd_err_set(err, GD_E_FILE_ACCESS, "the folder %s belongs to user %u, not to %u; name another with --runtime-dir", path,
                           (unsigned)st.st_uid, (unsigned)geteuid());

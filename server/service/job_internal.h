@@ -56,14 +56,14 @@ struct gd_job {
     struct gd_request *waits;
     uv_thread_t thread;
     int thread_runs;
-    int adopted; /* it ran under a daemon that died */
+    int adopted;              /* it ran under a daemon that died */
     struct gd_charge *charge; /* for its memory, until it has ended */
     struct gd_job_kept *kept; /* what survives this process; NULL: nothing (shared with the job's thread, see job_keep.h) */
 
     /* job thread */
     struct gd_job_spec spec;
     struct gd_md_run *run;
-    uint64_t seen_version; /* of the live arrays, as the engine knows them */
+    uint64_t seen_version;         /* of the live arrays, as the engine knows them */
     int64_t first_step, step_base; /* the engine's number at the start; what the State's step is ahead of it */
     struct gd_err err;
 

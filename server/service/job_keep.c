@@ -33,7 +33,8 @@ struct record {
     _Atomic int64_t done;
     struct gd_job_rates rates; /* a change while this is written is lost, no more */
 };
-_Static_assert(RECORD_OFFSET + sizeof(struct record) <= GD_PAGE && RECORD_OFFSET >= sizeof(struct gd_segment_head), "the record fits the first page");
+_Static_assert(RECORD_OFFSET + sizeof(struct record) <= GD_PAGE && RECORD_OFFSET >= sizeof(struct gd_segment_head),
+               "the record fits the first page");
 
 struct slot {
     _Atomic uint64_t sequence; /* stored last; 0: not whole */
@@ -46,8 +47,8 @@ _Static_assert(sizeof(struct slot) <= SLOT_DATA, "the slot's head fits before it
 struct gd_job_kept {
     struct gd_keep *keep;
     struct gd_segment job, engine;
-    int engine_handed; /* the holder has it */
-    uint64_t sequence; /* of the newest slot; the job's thread, and the loop thread while that sleeps */
+    int engine_handed;    /* the holder has it */
+    uint64_t sequence;    /* of the newest slot; the job's thread, and the loop thread while that sleeps */
     int64_t resumed_step; /* where this start began; INT64_MIN: not resumed */
 };
 
@@ -145,8 +146,8 @@ size_t gd_job_kept_bytes(const struct gd_keep *keep, const struct gd_job_spec *s
     return BLOB_OFFSET + measure(&record, order, spec->start) + (order->resume ? GD_PAGE + 2 * (SLOT_DATA + state_bytes) : 0);
 }
 
-void gd_job_kept_create(struct gd_job_kept **out, struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, const struct gd_job_spec *spec,
-                        const struct gd_job_order *order)
+void gd_job_kept_create(struct gd_job_kept **out, struct gd_keep *keep, const uint8_t uuid[16], uint64_t number,
+                        const struct gd_job_spec *spec, const struct gd_job_order *order)
 {
     struct gd_err err = {0};
     if (!gd_keep_is_on(keep))
@@ -214,7 +215,8 @@ static uint64_t newest_slot(const struct gd_segment *engine)
     for (uint64_t which = 0; which < 2; which++) {
         const struct slot *slot = slot_at(engine, which);
         uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_acquire);
-        if (sequence > newest && (sequence & 1) == which && slot->bytes <= slot_stride(engine) - SLOT_DATA && slot->checksum == slot_checksum(slot))
+        if (sequence > newest && (sequence & 1) == which && slot->bytes <= slot_stride(engine) - SLOT_DATA &&
+            slot->checksum == slot_checksum(slot))
             newest = sequence;
     }
     return newest;

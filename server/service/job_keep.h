@@ -21,14 +21,15 @@ struct gd_md_run;
 /* ---- loop thread ---- */
 
 /* At the start of a job; *out stays NULL when nothing keeps our memory or there is none (logged). order: what it was made from. */
-void gd_job_kept_create(struct gd_job_kept **out, struct gd_keep *keep, const uint8_t uuid[16], uint64_t number, const struct gd_job_spec *spec,
-                        const struct gd_job_order *order);
+void gd_job_kept_create(struct gd_job_kept **out, struct gd_keep *keep, const uint8_t uuid[16], uint64_t number,
+                        const struct gd_job_spec *spec, const struct gd_job_order *order);
 
 /* What that takes of shared memory when an engine's state has `state_bytes`: 0 when nothing keeps ours. */
 size_t gd_job_kept_bytes(const struct gd_keep *keep, const struct gd_job_spec *spec, const struct gd_job_order *order, size_t state_bytes);
 
 /* From what survived; the segments are consumed on success (engine: GD_SEGMENT_NONE when there was none). GD_E_CORRUPT_DATA. */
-int gd_job_kept_adopt(struct gd_job_kept **out, struct gd_keep *keep, struct gd_segment *job, struct gd_segment *engine, struct gd_err *err);
+int gd_job_kept_adopt(struct gd_job_kept **out, struct gd_keep *keep, struct gd_segment *job, struct gd_segment *engine,
+                      struct gd_err *err);
 
 const uint8_t *gd_job_kept_uuid(const struct gd_job_kept *kept);
 uint64_t gd_job_kept_number(const struct gd_job_kept *kept);

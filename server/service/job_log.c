@@ -77,7 +77,7 @@ static void put_piece(struct gd_job_log *log, enum gd_job_line_level level, cons
 
 void gd_job_log_put(struct gd_job_log *log, enum gd_job_line_level level, const char *text)
 {
-    const size_t room = sizeof ((struct gd_job_line *)0)->text - 1;
+    const size_t room = sizeof((struct gd_job_line *)0)->text - 1;
     do {
         size_t bytes = strcspn(text, "\n"), piece = piece_of(text, bytes, room);
         put_piece(log, level, text, piece);

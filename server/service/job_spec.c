@@ -20,7 +20,8 @@ static int read_input(struct gd_job_spec *spec, const struct gd_job_order *order
     spec->parameters = calloc(1, sizeof *spec->parameters);
     if (spec->parameters == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for run parameters");
-    int code = gd_io_read_parameters_memory("input", order->text[GD_JOB_INPUT].data, order->text[GD_JOB_INPUT].bytes, spec->parameters, faults, err);
+    int code = gd_io_read_parameters_memory("input", order->text[GD_JOB_INPUT].data, order->text[GD_JOB_INPUT].bytes, spec->parameters,
+                                            faults, err);
     if (code == 0 && order->steps >= 0)
         spec->parameters->step.nstlim = order->steps;
     spec->steps = code == 0 ? spec->parameters->step.nstlim : 0;
@@ -33,8 +34,9 @@ static int read_restraints(struct gd_job_spec *spec, const struct gd_job_order *
     static const struct {
         enum gd_job_text text;
         enum gd_restraints_kind kind;
-    } files[] = {{GD_JOB_POSRESSPEC, GD_RESTRAINTS_POSRESSPEC}, {GD_JOB_REFPOS, GD_RESTRAINTS_REFPOS},   {GD_JOB_DISTREST, GD_RESTRAINTS_DISTREST},
-                 {GD_JOB_ANGREST, GD_RESTRAINTS_ANGREST},       {GD_JOB_DIHREST, GD_RESTRAINTS_DIHREST}, {GD_JOB_JVAL, GD_RESTRAINTS_JVAL}};
+    } files[] = {{GD_JOB_POSRESSPEC, GD_RESTRAINTS_POSRESSPEC}, {GD_JOB_REFPOS, GD_RESTRAINTS_REFPOS},
+                 {GD_JOB_DISTREST, GD_RESTRAINTS_DISTREST},     {GD_JOB_ANGREST, GD_RESTRAINTS_ANGREST},
+                 {GD_JOB_DIHREST, GD_RESTRAINTS_DIHREST},       {GD_JOB_JVAL, GD_RESTRAINTS_JVAL}};
     int first = 0;
     for (size_t k = 0; k < sizeof files / sizeof files[0]; k++) {
         struct gd_err own = {0};
@@ -43,8 +45,8 @@ static int read_restraints(struct gd_job_spec *spec, const struct gd_job_order *
             continue;
         int code = spec->restraints == NULL ? gd_restraints_create(&spec->restraints, &own) : 0;
         if (code == 0)
-            code = gd_io_read_restraints_memory(text_names[text], order->text[text].data, order->text[text].bytes, files[k].kind, spec->restraints,
-                                                faults, &own);
+            code = gd_io_read_restraints_memory(text_names[text], order->text[text].data, order->text[text].bytes, files[k].kind,
+                                                spec->restraints, faults, &own);
         if (code != 0 && first == 0) {
             first = code;
             *err = own;
@@ -59,8 +61,8 @@ static int read_topology(struct gd_job_spec *spec, const struct gd_job_order *or
                          struct gd_messages *faults, struct gd_err *err)
 {
     struct gd_topology *read = NULL;
-    int code = topology == NULL ? gd_io_read_topology_memory("topology", order->text[GD_JOB_TOPOLOGY].data, order->text[GD_JOB_TOPOLOGY].bytes,
-                                                             &read, faults, err)
+    int code = topology == NULL ? gd_io_read_topology_memory("topology", order->text[GD_JOB_TOPOLOGY].data,
+                                                             order->text[GD_JOB_TOPOLOGY].bytes, &read, faults, err)
                                 : 0;
     if (code == 0)
         code = gd_topologies_expand(&spec->topology, topology != NULL ? topology : read, spec->parameters->system.npm, num_atoms, err);

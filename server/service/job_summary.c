@@ -36,15 +36,17 @@ static void say_system(struct gd_job *job, const struct gd_md *md)
 static void say_method(struct gd_job *job, const struct gd_md *md)
 {
     const struct gd_parameters *p = gd_md_parameters(md);
-    static const char *const minimisers[] = {"", "steepest descent", "Fletcher-Reeves conjugate gradients", "Polak-Ribiere conjugate gradients"};
-    const char *method = p->minimise.ntem != GD_MINIMISE_OFF                 ? minimisers[p->minimise.ntem]
-                         : p->stochastic.ntsd != 0                           ? "stochastic dynamics"
-                         : p->integrator == GD_INTEGRATOR_VELOCITY_VERLET    ? "velocity Verlet"
-                                                                             : "leap-frog";
+    static const char *const minimisers[] = {"", "steepest descent", "Fletcher-Reeves conjugate gradients",
+                                             "Polak-Ribiere conjugate gradients"};
+    const char *method = p->minimise.ntem != GD_MINIMISE_OFF              ? minimisers[p->minimise.ntem]
+                         : p->stochastic.ntsd != 0                        ? "stochastic dynamics"
+                         : p->integrator == GD_INTEGRATOR_VELOCITY_VERLET ? "velocity Verlet"
+                                                                          : "leap-frog";
     SAY("%lld steps of %g ps by %s, threads %d, scheme %s, precision %s, cutoffs %g and %g nm", (long long)job->spec.steps, p->step.dt,
         method, job->spec.threads, p->pairlist.scheme == GD_SCHEME_VERLET ? "verlet" : "chargegroup",
         p->precision == GD_PRECISION_FLOAT32 ? "float32" : "float64", p->pairlist.rcutp, p->pairlist.rcutl);
-    static const char *const ntc[] = {"nothing", "solvent", "solvent and bonds with hydrogen", "solvent and bonds", "solvent and listed distances"};
+    static const char *const ntc[] = {"nothing", "solvent", "solvent and bonds with hydrogen", "solvent and bonds",
+                                      "solvent and listed distances"};
     static const char *const algorithms[] = {"off", "shake", "lincs", "flexshake", "settle", "m_shake"};
     SAY("rigid: %s; solute %s, solvent %s", ntc[p->constraint.ntc], p->constraint.ntc > 1 ? algorithms[p->constraint.solute] : "off",
         algorithms[p->constraint.solvent]);
@@ -71,7 +73,8 @@ static void say_coupling(struct gd_job *job, const struct gd_md *md)
 
 static void say_files(struct gd_job *job)
 {
-    static const char *const names[GD_MD_FILES] = {"positions", "velocities", "forces", "energies", "restraints", "the final configuration"};
+    static const char *const names[GD_MD_FILES] = {"positions", "velocities", "forces",
+                                                   "energies",  "restraints", "the final configuration"};
     for (int k = 0; k < GD_MD_FILES; k++)
         if (job->spec.path[k] != NULL && job->spec.path[k][0] != '\0')
             SAY("writes %s to %s", names[k], job->spec.path[k]);

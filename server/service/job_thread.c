@@ -125,7 +125,8 @@ static void say_change(struct gd_job *job, const struct gd_job_change *change, i
     if (change->publish_every > 0)
         gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: a frame every %lld steps", step, (long long)change->publish_every);
     if (change->positions_every >= 0)
-        gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: positions are written every %lld steps", step, (long long)change->positions_every);
+        gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: positions are written every %lld steps", step,
+                   (long long)change->positions_every);
     if (change->energies_every >= 0)
         gd_job_say(job, GD_JOB_LINE_INFO, "from step %lld: energies are written every %lld steps", step, (long long)change->energies_every);
 }

@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REMEMBERED 256 /* ended jobs kept for job.describe */
-#define RECORDED 16    /* of them with their energies */
+#define REMEMBERED 256       /* ended jobs kept for job.describe */
+#define RECORDED 16          /* of them with their energies */
 #define OUTPUT_BYTES 65536u  /* of an output file's buffer, */
 #define OUTPUT_PER_ATOM 128u /* and a frame's text or numbers in it */
 
@@ -355,7 +355,8 @@ static size_t count_energies(const struct gd_state *state)
 
 /* What the job will take, reckoned before there is any of it: the engine, what it is made from, what its end leaves for the next run,
  * energies of published steps, output of a step, and what is kept for a daemon that takes over. */
-static size_t count_bytes(const struct gd_jobs *jobs, const struct gd_state *state, const struct gd_job_spec *spec, const struct gd_job_order *order)
+static size_t count_bytes(const struct gd_jobs *jobs, const struct gd_state *state, const struct gd_job_spec *spec,
+                          const struct gd_job_order *order)
 {
     int threads = spec->threads < jobs->service->threads ? spec->threads : jobs->service->threads;
     struct gd_md_memory md = gd_md_memory(spec->topology, spec->parameters, spec->start, threads);
@@ -399,7 +400,8 @@ int gd_jobs_start(struct gd_jobs *jobs, struct gd_state *state, struct gd_sessio
 /* ---- after the daemon died ---- */
 
 /* Nothing runs any more; that is told to whoever asks. */
-static void remember(struct gd_jobs *jobs, const struct gd_state *state, struct gd_job_kept **kept, enum gd_job_status status, const char *why)
+static void remember(struct gd_jobs *jobs, const struct gd_state *state, struct gd_job_kept **kept, enum gd_job_status status,
+                     const char *why)
 {
     struct gd_err err = {0};
     struct gd_job *job = new_job(jobs, state != NULL ? count_energies(state) : 0, &err);
@@ -431,7 +433,8 @@ static int take_up(struct gd_jobs *jobs, struct gd_state *state, struct gd_job_k
         code = gd_job_spec_read(&spec, &order, NULL, state->spec.num_atoms, NULL, err);
     if (code == 0 && (job = new_job(jobs, count_energies(state), err)) == NULL)
         code = GD_E_OUT_OF_MEMORY;
-    else if (code == 0 && (code = gd_charge_job_adopted(jobs->service, state, count_bytes(jobs, state, &spec, &order), &job->charge, err)) != 0)
+    else if (code == 0 &&
+             (code = gd_charge_job_adopted(jobs->service, state, count_bytes(jobs, state, &spec, &order), &job->charge, err)) != 0)
         free_job(job);
     if (code != 0) {
         gd_job_spec_clear(&spec);

@@ -113,7 +113,8 @@ static void store_name(struct gd_keep *keep, const char *name, int fd)
     keep->name_bytes += strlen(name) + 1;
     if (keep->num_names > keep->max_names || keep->name_bytes > ALL_NAMES_BYTES) {
         if (!keep->overflowed)
-            gd_log_error("keep", "the holder has room for no more than %zu descriptors: some segments are not protected", keep->num_names - 1);
+            gd_log_error("keep", "the holder has room for no more than %zu descriptors: some segments are not protected",
+                         keep->num_names - 1);
         keep->overflowed = 1;
         return;
     }

@@ -36,11 +36,13 @@ int gd_keep_take_lock(struct gd_keep *keep)
     return fd;
 }
 
-static int adopt_segment(struct gd_keep *keep, uint32_t place, enum gd_keep_role role, uint64_t number, struct gd_segment *out, struct gd_err *err)
+static int adopt_segment(struct gd_keep *keep, uint32_t place, enum gd_keep_role role, uint64_t number, struct gd_segment *out,
+                         struct gd_err *err)
 {
     struct gd_survivor *survivor = find(keep, place, role, number);
     if (survivor == NULL)
-        return gd_err_set(err, GD_E_NOT_FOUND, "its %s segment (number %llu) did not survive", role_names[role], (unsigned long long)number);
+        return gd_err_set(err, GD_E_NOT_FOUND, "its %s segment (number %llu) did not survive", role_names[role],
+                          (unsigned long long)number);
     int code = gd_segment_adopt(out, survivor->fd, err);
     if (code == 0)
         survivor->fd = -1;
@@ -117,8 +119,8 @@ static void adopt_run(struct gd_keep *keep, struct gd_state *state)
     const struct gd_kept_run *kept = segment.base;
     state->handed.run = newest->number;
     void *data = NULL;
-    if (atomic_load_explicit(&kept->head.layout, memory_order_acquire) == GD_LAYOUT && kept->bytes > 0 && kept->bytes <= segment.bytes - GD_KEEP_RUN_OFFSET &&
-        (data = malloc(kept->bytes)) != NULL) {
+    if (atomic_load_explicit(&kept->head.layout, memory_order_acquire) == GD_LAYOUT && kept->bytes > 0 &&
+        kept->bytes <= segment.bytes - GD_KEEP_RUN_OFFSET && (data = malloc(kept->bytes)) != NULL) {
         memcpy(data, (const char *)segment.base + GD_KEEP_RUN_OFFSET, kept->bytes);
         state->run_state = (struct gd_run_state){data, kept->bytes, kept->version, kept->fingerprint};
     }
@@ -142,19 +144,26 @@ static int adopt_state(struct gd_keep *keep, struct gd_survivor *kept, struct gd
         code = gd_state_adopt_live(state, &segment, err);
     if (code != 0)
         goto fail;
-    if (adopt_segment(keep, kept->place, GD_KEEP_UNDO, state->generation, &state->undo, NULL) == 0 && state->undo.bytes != state->live.bytes) {
+    if (adopt_segment(keep, kept->place, GD_KEEP_UNDO, state->generation, &state->undo, NULL) == 0 &&
+        state->undo.bytes != state->live.bytes) {
         gd_segment_close(&state->undo);
         gd_keep_drop(keep, kept->place, GD_KEEP_UNDO, state->generation);
     }
     if (adopt_segment(keep, kept->place, GD_KEEP_FRAMES, state->ring_id, &frames, NULL) == 0 &&
-        gd_frames_check(frames.base, frames.bytes, &gd_state_header(state)->head, NULL) == 0 && gd_frames_newest(frames.base, &newest) == 0) {
+        gd_frames_check(frames.base, frames.bytes, &gd_state_header(state)->head, NULL) == 0 &&
+        gd_frames_newest(frames.base, &newest) == 0) {
         has_newest = &newest;
         if (newest.sequence >= state->next_sequence)
             state->next_sequence = newest.sequence + 1;
     }
     state->created_ns = gd_now_ns();
-    state->handed = (struct gd_handed){.place = kept->place, .kept = state->kept.fd, .live = state->live.fd, .undo = state->undo.fd, .ring = frames.fd,
-                                       .generation = state->generation, .ring_id = state->ring_id};
+    state->handed = (struct gd_handed){.place = kept->place,
+                                       .kept = state->kept.fd,
+                                       .live = state->live.fd,
+                                       .undo = state->undo.fd,
+                                       .ring = frames.fd,
+                                       .generation = state->generation,
+                                       .ring_id = state->ring_id};
     gd_lease_init(&state->lease, &service->lease_hooks);
     /* A commit announces its frame before its version: one that died between the two was complete and may have been seen. */
     if (has_newest != NULL && newest.header->version > gd_state_version(state))
@@ -228,7 +237,8 @@ void gd_keep_adopt(struct gd_keep *keep)
     size_t taken = 0, set_aside = 0;
     if (keep->socket < 0)
         return;
-    if (adopt_segment(keep, GD_KEEP_NO_STATE, GD_KEEP_COUNTERS, 0, &keep->counters, NULL) == 0 && keep->counters.bytes >= sizeof(struct gd_kept_counters))
+    if (adopt_segment(keep, GD_KEEP_NO_STATE, GD_KEEP_COUNTERS, 0, &keep->counters, NULL) == 0 &&
+        keep->counters.bytes >= sizeof(struct gd_kept_counters))
         adopt_counters(keep);
     else
         make_counters(keep);

@@ -12,13 +12,24 @@
 #define GD_KEEP_NAME 40
 #define GD_KEEP_QUEUE 4096
 
-enum gd_keep_role { GD_KEEP_KEPT, GD_KEEP_LIVE, GD_KEEP_UNDO, GD_KEEP_FRAMES, GD_KEEP_COUNTERS, GD_KEEP_LOCK, GD_KEEP_RUN, GD_KEEP_JOB, GD_KEEP_ENGINE, GD_KEEP_ROLES };
+enum gd_keep_role {
+    GD_KEEP_KEPT,
+    GD_KEEP_LIVE,
+    GD_KEEP_UNDO,
+    GD_KEEP_FRAMES,
+    GD_KEEP_COUNTERS,
+    GD_KEEP_LOCK,
+    GD_KEEP_RUN,
+    GD_KEEP_JOB,
+    GD_KEEP_ENGINE,
+    GD_KEEP_ROLES
+};
 
 #define GD_KEEP_NO_STATE 0u /* the place of what belongs to the daemon: counters, lock, jobs */
 
 /* A descriptor that came back at the start. */
 struct gd_survivor {
-    int fd; /* -1: taken */
+    int fd;         /* -1: taken */
     uint32_t place; /* the State's, or GD_KEEP_NO_STATE */
     enum gd_keep_role role;
     uint64_t number;

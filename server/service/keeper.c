@@ -134,8 +134,8 @@ static void take_message(struct keeper *keeper)
 static int open_socket(struct keeper *keeper, struct gd_err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int n = snprintf(keeper->socket_name, sizeof keeper->socket_name, "@gromosd-keep-%ld-%llx", (long)getpid(),
-                     (unsigned long long)now_ns());
+    int n =
+        snprintf(keeper->socket_name, sizeof keeper->socket_name, "@gromosd-keep-%ld-%llx", (long)getpid(), (unsigned long long)now_ns());
     memcpy(address.sun_path, keeper->socket_name, (size_t)n);
     address.sun_path[0] = '\0';
     int yes = 1;

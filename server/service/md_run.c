@@ -22,7 +22,8 @@ static const enum gd_trajectory_kind kinds[GD_MD_FIN] = {GD_TRAJECTORY_POSITIONS
 
 /* ---- making ---- */
 
-static int open_files(struct gd_md_run *run, const char *const path[GD_MD_FILES], const char *title, int64_t resume_step, struct gd_err *err)
+static int open_files(struct gd_md_run *run, const char *const path[GD_MD_FILES], const char *title, int64_t resume_step,
+                      struct gd_err *err)
 {
     for (int k = 0; k < GD_MD_FIN; k++) {
         if (path[k] == NULL || path[k][0] == '\0')
@@ -121,7 +122,8 @@ int gd_md_run_create(struct gd_md_run **out, const struct gd_topology *topology,
         special = parameters->angle_restraint.ntwalr != 0 ? parameters->angle_restraint.ntwalr : parameters->dihedral_restraint.ntwdlr;
     if (special == 0)
         special = parameters->jvalue.ntwjv;
-    const int64_t every[GD_MD_FIN] = {parameters->write.ntwx, parameters->write.ntwv, parameters->write.ntwf, parameters->write.ntwe, special};
+    const int64_t every[GD_MD_FIN] = {parameters->write.ntwx, parameters->write.ntwv, parameters->write.ntwf, parameters->write.ntwe,
+                                      special};
     memcpy(run->every, every, sizeof every);
     run->fingerprint = fingerprint(topology, parameters, restraints);
     *out = run;
@@ -190,7 +192,8 @@ static void fill_groups(struct gd_energy_frame *frame, const struct gd_md_energi
 {
     size_t n = e->num_groups;
     for (size_t g = 0; g < n; g++) {
-        const double bonded[5] = {e->group_bond[g], e->group_angle[g], e->group_improper[g], e->group_dihedral[g], e->group_crossdihedral[g]};
+        const double bonded[5] = {e->group_bond[g], e->group_angle[g], e->group_improper[g], e->group_dihedral[g],
+                                  e->group_crossdihedral[g]};
         memcpy(frame->bonded[g], bonded, sizeof bonded);
         memset(frame->special[g], 0, sizeof frame->special[g]);
         frame->special[g][GD_ENE_SPECIAL_CONSTRAINT] = e->group_constraint[g];
@@ -255,10 +258,19 @@ static int write_special(struct gd_md_run *run, int64_t step, double time, struc
         run->dihedrals[i][0] = report.dihedral[i];
         run->dihedrals[i][1] = report.dihedral_energy[i];
     }
-    struct gd_special_frame frame = {
-        step, time, report.num_distances, (const double(*)[3])run->distances, report.num_angles, (const double(*)[2])run->angles,
-        report.num_dihedrals, (const double(*)[2])run->dihedrals, report.num_jvalues, (const int32_t(*)[4])run->jvalue_atoms,
-        report.jvalue_average, report.jvalue_grid, report.jvalue_elevation};
+    struct gd_special_frame frame = {step,
+                                     time,
+                                     report.num_distances,
+                                     (const double(*)[3])run->distances,
+                                     report.num_angles,
+                                     (const double(*)[2])run->angles,
+                                     report.num_dihedrals,
+                                     (const double(*)[2])run->dihedrals,
+                                     report.num_jvalues,
+                                     (const int32_t(*)[4])run->jvalue_atoms,
+                                     report.jvalue_average,
+                                     report.jvalue_grid,
+                                     report.jvalue_elevation};
     return gd_trajectory_put_special(run->file[GD_MD_TRS], &frame, err);
 }
 
@@ -280,7 +292,8 @@ static int write_before(struct gd_md_run *run, int64_t step, double time, struct
         code = gd_trajectory_put_positions(run->file[GD_MD_TRC], step, time, (struct gd_rows){now->position, now->num_atoms, GD_FLOAT64},
                                            gd_md_box(run->md), err);
     if (code == 0 && velocities)
-        code = gd_trajectory_put_velocities(run->file[GD_MD_TRV], step, time, (struct gd_rows){now->velocity, now->num_atoms, GD_FLOAT64}, err);
+        code = gd_trajectory_put_velocities(run->file[GD_MD_TRV], step, time, (struct gd_rows){now->velocity, now->num_atoms, GD_FLOAT64},
+                                            err);
     gd_configuration_destroy(&now);
     return code;
 }

@@ -29,7 +29,8 @@ int gd_register_check(const struct gd_service *service, struct gd_session *sessi
         if (!gd_utf8_valid(name, strlen(name)))
             return gd_err_set(err, GD_E_INVALID_ARGUMENT, "a State's name is UTF-8");
         if (gd_table_get(&service->registry.by_name, name, strlen(name)) != NULL)
-            return gd_err_set(err, GD_E_NAME_TAKEN, "a State named '%s' exists already; attach to it, delete it, or choose another name", name);
+            return gd_err_set(err, GD_E_NAME_TAKEN, "a State named '%s' exists already; attach to it, delete it, or choose another name",
+                              name);
     }
     if (session->made_states >= (size_t)settings->session_states)
         return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "this session has made %zu States, its limit (session_states)", session->made_states);
@@ -37,7 +38,8 @@ int gd_register_check(const struct gd_service *service, struct gd_session *sessi
     return code != 0 ? code : gd_charge_check(service, session, bytes, "a State", err);
 }
 
-int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle, struct gd_err *err)
+int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle,
+                      struct gd_err *err)
 {
     if (session->ended)
         return gd_err_set(err, GD_E_CANCELLED, "the session ended meanwhile");

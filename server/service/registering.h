@@ -19,7 +19,8 @@ int gd_register_check(const struct gd_service *service, struct gd_session *sessi
                       struct gd_err *err);
 
 /* A State that this session has made; it gets a handle on it. On failure nothing knows the State. */
-int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle, struct gd_err *err);
+int gd_register_state(struct gd_service *service, struct gd_session *session, struct gd_state *state, struct gd_handle **handle,
+                      struct gd_err *err);
 
 /* gd_register_check for the command at hand (state.create, state.clone); other commands pass. */
 int gd_register_check_request(struct gd_request *request, struct gd_err *err);

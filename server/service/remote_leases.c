@@ -106,9 +106,10 @@ static void on_granted(struct gd_edit_owner *owner)
 static void on_dropped(struct gd_edit_owner *owner, int code)
 {
     struct gd_request *request = request_of(owner);
-    request->code = gd_err_set(&request->err, code, code == GD_E_STATE_DELETED ? "the State was deleted while the request waited for its lease"
-                                                                             : "somebody else held the State's write lease for the whole "
-                                                                               "waiting time");
+    request->code = gd_err_set(&request->err, code,
+                               code == GD_E_STATE_DELETED ? "the State was deleted while the request waited for its lease"
+                                                          : "somebody else held the State's write lease for the whole "
+                                                            "waiting time");
     gd_request_answer(request);
 }
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_FREE 64           /* requests kept for reuse, with their zones */
+#define KEEP_FREE 64 /* requests kept for reuse, with their zones */
 #define INLINE_PAIRS 1000000u
 #define DEFAULT_TIMEOUT_NS 10000000000ull
 
@@ -336,8 +336,10 @@ static void run_under_lease(struct gd_request *request)
             request->has_lease = 1; /* the commit gives the lease back */
             run(request);
         } else {
-            answer_error(request, gd_err_set(&request->err, GD_E_CONFLICT, "%s inside an edit of this session: finish the edit first, or "
-                                             "change the arrays it hands out", request->command->name));
+            answer_error(request, gd_err_set(&request->err, GD_E_CONFLICT,
+                                             "%s inside an edit of this session: finish the edit first, or "
+                                             "change the arrays it hands out",
+                                             request->command->name));
         }
         return;
     }
@@ -351,7 +353,8 @@ static void run_under_lease(struct gd_request *request)
         return;
     }
     request->owner = (struct gd_edit_owner){on_granted, on_dropped};
-    request->waiter = (struct gd_lease_waiter){.session = GD_LEASE_DAEMON, .managed = 1, .deadline = lease_deadline(request), .owner = &request->owner};
+    request->waiter =
+        (struct gd_lease_waiter){.session = GD_LEASE_DAEMON, .managed = 1, .deadline = lease_deadline(request), .owner = &request->owner};
     int code = gd_lease_request(&state->lease, gd_state_header(state), &request->waiter, request->started_ns, &request->err);
     if (code < 0) {
         answer_error(request, code);
@@ -370,7 +373,8 @@ static int find_state(struct gd_request *request, const struct gd_value *value, 
     struct gd_registry *registry = &request->service->registry;
     struct gd_state *state = value->state.name != NULL ? gd_registry_find(registry, value->state.name, &request->err)
                                                        : gd_registry_find_uuid(registry, value->state.uuid, &request->err);
-    if (state == NULL && request->command->handler == gd_cmd_state_close && value->state.name == NULL) { /* deleted, and held all the same */
+    if (state == NULL && request->command->handler == gd_cmd_state_close &&
+        value->state.name == NULL) { /* deleted, and held all the same */
         const struct gd_handle *handle = gd_table_get(&request->session->handles, value->state.uuid, sizeof value->state.uuid);
         state = handle != NULL ? handle->state : NULL;
     }
@@ -431,7 +435,8 @@ static int reads_in_place(const struct gd_command *command)
  * them, since the client could change them after they were checked; except for handlers that mind that. */
 static int take_arguments(struct gd_request *request, const msgpack_object_array *memory)
 {
-    static const char wanted[] = "'memory' must be [number, offset, bytes, ...] of the session's argument memory, with no parts behind the map";
+    static const char wanted[] =
+        "'memory' must be [number, offset, bytes, ...] of the session's argument memory, with no parts behind the map";
     const struct gd_segment *from = &request->session->arguments;
     uint64_t number, offset = 0, bytes = 0, total = 0;
     unsigned count = (memory->size - 1) / 2;
@@ -472,8 +477,9 @@ static int decode(struct gd_request *request)
     if (code != 0)
         return code;
     if (envelope.version != GD_PROTOCOL_VERSION)
-        return gd_err_set(&request->err, GD_E_PROTOCOL_MISMATCH, "the client speaks protocol %lld, this daemon %d; use the same release of both",
-                          (long long)envelope.version, GD_PROTOCOL_VERSION);
+        return gd_err_set(&request->err, GD_E_PROTOCOL_MISMATCH,
+                          "the client speaks protocol %lld, this daemon %d; use the same release of both", (long long)envelope.version,
+                          GD_PROTOCOL_VERSION);
     request->command = gd_dispatch_find(envelope.command, envelope.command_bytes);
     if (request->command == NULL)
         return gd_err_set(&request->err, GD_E_UNKNOWN_COMMAND, "there is no command '%.*s' in protocol %d",

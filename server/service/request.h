@@ -60,14 +60,14 @@ struct gd_request {
     struct gd_state *made;  /* a new State, to be registered on the loop thread */
     struct gd_lease_waiter waiter;
     int has_lease;
-    int changed;  /* a write command that changed something: commit, and publish if `publish` */
+    int changed; /* a write command that changed something: commit, and publish if `publish` */
     int publish;
-    uint64_t version; /* after the commit */
+    uint64_t version;           /* after the commit */
     struct gd_edit_owner owner; /* hears of the lease */
     struct gd_publish publish_job;
     uv_work_t work;
     uint64_t deadline_ns, started_ns;
-    int64_t wait_after; /* state.wait */
+    int64_t wait_after;         /* state.wait */
     struct gd_frame_view frame; /* state.get: answered from this, without the lease, if has_frame */
     int has_frame;
     int deferred;
@@ -76,7 +76,7 @@ struct gd_request {
     struct gd_messages faults; /* all that was wrong with a file, for the error's detail */
     struct gd_reply reply;
     struct gd_result_buffer result; /* a large result on its way to where it can be fetched */
-    uint64_t result_number;   /* 0: none */
+    uint64_t result_number;         /* 0: none */
 };
 
 /* From the router: the request owns the messages in it from now on. */

@@ -130,8 +130,8 @@ size_t gd_result_pool_in_use(struct gd_result_pool *pool)
 
 /* An empty place with room for `bytes` under the limit, made by forgetting others; NULL when that does not do. Forgotten segments
  * are put into `out`. */
-static struct gd_pooled *make_room(struct gd_result_pool *pool, size_t bytes, struct gd_segment out[GD_RESULT_PLACES], int out_idle[GD_RESULT_PLACES],
-                                   unsigned *num_out)
+static struct gd_pooled *make_room(struct gd_result_pool *pool, size_t bytes, struct gd_segment out[GD_RESULT_PLACES],
+                                   int out_idle[GD_RESULT_PLACES], unsigned *num_out)
 {
     if (bytes > pool->limit)
         return NULL;

@@ -28,9 +28,9 @@ enum gd_pooled_state { GD_POOLED_EMPTY, GD_POOLED_FILLING, GD_POOLED_LENT, GD_PO
 
 struct gd_pooled {
     enum gd_pooled_state state;
-    int fetched;              /* lent, and its descriptor was handed out */
+    int fetched; /* lent, and its descriptor was handed out */
     uint64_t number, segment_id;
-    uint64_t since_ns;        /* of the state */
+    uint64_t since_ns; /* of the state */
     struct gd_segment segment;
 };
 

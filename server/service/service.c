@@ -86,8 +86,10 @@ static void tell_turned_away(struct gd_service *service, uint64_t now_ns)
     uint64_t count = gd_accepting_turned_away();
     if (count == service->turned_away || (service->turned_away_ns != 0 && now_ns - service->turned_away_ns < 60000000000ull))
         return;
-    gd_log_warn("service", "%llu connections were closed at once: too few descriptors are left; raise the limit (ulimit -n, or LimitNOFILE= of the "
-                "unit) or look who connects", (unsigned long long)(count - service->turned_away));
+    gd_log_warn("service",
+                "%llu connections were closed at once: too few descriptors are left; raise the limit (ulimit -n, or LimitNOFILE= of the "
+                "unit) or look who connects",
+                (unsigned long long)(count - service->turned_away));
     service->turned_away = count;
     service->turned_away_ns = now_ns;
 }
@@ -109,7 +111,8 @@ static void on_tick(uv_timer_t *timer)
     end_orphans(service, now_ns);
     if (!service->stopping)
         end_when_idle(service, now_ns);
-    else if ((service->in_flight == 0 && gd_jobs_active(service->jobs) == 0 && !gd_checkpoints_busy(service->checkpoints)) || now_ns >= service->stop_at_ns)
+    else if ((service->in_flight == 0 && gd_jobs_active(service->jobs) == 0 && !gd_checkpoints_busy(service->checkpoints)) ||
+             now_ns >= service->stop_at_ns)
         uv_stop(service->loop);
 }
 
@@ -170,7 +173,8 @@ static int open_remote(struct gd_service *service, struct gd_err *err)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s' is no tcp address; write tcp://ADDRESS:PORT", settings->listen);
     if (settings->plain_loopback) {
         if (!is_loopback(settings->listen))
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "plain_loopback is for 127.0.0.1 and [::1] alone; %s needs keys", settings->listen);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "plain_loopback is for 127.0.0.1 and [::1] alone; %s needs keys",
+                              settings->listen);
         gd_log_warn("auth", "%s takes any user of this machine without a key (plain_loopback)", settings->listen);
         return gd_router_create(&service->routers[1], service, 1, settings->listen, 0, NULL, err);
     }
@@ -222,8 +226,8 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     service->started_ns = service->idle_since_ns = gd_now_ns();
     service->next_session = GD_LEASE_DAEMON + 1;
     gd_uuid_make(service->instance_id);
-    struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens,
-                                 &service->results, &service->subscriptions, &service->listeners, &service->remote_leases, &service->topologies};
+    struct gd_table *tables[] = {&service->connections,   &service->sessions,  &service->tokens,        &service->results,
+                                 &service->subscriptions, &service->listeners, &service->remote_leases, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_init(tables[i]);
     gd_registry_init(&service->registry);
@@ -316,7 +320,8 @@ void gd_service_destroy(struct gd_service **pointer)
     if (service->zmq != NULL)
         zmq_ctx_term(service->zmq);
     gd_instance_close(&service->instance);
-    struct gd_table *tables[] = {&service->connections, &service->sessions, &service->tokens, &service->results, &service->subscriptions, &service->listeners, &service->topologies};
+    struct gd_table *tables[] = {&service->connections,   &service->sessions,  &service->tokens,    &service->results,
+                                 &service->subscriptions, &service->listeners, &service->topologies};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         gd_table_free(tables[i]);
     gd_stopper_finish(&service->stopper);

@@ -50,7 +50,7 @@ struct gd_service {
     struct gd_keep *keep;
     struct gd_jobs *jobs;
     struct gd_checkpoints *checkpoints; /* by the clock; NULL: none asked for */
-    struct gd_table topologies; /* number (8 bytes) -> gd_topology_entry */
+    struct gd_table topologies;         /* number (8 bytes) -> gd_topology_entry */
     uint64_t next_topology;
 
     struct gd_table connections; /* router index + routing id -> gd_session */
@@ -69,11 +69,11 @@ struct gd_service {
     uint64_t next_subscription;
     uint64_t next_fence;
     struct gd_table remote_leases; /* uuid -> gd_remote_lease */
-    struct gd_request *waits; /* state.wait requests */
+    struct gd_request *waits;      /* state.wait requests */
 
     struct gd_stopper *stopper;
     struct gd_running running; /* what is at work, for saying so when it holds up a stop */
-    uv_timer_t tick; /* once a tenth of a second: lease limits, idle end, silent sessions, drained stop */
+    uv_timer_t tick;           /* once a tenth of a second: lease limits, idle end, silent sessions, drained stop */
     uint64_t idle_since_ns;
     uint64_t stop_at_ns; /* 0: not stopping; else the time to give up waiting */
     int stopping, served;
@@ -82,7 +82,7 @@ struct gd_service {
     size_t num_free_requests;
 
     uint64_t requests, request_errors, dropped_replies;
-    uint64_t turned_away, turned_away_ns; /* connections that were told of in the log, and when */
+    uint64_t turned_away, turned_away_ns;    /* connections that were told of in the log, and when */
     uint64_t ended_published, ended_skipped; /* of States that are gone */
     int threads;
     struct gd_command_stats command_stats[GD_NUM_COMMANDS];

@@ -23,8 +23,8 @@
 
 #define SESSION_MAGIC 0x5e5510a7u
 
-int gd_session_create(struct gd_service *service, int local, uid_t uid, enum gd_role role, const char *user,
-                      struct gd_session **out, struct gd_err *err)
+int gd_session_create(struct gd_service *service, int local, uid_t uid, enum gd_role role, const char *user, struct gd_session **out,
+                      struct gd_err *err)
 {
     if (service->sessions.used >= (size_t)service->settings.max_sessions)
         return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "%zu sessions are open, the daemon's limit (max_sessions)", service->sessions.used);
@@ -152,7 +152,8 @@ int gd_session_join(struct gd_service *service, struct gd_session *session, cons
     for (struct gd_connection *c = session->connections; c != NULL; c = c->next)
         count++;
     if (count > (size_t)service->settings.session_requests)
-        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "the session has %zu connections, as many as it may have requests (session_requests)", count);
+        return gd_err_set(err, GD_E_QUOTA_EXCEEDED, "the session has %zu connections, as many as it may have requests (session_requests)",
+                          count);
     struct gd_connection *connection = malloc(sizeof *connection);
     if (connection == NULL || gd_table_put(&service->connections, key, bytes, session) != 0) {
         free(connection);

@@ -20,8 +20,8 @@ struct gd_door_peer;
 
 /* A State this session has open. */
 struct gd_handle {
-    struct gd_state *state; /* holds a reference */
-    uint64_t generation;    /* of the segments it was given last */
+    struct gd_state *state;         /* holds a reference */
+    uint64_t generation;            /* of the segments it was given last */
     struct gd_charge_share *shares; /* of the memory of every generation it was given */
     int has_live_write;
     int has_frames;
@@ -47,25 +47,25 @@ struct gd_session {
     char user[64], client[64];
     uint64_t created_ns, seen_ns;
 
-    struct gd_door_peer *peer;  /* local: its door connection */
-    struct gd_segment control;  /* local: its control block, which it writes and the daemon reads */
+    struct gd_door_peer *peer;     /* local: its door connection */
+    struct gd_segment control;     /* local: its control block, which it writes and the daemon reads */
     struct gd_result_pool results; /* local: segments of large results */
     struct gd_segment arguments;   /* local: it writes arrays of requests there; fd -1: none */
     uint64_t arguments_number;     /* of that memory */
     size_t arguments_read;         /* requests that read it where it is: it must stay */
-    struct gd_table handles;    /* uuid -> gd_handle */
+    struct gd_table handles;       /* uuid -> gd_handle */
     struct gd_connection *connections;
     size_t in_flight;
     size_t num_subscriptions;
     size_t made_states;
     _Atomic size_t made_bytes;   /* charged to this session: of States it made (charges.h) */
     _Atomic size_t result_bytes; /* and of segments of results that are used once, until they are fetched */
-    struct gd_charge *charges;      /* charges.h */
+    struct gd_charge *charges;   /* charges.h */
 };
 
 /* Local sessions come from the door, remote ones from a first hello. The service keeps it until gd_session_end. */
-int gd_session_create(struct gd_service *service, int local, uid_t uid, enum gd_role role, const char *user,
-                      struct gd_session **out, struct gd_err *err);
+int gd_session_create(struct gd_service *service, int local, uid_t uid, enum gd_role role, const char *user, struct gd_session **out,
+                      struct gd_err *err);
 
 /* Ends it: handles closed, leases rolled back, pins dropped, subscriptions ended. Memory goes with the last reference. */
 void gd_session_end(struct gd_service *service, struct gd_session *session, const char *why);

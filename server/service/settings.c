@@ -19,7 +19,7 @@
 #define TYPE_bool GD_SETTING_BOOL
 
 const struct gd_setting_row gd_setting_rows[] = {
-#define GD_SETTING(name, type, initial, min, max, unit, text)                                                \
+#define GD_SETTING(name, type, initial, min, max, unit, text) \
     {#name, unit, text, TYPE_##type, offsetof(struct gd_settings, name), (double)(min), (double)(max)},
 #include "service/settings.def"
 #undef GD_SETTING
@@ -75,8 +75,7 @@ int gd_settings_set(struct gd_settings *settings, const char *name, const char *
     switch (row->type) {
     case GD_SETTING_STR:
         if (strlen(value) >= sizeof(gd_setting_str))
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s is longer than %zu bytes", where, name,
-                              sizeof(gd_setting_str) - 1);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s is longer than %zu bytes", where, name, sizeof(gd_setting_str) - 1);
         strcpy(field, value);
         return 0;
     case GD_SETTING_BOOL:
@@ -86,16 +85,16 @@ int gd_settings_set(struct gd_settings *settings, const char *name, const char *
     case GD_SETTING_INT: {
         long long number = strtoll(value, &end, 10);
         if (end == value || *end != '\0' || errno != 0 || (double)number < row->min || (double)number > row->max)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a whole number from %.0f to %.0f", where, name,
-                              value, row->min, row->max);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a whole number from %.0f to %.0f", where, name, value,
+                              row->min, row->max);
         *(int64_t *)field = number;
         return 0;
     }
     case GD_SETTING_REAL: {
         double number = strtod(value, &end);
         if (end == value || *end != '\0' || !(number >= row->min && number <= row->max))
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a number from %g to %g %s", where, name, value,
-                              row->min, row->max, row->unit);
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a number from %g to %g %s", where, name, value, row->min,
+                              row->max, row->unit);
         *(double *)field = number;
         return 0;
     }
@@ -145,8 +144,8 @@ static int refuse_twice(struct file_context *context, const char *name, const ch
     *set_at = context->line;
     if (first == 0)
         return 0;
-    return gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: '%s' is given twice, in line %d and in line %d; keep one of them", where, row->name,
-                      first, context->line);
+    return gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: '%s' is given twice, in line %d and in line %d; keep one of them", where,
+                      row->name, first, context->line);
 }
 
 static int on_ini(void *user, const char *section, const char *name, const char *value)
@@ -157,7 +156,8 @@ static int on_ini(void *user, const char *section, const char *name, const char 
         return 0; /* the first fault is told */
     snprintf(where, sizeof where, "%s, line %d", context->path, context->line);
     if (strcmp(section, "gromosd") != 0)
-        context->failed = gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s, section [%s]: the only section is [gromosd]", where, section);
+        context->failed =
+            gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s, section [%s]: the only section is [gromosd]", where, section);
     else if ((context->failed = refuse_twice(context, name, where)) == 0)
         context->failed = gd_settings_set(context->settings, name, value, where, context->err);
     context->failed_line = context->line;
@@ -251,13 +251,19 @@ static void fill_options(struct argp_option *options, char (*names)[64], char (*
         gd_settings_init(&defaults);
         char value[sizeof(gd_setting_str)];
         gd_settings_text(&defaults, row, value, sizeof value);
-        snprintf(texts[i], sizeof texts[i], "%s%s%.40s%s%s%s", row->text, *value ? " (default " : "", value, *value && *row->unit ? " " : "",
-                 *value ? row->unit : "", *value ? ")" : "");
-        options[k] = (struct argp_option){names[i], KEY_FIRST_SETTING + (int)i, row->type == GD_SETTING_BOOL ? "yes|no" : "VALUE",
-                                          row->type == GD_SETTING_BOOL ? OPTION_ARG_OPTIONAL : 0, texts[i], 1};
+        snprintf(texts[i], sizeof texts[i], "%s%s%.40s%s%s%s", row->text, *value ? " (default " : "", value,
+                 *value && *row->unit ? " " : "", *value ? row->unit : "", *value ? ")" : "");
+        options[k] = (struct argp_option){names[i],
+                                          KEY_FIRST_SETTING + (int)i,
+                                          row->type == GD_SETTING_BOOL ? "yes|no" : "VALUE",
+                                          row->type == GD_SETTING_BOOL ? OPTION_ARG_OPTIONAL : 0,
+                                          texts[i],
+                                          1};
     }
-    options[k++] = (struct argp_option){"config", KEY_CONFIG, "FILE", 0, "read settings from FILE ([gromosd], name = value); the command line wins", 0};
-    options[k++] = (struct argp_option){"keep", KEY_KEEP, NULL, 0, "keep the segments in a small parent and restart the worker if it dies", 0};
+    options[k++] = (struct argp_option){
+        "config", KEY_CONFIG, "FILE", 0, "read settings from FILE ([gromosd], name = value); the command line wins", 0};
+    options[k++] =
+        (struct argp_option){"keep", KEY_KEEP, NULL, 0, "keep the segments in a small parent and restart the worker if it dies", 0};
     options[k++] = (struct argp_option){"ready-fd", KEY_READY_FD, "FD", OPTION_HIDDEN, "write one line here when serving", 0};
     options[k] = (struct argp_option){0};
 }
@@ -280,12 +286,17 @@ int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struc
     }
     fill_options(options, names, texts);
     argp_program_version_hook = print_version;
-    struct argp argp = {options, on_option, NULL,
-                        "Holds molecular-dynamics States in shared memory, computes on them, serves them over ZeroMQ.\v"
-                        "Without options it serves the present user on a Unix socket and stays in the foreground.\n"
-                        "Its exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong, 1 when it could "
-                        "not start or run for another reason; then one line of the log says why.",
-                        NULL, NULL, NULL};
+    struct argp argp = {
+        options,
+        on_option,
+        NULL,
+        "Holds molecular-dynamics States in shared memory, computes on them, serves them over ZeroMQ.\v"
+        "Without options it serves the present user on a Unix socket and stays in the foreground.\n"
+        "Its exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong, 1 when it could "
+        "not start or run for another reason; then one line of the log says why.",
+        NULL,
+        NULL,
+        NULL};
     struct parse_context context = {settings, err, NULL, 1, 0};
     argp_err_exit_status = 2;
     error_t status = argp_parse(&argp, argc, argv, 0, NULL, &context); /* prints help, version, unknown options */

@@ -58,7 +58,8 @@ static _Noreturn void end_anyway(struct gd_stopper *stopper)
     struct gd_service *service = stopper->service;
     char text[1024];
     size_t count = gd_running_text(&service->running, text, sizeof text);
-    gd_log_warn("service", "the stop has taken too long; still at work: %s; ending without it", count > 0 ? text : "nothing that has a name");
+    gd_log_warn("service", "the stop has taken too long; still at work: %s; ending without it",
+                count > 0 ? text : "nothing that has a name");
     unlink(service->instance.door_path);
     unlink(service->instance.zmq_path);
     _exit(EXIT_SUCCESS);

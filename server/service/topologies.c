@@ -83,8 +83,10 @@ int gd_topologies_expand(struct gd_topology **out, const struct gd_topology *top
     size_t solute = npm > 0 ? topology->num_solute_atoms : 0;
     size_t each = topology->num_solvent_atoms;
     if (num_atoms < solute || (num_atoms > solute && (each == 0 || (num_atoms - solute) % each != 0)))
-        return gd_err_set(err, GD_E_INVALID_SHAPE, "%zu atoms are not the topology's %zu solute atoms and a whole number of solvent "
-                          "molecules of %zu atoms", num_atoms, solute, each);
+        return gd_err_set(err, GD_E_INVALID_SHAPE,
+                          "%zu atoms are not the topology's %zu solute atoms and a whole number of solvent "
+                          "molecules of %zu atoms",
+                          num_atoms, solute, each);
     struct gd_topology *copy = NULL;
     int code = gd_topology_clone(&copy, topology, err);
     if (code == 0)

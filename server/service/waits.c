@@ -120,7 +120,7 @@ struct gd_subscription {
     uint64_t noticed; /* newest sequence that was sent or left out */
     uint64_t sent;    /* newest sequence that was sent */
     int velocities, forces;
-    int gone; /* its connection */
+    int gone;       /* its connection */
     int32_t *atoms; /* NULL: all */
     size_t num_atoms;
 };
@@ -344,8 +344,8 @@ int gd_cmd_state_credit(struct gd_request *request, struct gd_err *err)
         subscription->credit = MOST_CREDIT;
     /* Frames were missed for want of credit: the newest one is sent at once. */
     struct gd_frame_view frame;
-    if (subscription->missed > 0 && subscription->state->ring != NULL &&
-        gd_frames_newest(subscription->state->ring->header, &frame) == 0 && frame.sequence != subscription->sent) {
+    if (subscription->missed > 0 && subscription->state->ring != NULL && gd_frames_newest(subscription->state->ring->header, &frame) == 0 &&
+        frame.sequence != subscription->sent) {
         subscription->missed--;
         send_frame(subscription, &frame);
     }

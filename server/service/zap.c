@@ -146,8 +146,8 @@ static void on_ready(struct gd_zmq_watcher *watcher, void *context)
                      zmq_msg_size(&parts[6]) == 32;
         const char *user = usable ? find_user(zap, zmq_msg_data(&parts[6])) : NULL;
         if (count >= 4) {
-            gd_log(user != NULL ? GD_LOG_INFO : GD_LOG_WARN, "auth", "%.*s: %s", (int)zmq_msg_size(&parts[3]), (char *)zmq_msg_data(&parts[3]),
-                   user != NULL ? user : "unknown key refused");
+            gd_log(user != NULL ? GD_LOG_INFO : GD_LOG_WARN, "auth", "%.*s: %s", (int)zmq_msg_size(&parts[3]),
+                   (char *)zmq_msg_data(&parts[3]), user != NULL ? user : "unknown key refused");
             answer(zap, &parts[1], user);
         }
         for (int i = 0; i < count && i < ZAP_PARTS; i++)

@@ -36,10 +36,8 @@ static PyObject *futex_wait(PyObject *module, PyObject *args)
     int broken = 0;
     while (atomic_load(word) == seen && !broken) {
         struct timespec slice = {0, 100000000};
-        Py_BEGIN_ALLOW_THREADS
-        syscall(SYS_futex, word, FUTEX_WAIT, seen, &slice, NULL, 0);
-        Py_END_ALLOW_THREADS
-        broken = PyErr_CheckSignals();
+        Py_BEGIN_ALLOW_THREADS syscall(SYS_futex, word, FUTEX_WAIT, seen, &slice, NULL, 0);
+        Py_END_ALLOW_THREADS broken = PyErr_CheckSignals();
     }
     unsigned value = atomic_load(word);
     PyBuffer_Release(&memory);
@@ -53,11 +51,8 @@ static PyObject *eventfd_wait(PyObject *module, PyObject *number)
     struct pollfd item = {(int)PyLong_AsLong(number), POLLIN, 0};
     (void)module;
     for (int got = 0; got == 0;) {
-        Py_BEGIN_ALLOW_THREADS
-        got = poll(&item, 1, 100);
-        Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals() < 0)
-            return NULL;
+        Py_BEGIN_ALLOW_THREADS got = poll(&item, 1, 100);
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return NULL;
     }
     if (read(item.fd, &value, sizeof value) != sizeof value)
         return PyErr_SetFromErrno(PyExc_OSError);
@@ -65,13 +60,13 @@ static PyObject *eventfd_wait(PyObject *module, PyObject *number)
 }
 
 static PyMethodDef methods[] = {
-    { "futex_post", futex_post, METH_O, NULL },
-    { "futex_wait", futex_wait, METH_VARARGS, NULL },
-    { "eventfd_wait", eventfd_wait, METH_O, NULL },
-    { NULL, NULL, 0, NULL },
+    {"futex_post", futex_post, METH_O, NULL},
+    {"futex_wait", futex_wait, METH_VARARGS, NULL},
+    {"eventfd_wait", eventfd_wait, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef definition = { PyModuleDef_HEAD_INIT, .m_name = "bare_wake", .m_size = -1, .m_methods = methods };
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "bare_wake", .m_size = -1, .m_methods = methods};
 
 PyMODINIT_FUNC PyInit_bare_wake(void);
 

@@ -18,17 +18,17 @@ struct NAME(data) {
 
 typedef void (*NAME(call))(struct NAME(data) *);
 
-#define KERNEL(name, ...)                                                                                         \
-    static void NAME(kernel_##name)(struct NAME(data) *d)                                                         \
-    {                                                                                                             \
-        const struct SET *set = &d->k->PART;                                                                      \
-        (void)set;                                                                                                \
-        __VA_ARGS__;                                                                                              \
+#define KERNEL(name, ...)                                 \
+    static void NAME(kernel_##name)(struct NAME(data) *d) \
+    {                                                     \
+        const struct SET *set = &d->k->PART;              \
+        (void)set;                                        \
+        __VA_ARGS__;                                      \
     }
-#define PLAIN(name, ...)                                                                                          \
-    static void NAME(loop_##name)(struct NAME(data) *d)                                                           \
-    {                                                                                                             \
-        __VA_ARGS__;                                                                                              \
+#define PLAIN(name, ...)                                \
+    static void NAME(loop_##name)(struct NAME(data) *d) \
+    {                                                   \
+        __VA_ARGS__;                                    \
     }
 
 KERNEL(sum, set->sum(d->x, NULL, d->n, d->sink))
@@ -43,12 +43,11 @@ KERNEL(bounds, set->bounds(d->x, NULL, d->n, d->sink, d->sink + 3))
 PLAIN(bounds, REAL low[3], high[3]; NAME(plain_bounds)(d->x, d->n, low, high); d->sink[0] = (double)low[0] + (double)high[0])
 KERNEL(kinetic_energy, d->sink[0] = set->weighted_squares(d->x, d->w, NULL, d->n))
 PLAIN(kinetic_energy, d->sink[0] = NAME(plain_kinetic)(d->x, d->w, d->n))
-KERNEL(kinetic_tensor, set->weighted_tensor(d->x, d->w, NULL, d->n, (double(*)[3])d->sink))
-PLAIN(kinetic_tensor, NAME(plain_tensor)(d->x, d->w, d->n, (double(*)[3])d->sink))
-KERNEL(fit, struct gd_fit fit;
-       gd_compute_fit(d->k, gd_view_all(DTYPE, d->x, d->n), gd_view_all(DTYPE, d->y, d->n), NULL, &fit, NULL);
+KERNEL(kinetic_tensor, set->weighted_tensor(d->x, d->w, NULL, d->n, (double (*)[3])d->sink))
+PLAIN(kinetic_tensor, NAME(plain_tensor)(d->x, d->w, d->n, (double (*)[3])d->sink))
+KERNEL(fit, struct gd_fit fit; gd_compute_fit(d->k, gd_view_all(DTYPE, d->x, d->n), gd_view_all(DTYPE, d->y, d->n), NULL, &fit, NULL);
        d->sink[0] = fit.rmsd)
-PLAIN(fit, NAME(plain_correlate)(d->x, d->y, d->n, (double(*)[3])d->sink, d->sink + 9))
+PLAIN(fit, NAME(plain_correlate)(d->x, d->y, d->n, (double (*)[3])d->sink, d->sink + 9))
 KERNEL(norms, set->norms(d->x, NULL, d->n, d->out))
 PLAIN(norms, NAME(plain_norms)(d->x, d->n, d->out))
 static const double NAME(shift)[3] = {1e-3, -1e-3, 2e-3};
@@ -64,8 +63,8 @@ KERNEL(wrap, set->wrap(d->y, NULL, d->n, &d->box, &d->image))
 PLAIN(wrap, NAME(plain_wrap)(d->y, d->n, d->edge))
 KERNEL(is_finite, d->sink[0] = (double)set->first_not_finite(d->x, 3 * d->n))
 PLAIN(is_finite, d->sink[0] = (double)NAME(plain_finite)(d->x, 3 * d->n))
-KERNEL(pair_distances, set->pair_distances(d->x, (const int32_t(*)[2])d->pairs, d->n, &d->image, d->out))
-PLAIN(pair_distances, NAME(plain_pairs)(d->x, (const int32_t(*)[2])d->pairs, d->n, d->edge, d->out))
+KERNEL(pair_distances, set->pair_distances(d->x, (const int32_t (*)[2])d->pairs, d->n, &d->image, d->out))
+PLAIN(pair_distances, NAME(plain_pairs)(d->x, (const int32_t (*)[2])d->pairs, d->n, d->edge, d->out))
 KERNEL(distance_array, set->distance_array(d->x, d->m, d->y, 10 * d->m, &d->image, d->found_d))
 PLAIN(distance_array, NAME(plain_array)(d->x, d->m, d->y, 10 * d->m, d->edge, d->found_d))
 
@@ -198,8 +197,8 @@ static void NAME(time_case)(struct NAME(data) *d, size_t at, struct triad *triad
         }
     }
     double bandwidth = stream.num > 0 ? 24.0 * (double)triad->n / quantile(&stream, 0.5) : 0.0;
-    print_row(NAME(cases)[at].name, d->k->name, sizeof(REAL), d->n, &kernel,
-              NAME(cases)[at].loop != NULL ? &loop : NULL, NAME(cases)[at].bytes * (double)d->n, bandwidth);
+    print_row(NAME(cases)[at].name, d->k->name, sizeof(REAL), d->n, &kernel, NAME(cases)[at].loop != NULL ? &loop : NULL,
+              NAME(cases)[at].bytes * (double)d->n, bandwidth);
 }
 
 static void NAME(bench)(const struct gd_kernels *k, size_t n, struct triad *triad)

@@ -60,12 +60,12 @@ static double uniform(uint64_t *state)
     return (double)(*state >> 11) * 0x1p-53;
 }
 
-static void print_row(const char *name, const char *variant, size_t size, size_t n, struct times *kernel,
-                      struct times *loop, double bytes, double triad)
+static void print_row(const char *name, const char *variant, size_t size, size_t n, struct times *kernel, struct times *loop, double bytes,
+                      double triad)
 {
     double median = quantile(kernel, 0.5);
-    printf("%-25s %-6s f%zu %8zu %10.1f us (%.1f-%.1f)", name, variant, 8 * size, n, 1e6 * median,
-           1e6 * quantile(kernel, 0.25), 1e6 * quantile(kernel, 0.75));
+    printf("%-25s %-6s f%zu %8zu %10.1f us (%.1f-%.1f)", name, variant, 8 * size, n, 1e6 * median, 1e6 * quantile(kernel, 0.25),
+           1e6 * quantile(kernel, 0.75));
     if (loop != NULL)
         printf("  loop %10.1f us  ratio %5.2f", 1e6 * quantile(loop, 0.5), median / quantile(loop, 0.5));
     if (bytes > 0.0)
@@ -122,8 +122,7 @@ int bench_kernels(size_t num_atoms, int only_best)
     const size_t sizes[] = {100000, 1000000};
     const unsigned variants[] = {0, GD_CPU_AVX2, GD_CPU_AVX2 | GD_CPU_AVX512};
     unsigned flags = gd_cpu_detect();
-    printf("one thread; median (middle half); loop: plain C, -O3 -march=native; best variant here: %s\n",
-           gd_cpu_name(flags));
+    printf("one thread; median (middle half); loop: plain C, -O3 -march=native; best variant here: %s\n", gd_cpu_name(flags));
     for (size_t s = 0; s < (num_atoms > 0 ? 1u : 2u); s++) {
         size_t n = num_atoms > 0 ? num_atoms : sizes[s];
         struct triad triad_f32, triad_f64;

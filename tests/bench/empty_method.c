@@ -10,20 +10,19 @@ static PyObject *nothing(PyObject *self, PyObject *argument)
 }
 
 static PyMethodDef methods[] = {
-    { "nothing", nothing, METH_NOARGS, NULL },
-    { "nothing_of", nothing, METH_O, NULL },
-    { NULL, NULL, 0, NULL },
+    {"nothing", nothing, METH_NOARGS, NULL},
+    {"nothing_of", nothing, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyTypeObject type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "empty_method.Empty",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "empty_method.Empty",
     .tp_basicsize = sizeof(PyObject),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_methods = methods,
 };
 
-static struct PyModuleDef definition = { PyModuleDef_HEAD_INIT, .m_name = "empty_method", .m_size = -1 };
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "empty_method", .m_size = -1};
 
 PyMODINIT_FUNC PyInit_empty_method(void);
 

@@ -39,14 +39,14 @@ static struct gd_box rectangular(const double edge[3])
 }
 
 /* CALL(name, parameters, the kernel's call, the plain loop's) makes kc_name and pl_name. */
-#define ONE(name, parameters, ...)                     \
-    EXPORT int64_t name parameters;                    \
-    EXPORT int64_t name parameters                     \
-    {                                                  \
-        int64_t start = now_ns();                      \
-        int code = 0;                                  \
-        __VA_ARGS__;                                   \
-        return code == 0 ? now_ns() - start : -1;      \
+#define ONE(name, parameters, ...)                \
+    EXPORT int64_t name parameters;               \
+    EXPORT int64_t name parameters                \
+    {                                             \
+        int64_t start = now_ns();                 \
+        int code = 0;                             \
+        __VA_ARGS__;                              \
+        return code == 0 ? now_ns() - start : -1; \
     }
 
 ONE(kc_center_of_mass, (const float *x, const double *m, size_t n, double *out),
@@ -55,11 +55,10 @@ ONE(pl_center_of_mass, (const float *x, const double *m, size_t n, double *out),
 ONE(kc_radius_of_gyration, (const float *x, const double *m, size_t n, double *out),
     code = gd_compute_radius_of_gyration(&kernels, VIEW(x), m, out, NULL))
 ONE(pl_radius_of_gyration, (const float *x, const double *m, size_t n, double *out), out[0] = plain_gyration_f32(x, m, n))
-ONE(kc_kinetic_energy, (const float *x, const double *m, size_t n, double *out),
-    out[0] = gd_compute_kinetic_energy(&kernels, VIEW(x), m))
+ONE(kc_kinetic_energy, (const float *x, const double *m, size_t n, double *out), out[0] = gd_compute_kinetic_energy(&kernels, VIEW(x), m))
 ONE(pl_kinetic_energy, (const float *x, const double *m, size_t n, double *out), out[0] = plain_kinetic_f32(x, m, n))
-ONE(kc_rmsd, (const float *x, const float *y, size_t n, double *out),
-    struct gd_fit fit; code = gd_compute_fit(&kernels, VIEW(x), VIEW(y), NULL, &fit, NULL); out[0] = fit.rmsd)
+ONE(kc_rmsd, (const float *x, const float *y, size_t n, double *out), struct gd_fit fit;
+    code = gd_compute_fit(&kernels, VIEW(x), VIEW(y), NULL, &fit, NULL); out[0] = fit.rmsd)
 ONE(pl_rmsd, (const float *x, const float *y, size_t n, double *out), double s[3][3]; plain_correlate_f32(x, y, n, s, out))
 ONE(kc_wrap, (float *x, size_t n, const double *edge), struct gd_box box = rectangular(edge);
     code = gd_compute_wrap(&kernels, VIEW(x), &box, NULL))
@@ -67,22 +66,17 @@ ONE(pl_wrap, (float *x, size_t n, const double *edge), plain_wrap_f32(x, n, edge
 ONE(kc_distances, (const float *x, size_t n, const int32_t (*pairs)[2], size_t count, const double *edge, float *out),
     struct gd_box box = rectangular(edge);
     code = gd_compute_pair_distances(&kernels, VIEW(x), pairs, count, &box, out, NULL))
-ONE(pl_distances, (const float *x, size_t n, const int32_t (*pairs)[2], size_t count, const double *edge, float *out),
-    (void)n; plain_pairs_f32(x, pairs, count, edge, out))
-ONE(kc_distance_array, (const float *x, size_t n, size_t m, const double *edge, float *out),
-    struct gd_box box = rectangular(edge);
+ONE(pl_distances, (const float *x, size_t n, const int32_t (*pairs)[2], size_t count, const double *edge, float *out), (void)n;
+    plain_pairs_f32(x, pairs, count, edge, out))
+ONE(kc_distance_array, (const float *x, size_t n, size_t m, const double *edge, float *out), struct gd_box box = rectangular(edge);
     code = gd_compute_distance_array(&kernels, gd_view_all(GD_FLOAT32, x, m), VIEW(x), &box, out, NULL))
-ONE(pl_distance_array, (const float *x, size_t n, size_t m, const double *edge, float *out),
-    plain_array_f32(x, m, x, n, edge, out))
-ONE(kc_neighbor_pairs,
-    (const float *x, size_t n, const double *edge, double cutoff, int32_t (*pairs)[2], float *distances, size_t room),
-    struct gd_box box = rectangular(edge); struct gd_pairs *p = NULL;
-    code = gd_pairs_create(&p, &kernels, VIEW(x), &box, cutoff, NULL);
-    if (code == 0 && gd_pairs_count(p) > room) code = -1;
-    if (code == 0) code = gd_pairs_fill(p, GD_PAIRS_SORTED, pairs, distances, NULL);
+ONE(pl_distance_array, (const float *x, size_t n, size_t m, const double *edge, float *out), plain_array_f32(x, m, x, n, edge, out))
+ONE(kc_neighbor_pairs, (const float *x, size_t n, const double *edge, double cutoff, int32_t (*pairs)[2], float *distances, size_t room),
+    struct gd_box box = rectangular(edge);
+    struct gd_pairs *p = NULL; code = gd_pairs_create(&p, &kernels, VIEW(x), &box, cutoff, NULL);
+    if (code == 0 && gd_pairs_count(p) > room) code = -1; if (code == 0) code = gd_pairs_fill(p, GD_PAIRS_SORTED, pairs, distances, NULL);
     gd_pairs_destroy(&p))
-ONE(pl_neighbor_pairs,
-    (const float *x, size_t n, const double *edge, double cutoff, int32_t (*pairs)[2], float *distances, size_t room),
+ONE(pl_neighbor_pairs, (const float *x, size_t n, const double *edge, double cutoff, int32_t (*pairs)[2], float *distances, size_t room),
     plain_neighbors_f32(x, n, edge, cutoff, pairs, distances, room))
 ONE(kc_rdf, (const float *x, size_t n, const double *edge, double r_max, size_t bins, uint64_t *counts),
     struct gd_box box = rectangular(edge);

@@ -15,7 +15,9 @@
 
 #define MOST 256
 /* {"v": 1, "id": 7, "cmd": "ping", "args": {}} */
-static const char ping[] = "\x84\xa1v\x01\xa2id\xce\x00\x00\x00\x07\xa3" "cmd\xa4ping\xa4" "args\x80";
+static const char ping[] = "\x84\xa1v\x01\xa2id\xce\x00\x00\x00\x07\xa3"
+                           "cmd\xa4ping\xa4"
+                           "args\x80";
 
 static int64_t now_ns(void)
 {

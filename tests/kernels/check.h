@@ -20,16 +20,15 @@ struct check {
 double check_uniform(struct check *c); /* [0, 1) */
 
 /* Whether a and b agree within tolerance (absolute). Two equal values, infinities and two NaN included, always do. */
-void check_close(struct check *c, const char *kernel, const char *what, size_t n, size_t at, double a, double b,
-                 double tolerance);
+void check_close(struct check *c, const char *kernel, const char *what, size_t n, size_t at, double a, double b, double tolerance);
 void check_equal(struct check *c, const char *kernel, const char *what, size_t n, uint64_t a, uint64_t b);
 
 enum check_data {
-    DATA_BOX,      /* 0 .. 10 nm */
-    DATA_FAR,      /* a cluster some 1e6 nm away from the origin */
-    DATA_TINY,     /* subnormal numbers of float */
-    DATA_MIXED,    /* magnitudes 1e-30 to 1e12, both signs, zeros of both signs */
-    DATA_SAME,     /* all rows equal */
+    DATA_BOX,   /* 0 .. 10 nm */
+    DATA_FAR,   /* a cluster some 1e6 nm away from the origin */
+    DATA_TINY,  /* subnormal numbers of float */
+    DATA_MIXED, /* magnitudes 1e-30 to 1e12, both signs, zeros of both signs */
+    DATA_SAME,  /* all rows equal */
     DATA_KINDS,
 };
 

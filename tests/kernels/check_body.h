@@ -17,12 +17,12 @@ static void *room(size_t bytes)
 }
 
 struct input {
-    size_t n;              /* rows */
-    size_t count;          /* rows a kernel sees: all, or the selection */
+    size_t n;     /* rows */
+    size_t count; /* rows a kernel sees: all, or the selection */
     const int32_t *atoms;
     REAL *x, *y;
     double *w;
-    double size;           /* largest |component| of x and y */
+    double size; /* largest |component| of x and y */
 };
 
 static double value(struct check *c, enum check_data kind)
@@ -123,8 +123,7 @@ static void check_moments(struct check *c, const SET_TYPE *s, const SET_TYPE *v,
         v->moments(in->x, weighted ? in->w : NULL, in->atoms, in->count, origin, &b);
         double tolerance = sum_error(in->count) * 41.0;
         check_close(c, "moments", "mass", in->count, 0, a.mass, b.mass, tolerance);
-        check_close(c, "moments", "second", in->count, 0, a.second, b.second,
-                    tolerance * 12.0 * in->size * in->size);
+        check_close(c, "moments", "second", in->count, 0, a.second, b.second, tolerance * 12.0 * in->size * in->size);
         for (size_t k = 0; k < 3; k++)
             check_close(c, "moments", "first", in->count, k, a.first[k], b.first[k], tolerance * 2.0 * in->size);
     }
@@ -161,8 +160,7 @@ static void check_correlate(struct check *c, const SET_TYPE *s, const SET_TYPE *
             check_close(c, "correlate", "first x", count, k, a.first_x[k], b.first_x[k], 2.0 * tolerance * in->size);
             check_close(c, "correlate", "first y", count, k, a.first_y[k], b.first_y[k], 2.0 * tolerance * in->size);
         }
-        check_close(c, "residual", "sum", count, 0,
-                    s->residual(in->x, in->y, w, in->atoms, atoms_y, count, rotation, ox, oy),
+        check_close(c, "residual", "sum", count, 0, s->residual(in->x, in->y, w, in->atoms, atoms_y, count, rotation, ox, oy),
                     v->residual(in->x, in->y, w, in->atoms, atoms_y, count, rotation, ox, oy), 8.0 * square);
     }
 }
@@ -204,8 +202,7 @@ static double most_repeats(const struct input *in)
     return most;
 }
 
-static void check_map(struct check *c, const char *name, map f, const SET_TYPE *s, const SET_TYPE *v,
-                      const struct input *in)
+static void check_map(struct check *c, const char *name, map f, const SET_TYPE *s, const SET_TYPE *v, const struct input *in)
 {
     REAL *a = copy_of(in->x, 3 * in->n), *b = copy_of(in->x, 3 * in->n);
     f(s, a, in);
@@ -255,8 +252,7 @@ static double periodic_difference(const struct gd_min_image *image, const REAL *
     return sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
 }
 
-static void check_wrap(struct check *c, const SET_TYPE *s, const SET_TYPE *v, const struct input *in,
-                       const struct gd_box *box)
+static void check_wrap(struct check *c, const SET_TYPE *s, const SET_TYPE *v, const struct input *in, const struct gd_box *box)
 {
     struct gd_min_image image;
     if (gd_min_image_init(&image, box, NULL) != 0)
@@ -266,8 +262,7 @@ static void check_wrap(struct check *c, const SET_TYPE *s, const SET_TYPE *v, co
     v->wrap(b, in->atoms, in->count, box, &image);
     double tolerance = 16.0 * EPS * (in->size + 40.0); /* 40 nm: the longest sum of edges here */
     for (size_t k = 0; k < in->n; k++)
-        check_close(c, "wrap", "row modulo box", in->count, k, periodic_difference(&image, a + 3 * k, b + 3 * k), 0.0,
-                    tolerance);
+        check_close(c, "wrap", "row modulo box", in->count, k, periodic_difference(&image, a + 3 * k, b + 3 * k), 0.0, tolerance);
     for (size_t k = 0; k < in->count && box->kind != GD_BOX_VACUUM && box->kind != GD_BOX_TRICLINIC; k++)
         for (size_t d = 0; d < 3; d++) { /* strictly inside, also after rounding */
             double inside = (double)b[3 * (in->atoms != NULL ? (size_t)in->atoms[k] : k) + d];
@@ -277,8 +272,7 @@ static void check_wrap(struct check *c, const SET_TYPE *s, const SET_TYPE *v, co
     free(b);
 }
 
-static void check_distances(struct check *c, const SET_TYPE *s, const SET_TYPE *v, const struct input *in,
-                            const struct gd_box *box)
+static void check_distances(struct check *c, const SET_TYPE *s, const SET_TYPE *v, const struct input *in, const struct gd_box *box)
 {
     struct gd_min_image image;
     if (in->n == 0 || gd_min_image_init(&image, box, NULL) != 0)
@@ -316,8 +310,7 @@ struct found {
     REAL *distances;
 };
 
-static int find_pairs(const struct gd_kernels *k, const struct input *in, const struct gd_box *box, double cutoff,
-                      struct found *f)
+static int find_pairs(const struct gd_kernels *k, const struct input *in, const struct gd_box *box, double cutoff, struct found *f)
 {
     struct gd_pairs *search = NULL;
     struct gd_err err;
@@ -337,8 +330,7 @@ static int64_t key(const struct found *f, size_t k)
     return k < f->count ? (int64_t)f->pairs[k][0] << 32 | f->pairs[k][1] : INT64_MAX;
 }
 
-static void compare_lists(struct check *c, size_t n, const struct found *a, const struct found *b, double cutoff,
-                          double tolerance)
+static void compare_lists(struct check *c, size_t n, const struct found *a, const struct found *b, double cutoff, double tolerance)
 {
     size_t i = 0, j = 0;
     while (i < a->count || j < b->count) {
@@ -355,8 +347,8 @@ static void compare_lists(struct check *c, size_t n, const struct found *a, cons
     }
 }
 
-static void check_pairs(struct check *c, const struct gd_kernels *scalar, const struct gd_kernels *variant,
-                        const struct input *in, const struct gd_box *box, double cutoff)
+static void check_pairs(struct check *c, const struct gd_kernels *scalar, const struct gd_kernels *variant, const struct input *in,
+                        const struct gd_box *box, double cutoff)
 {
     struct found a, b;
     int failed_a = find_pairs(scalar, in, box, cutoff, &a);
@@ -373,8 +365,8 @@ static void check_pairs(struct check *c, const struct gd_kernels *scalar, const 
 }
 
 /* Counts may move between neighbouring bins, and out at the end, by rounding; few do. */
-static void check_histogram(struct check *c, const struct gd_kernels *scalar, const struct gd_kernels *variant,
-                            const struct input *in, const struct gd_box *box, double cutoff)
+static void check_histogram(struct check *c, const struct gd_kernels *scalar, const struct gd_kernels *variant, const struct input *in,
+                            const struct gd_box *box, double cutoff)
 {
     uint64_t a[20], b[20], all_a = 0, all_b = 0, moved = 0;
     size_t half = in->n / 2;
@@ -400,8 +392,8 @@ static void check_histogram(struct check *c, const struct gd_kernels *scalar, co
     free(atoms);
 }
 
-static void check_input(struct check *c, const struct gd_kernels *scalar, const struct gd_kernels *variant,
-                        const struct input *in, enum check_data kind)
+static void check_input(struct check *c, const struct gd_kernels *scalar, const struct gd_kernels *variant, const struct input *in,
+                        enum check_data kind)
 {
     const SET_TYPE *s = KERNELS(scalar), *v = KERNELS(variant);
     check_sums(c, s, v, in);

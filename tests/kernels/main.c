@@ -38,23 +38,22 @@ double check_uniform(struct check *c)
 
 #define REPORTED 20
 
-void check_close(struct check *c, const char *kernel, const char *what, size_t n, size_t at, double a, double b,
-                 double tolerance)
+void check_close(struct check *c, const char *kernel, const char *what, size_t n, size_t at, double a, double b, double tolerance)
 {
     c->comparisons++;
     if (a == b || fabs(a - b) <= tolerance || (isnan(a) && isnan(b)))
         return;
     if (c->failures++ < REPORTED && !c->quiet)
-        printf("%s %s %s: %s[%zu] of %zu: %.9g against %.9g, tolerance %.3g\n", c->variant, c->precision, kernel, what,
-               at, n, a, b, tolerance);
+        printf("%s %s %s: %s[%zu] of %zu: %.9g against %.9g, tolerance %.3g\n", c->variant, c->precision, kernel, what, at, n, a, b,
+               tolerance);
 }
 
 void check_equal(struct check *c, const char *kernel, const char *what, size_t n, uint64_t a, uint64_t b)
 {
     c->comparisons++;
     if (a != b && c->failures++ < REPORTED && !c->quiet)
-        printf("%s %s %s: %s of %zu: %llu against %llu\n", c->variant, c->precision, kernel, what, n,
-               (unsigned long long)a, (unsigned long long)b);
+        printf("%s %s %s: %s of %zu: %llu against %llu\n", c->variant, c->precision, kernel, what, n, (unsigned long long)a,
+               (unsigned long long)b);
 }
 
 static void check_indices(struct check *c, const struct gd_kernels *variant)
@@ -134,7 +133,6 @@ int main(int argc, char **argv)
     if (flags & GD_CPU_AVX512)
         failed |= check_variant(flags, seed);
     if (!(flags & GD_CPU_AVX512))
-        printf("not checked, because this processor has not got it: %s\n",
-               flags & GD_CPU_AVX2 ? "avx512" : "avx2, avx512");
+        printf("not checked, because this processor has not got it: %s\n", flags & GD_CPU_AVX2 ? "avx512" : "avx2, avx512");
     return failed;
 }

@@ -31,8 +31,8 @@ struct fault {
 #define NAME(name) name##_f64
 #include "planted_body.h"
 
-static int missed(const struct gd_kernels *scalar, const struct gd_kernels *variant, const struct fault *fault,
-                  const char *precision, uint64_t seed)
+static int missed(const struct gd_kernels *scalar, const struct gd_kernels *variant, const struct fault *fault, const char *precision,
+                  uint64_t seed)
 {
     struct gd_kernels bad = *variant;
     struct check c = {.variant = variant->name, .precision = precision, .random = seed, .quiet = 1};

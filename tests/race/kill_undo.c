@@ -210,7 +210,8 @@ static void *segment(size_t bytes)
 
 static void set_up(void)
 {
-    size_t offset = gd_round_up(sizeof(struct gd_live_header), GD_ARRAY_ALIGN), bytes = gd_round_up(opt.numbers * sizeof(float), GD_ARRAY_ALIGN);
+    size_t offset = gd_round_up(sizeof(struct gd_live_header), GD_ARRAY_ALIGN),
+           bytes = gd_round_up(opt.numbers * sizeof(float), GD_ARRAY_ALIGN);
     world = segment(sizeof *world);
     world->layout.array_offset[0] = offset;
     world->layout.array_bytes[0] = bytes;
@@ -223,19 +224,32 @@ static void set_up(void)
 static void parse(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"deaths", 1, NULL, 'd'}, {"evictions", 1, NULL, 'e'}, {"numbers", 1, NULL, 'n'}, {"seconds", 1, NULL, 's'},
+        {"deaths", 1, NULL, 'd'}, {"evictions", 1, NULL, 'e'},      {"numbers", 1, NULL, 'n'}, {"seconds", 1, NULL, 's'},
         {"seed", 1, NULL, 'r'},   {"expect-mixture", 0, NULL, 'x'}, {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         unsigned long value = optarg != NULL ? strtoul(optarg, NULL, 0) : 0;
         switch (c) {
-        case 'd': opt.deaths = (unsigned)value; break;
-        case 'e': opt.evictions = (unsigned)value; break;
-        case 'n': opt.numbers = value; break;
-        case 's': opt.seconds = (double)value; break;
-        case 'r': opt.seed = (unsigned)value; break;
-        case 'x': opt.expect_mixture = 1; break;
-        default: exit(2);
+        case 'd':
+            opt.deaths = (unsigned)value;
+            break;
+        case 'e':
+            opt.evictions = (unsigned)value;
+            break;
+        case 'n':
+            opt.numbers = value;
+            break;
+        case 's':
+            opt.seconds = (double)value;
+            break;
+        case 'r':
+            opt.seed = (unsigned)value;
+            break;
+        case 'x':
+            opt.expect_mixture = 1;
+            break;
+        default:
+            exit(2);
         }
     }
 }
@@ -249,8 +263,8 @@ int main(int argc, char **argv)
     unsigned rounds = 0;
     while (now() < until && (opt.expect_mixture ? mixtures == 0 : met_deaths < opt.deaths || met_evictions < opt.evictions))
         one_round(rounds++);
-    printf("undo: %u writers, %u killed and %u evicted in the middle of %zu numbers, %llu edits; %u whole, %u mixtures\n", rounds, met_deaths,
-           met_evictions, opt.numbers, (unsigned long long)atomic_load(&world->begun), whole_edits, mixtures);
+    printf("undo: %u writers, %u killed and %u evicted in the middle of %zu numbers, %llu edits; %u whole, %u mixtures\n", rounds,
+           met_deaths, met_evictions, opt.numbers, (unsigned long long)atomic_load(&world->begun), whole_edits, mixtures);
     int reached = met_deaths >= opt.deaths && met_evictions >= opt.evictions;
     int passed = opt.expect_mixture ? mixtures > 0 : reached && mixtures == 0;
     printf("%d passed, %d failed\n", passed, !passed);

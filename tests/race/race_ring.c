@@ -144,8 +144,7 @@ int main(void)
     like.array_offset[GD_POSITIONS] = like.array_offset[GD_ENERGIES] = 64;
     like.array_bytes[GD_POSITIONS] = ATOMS * 3 * sizeof(float);
     like.array_bytes[GD_ENERGIES] = ENERGIES * sizeof(double);
-    const struct gd_ring_options options = {
-        .ring_id = 1, .num_slots = 6, .arrays = GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_ENERGIES)};
+    const struct gd_ring_options options = {.ring_id = 1, .num_slots = 6, .arrays = GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_ENERGIES)};
     struct gd_err err = {0};
     if (gd_ring_create(&s.ring, &like, &options, &err) != 0) {
         fprintf(stderr, "%s\n", err.text);

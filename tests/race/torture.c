@@ -118,8 +118,8 @@ static void verify(struct reader *r, const struct reader_pin *pin)
     }
     struct gd_small small = frame->small;
     memcpy(&stored, small.reserved, sizeof stored);
-    if (frame_checksum(arrays_checksum(array, head->array_bytes), &small) != stored ||
-        small.step != (int64_t)pin->sequence || frame->sequence != pin->sequence)
+    if (frame_checksum(arrays_checksum(array, head->array_bytes), &small) != stored || small.step != (int64_t)pin->sequence ||
+        frame->sequence != pin->sequence)
         atomic_fetch_add(&r->counts->torn, 1);
     atomic_fetch_add(&r->counts->words, words);
     atomic_fetch_add(&r->counts->frames, 1);
@@ -175,7 +175,8 @@ static void be_reader(unsigned number, const struct gd_ring *ring, struct gd_con
     if (mapped == MAP_FAILED)
         _exit(2);
     munmap(ring->segment.base, ring->segment.bytes); /* what this process inherited could be written */
-    struct reader r = {mapped, block, &s->reader[number], 0x2545f4914f6cdd1du * (number + 1), number % 8}; /* odd ones look back, number 7 of 8 keeps several */
+    struct reader r = {mapped, block, &s->reader[number], 0x2545f4914f6cdd1du * (number + 1),
+                       number % 8}; /* odd ones look back, number 7 of 8 keeps several */
     read_until_stopped(&r, s);
     _exit(0);
 }
@@ -253,30 +254,42 @@ static int report(const struct gd_ring *ring, const struct shared *s, double ela
     printf("%u readers, %u slots, %u atoms, %.1f s: %llu published, %llu skipped; %llu frames and %llu words verified, %llu torn; "
            "%llu conflicts, %llu retries, %llu older frames gone, %u readers without a frame\n",
            opt.readers, opt.slots, opt.atoms, elapsed, (unsigned long long)ring->header->published,
-           (unsigned long long)ring->header->skipped, (unsigned long long)t.frames, (unsigned long long)t.words,
-           (unsigned long long)t.torn, (unsigned long long)ring->conflicts, (unsigned long long)t.retries,
-           (unsigned long long)t.gone, idle);
-    int good = opt.expect_torn ? t.torn > 0
-                               : t.torn == 0 && (double)t.words >= opt.words && contention >= opt.contention && idle == 0;
+           (unsigned long long)ring->header->skipped, (unsigned long long)t.frames, (unsigned long long)t.words, (unsigned long long)t.torn,
+           (unsigned long long)ring->conflicts, (unsigned long long)t.retries, (unsigned long long)t.gone, idle);
+    int good = opt.expect_torn ? t.torn > 0 : t.torn == 0 && (double)t.words >= opt.words && contention >= opt.contention && idle == 0;
     printf("%d passed, %d failed\n", good, !good);
     return good ? 0 : 1;
 }
 
 static int parse(int argc, char **argv)
 {
-    static const struct option names[] = {{"words", 1, 0, 'w'},      {"seconds", 1, 0, 's'},    {"readers", 1, 0, 'r'},
-                                          {"slots", 1, 0, 'k'},      {"atoms", 1, 0, 'a'},      {"contention", 1, 0, 'c'},
-                                          {"expect-torn", 0, 0, 't'}, {0}};
+    static const struct option names[] = {{"words", 1, 0, 'w'}, {"seconds", 1, 0, 's'},    {"readers", 1, 0, 'r'},     {"slots", 1, 0, 'k'},
+                                          {"atoms", 1, 0, 'a'}, {"contention", 1, 0, 'c'}, {"expect-torn", 0, 0, 't'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;)
         switch (c) {
-        case 'w': opt.words = atof(optarg); break;
-        case 's': opt.seconds = atof(optarg); break;
-        case 'r': opt.readers = (unsigned)atoi(optarg); break;
-        case 'k': opt.slots = (unsigned)atoi(optarg); break;
-        case 'a': opt.atoms = (unsigned)atoi(optarg); break;
-        case 'c': opt.contention = (uint64_t)atof(optarg); break;
-        case 't': opt.expect_torn = 1; break;
-        default: return -1;
+        case 'w':
+            opt.words = atof(optarg);
+            break;
+        case 's':
+            opt.seconds = atof(optarg);
+            break;
+        case 'r':
+            opt.readers = (unsigned)atoi(optarg);
+            break;
+        case 'k':
+            opt.slots = (unsigned)atoi(optarg);
+            break;
+        case 'a':
+            opt.atoms = (unsigned)atoi(optarg);
+            break;
+        case 'c':
+            opt.contention = (uint64_t)atof(optarg);
+            break;
+        case 't':
+            opt.expect_torn = 1;
+            break;
+        default:
+            return -1;
         }
     return optind == argc && opt.readers >= 1 && opt.readers <= MAX_READERS && opt.atoms >= 1 ? 0 : -1;
 }

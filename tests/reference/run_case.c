@@ -40,8 +40,24 @@ struct quantity {
     char where[64];
 };
 
-enum { Q_ENERGY, Q_BATHS, Q_BONDED, Q_NONBONDED, Q_SPECIAL, Q_TEMPERATURE, Q_VOLUME, Q_PRESSURE, Q_FREE_FORCE,
-       Q_CONSTRAINT_FORCE, Q_FRAME, Q_POSITION, Q_VELOCITY, Q_BOX, Q_SHIFT, Q_COUNT };
+enum {
+    Q_ENERGY,
+    Q_BATHS,
+    Q_BONDED,
+    Q_NONBONDED,
+    Q_SPECIAL,
+    Q_TEMPERATURE,
+    Q_VOLUME,
+    Q_PRESSURE,
+    Q_FREE_FORCE,
+    Q_CONSTRAINT_FORCE,
+    Q_FRAME,
+    Q_POSITION,
+    Q_VELOCITY,
+    Q_BOX,
+    Q_SHIFT,
+    Q_COUNT
+};
 
 static struct quantity quantities[Q_COUNT] = {
     [Q_ENERGY] = {.name = "energies"},
@@ -97,8 +113,7 @@ _Noreturn static void stop(const char *what, const struct gd_err *err)
 }
 
 /* `unit`: one in the last printed digit; 0: ten significant digits as in %.9e. `scale`: see the head. */
-static void compare(int which, double expected, double got, double unit, double scale, double noise, const char *where,
-                    int64_t step)
+static void compare(int which, double expected, double got, double unit, double scale, double noise, const char *where, int64_t step)
 {
     struct quantity *q = &quantities[which];
     if (step > last_step)
@@ -115,8 +130,8 @@ static void compare(int which, double expected, double got, double unit, double 
     q->compared++;
     q->failed += ratio > 1.0;
     if (verbose && ratio > 1.0)
-        printf("  %s %s step %lld: expected %.12g got %.12g (%.1f times the tolerance)\n", q->name, where, (long long)step,
-               expected, got, ratio);
+        printf("  %s %s step %lld: expected %.12g got %.12g (%.1f times the tolerance)\n", q->name, where, (long long)step, expected, got,
+               ratio);
     if (ratio > q->ratio || q->compared == 1) {
         q->ratio = ratio;
         q->deviation = deviation;
@@ -198,8 +213,8 @@ static void load_case(struct test_case *t, const char *folder)
     const char *noise = strstr(t->json, "\"engine_noise\"");
     t->noise = (struct noise){0};
     if (noise != NULL) {
-        t->noise.energy = fmax(fmax(json_number(noise, "totene", 0.0), json_number(noise, "totpot", 0.0)),
-                               json_number(noise, "totkin", 0.0));
+        t->noise.energy =
+            fmax(fmax(json_number(noise, "totene", 0.0), json_number(noise, "totpot", 0.0)), json_number(noise, "totkin", 0.0));
         t->noise.force = fmax(json_number(noise, "force_max_abs_first", 0.0), json_number(noise, "force_max_abs_last", 0.0));
         t->noise.position = json_number(noise, "final_pos_max_abs", 0.0);
         t->noise.velocity = json_number(noise, "final_vel_max_abs", 0.0);
@@ -216,9 +231,12 @@ static void load_case(struct test_case *t, const char *folder)
         const char *argument, *usual;
         enum gd_restraints_kind kind;
     } specs[] = {
-        {"@posresspec", "posresspec.por", GD_RESTRAINTS_POSRESSPEC}, {"@refpos", "refpos.rpr", GD_RESTRAINTS_REFPOS},
-        {"@distrest", NULL, GD_RESTRAINTS_DISTREST},                 {"@angrest", NULL, GD_RESTRAINTS_ANGREST},
-        {"@dihrest", NULL, GD_RESTRAINTS_DIHREST},                   {"@jval", NULL, GD_RESTRAINTS_JVAL},
+        {"@posresspec", "posresspec.por", GD_RESTRAINTS_POSRESSPEC},
+        {"@refpos", "refpos.rpr", GD_RESTRAINTS_REFPOS},
+        {"@distrest", NULL, GD_RESTRAINTS_DISTREST},
+        {"@angrest", NULL, GD_RESTRAINTS_ANGREST},
+        {"@dihrest", NULL, GD_RESTRAINTS_DIHREST},
+        {"@jval", NULL, GD_RESTRAINTS_JVAL},
     };
     if (gd_restraints_create(&t->res, &err) != 0)
         stop("restraints", &err);
@@ -309,33 +327,28 @@ static void compare_volume_pressure(const struct gd_energy_frame *f, const struc
     /* the pressure is a difference of kinetic energy and virial */
     pressure_scale = fmax(pressure_scale, 2.0 * fmax(virial_scale, kinetic_scale) / volume);
     double pressure_noise = 2.0 * noise / volume;
-    compare(Q_PRESSURE, f->pressure, (p[0][0] + p[1][1] + p[2][2]) / 3.0, 0.0, pressure_scale, pressure_noise, "pressure",
-            f->step);
+    compare(Q_PRESSURE, f->pressure, (p[0][0] + p[1][1] + p[2][2]) / 3.0, 0.0, pressure_scale, pressure_noise, "pressure", f->step);
     compare(Q_PRESSURE, f->virial, (v[0][0] + v[1][1] + v[2][2]) / 3.0, 0.0, virial_scale, noise, "virial", f->step);
-    compare(Q_PRESSURE, f->molecular_kinetic, (k[0][0] + k[1][1] + k[2][2]) / 3.0, 0.0, kinetic_scale, noise,
-            "kinetic energy", f->step);
+    compare(Q_PRESSURE, f->molecular_kinetic, (k[0][0] + k[1][1] + k[2][2]) / 3.0, 0.0, kinetic_scale, noise, "kinetic energy", f->step);
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 3; b++) {
-            compare(Q_PRESSURE, f->pressure_tensor[a][b], p[a][b], 0.0, pressure_scale, pressure_noise, "pressure tensor",
-                    f->step);
+            compare(Q_PRESSURE, f->pressure_tensor[a][b], p[a][b], 0.0, pressure_scale, pressure_noise, "pressure tensor", f->step);
             compare(Q_PRESSURE, f->virial_tensor[a][b], v[a][b], 0.0, virial_scale, noise, "virial tensor", f->step);
-            compare(Q_PRESSURE, f->molecular_kinetic_tensor[a][b], k[a][b], 0.0, kinetic_scale, noise, "kinetic tensor",
-                    f->step);
+            compare(Q_PRESSURE, f->molecular_kinetic_tensor[a][b], k[a][b], 0.0, kinetic_scale, noise, "kinetic tensor", f->step);
         }
 }
 
 static void compare_energy_frame(const struct test_case *t, const struct gd_energy_frame *f, const struct gd_md *md)
 {
     const struct gd_md_energies *e = gd_md_energies(md);
-    static const char *const names[13] = {"total", "kinetic", "potential", "covalent", "bond", "angle", "improper", "dihedral",
-                                          "cross dihedral", "nonbonded", "lj", "crf", "lattice sum"};
+    static const char *const names[13] = {"total",    "kinetic",        "potential", "covalent", "bond", "angle",      "improper",
+                                          "dihedral", "cross dihedral", "nonbonded", "lj",       "crf",  "lattice sum"};
     double total[GD_ENERGY_TOTALS], noise = t->noise.energy;
     char where[48];
     fill_totals(e, total);
     double parts = fmax(fmax(fabs(e->kinetic), fabs(e->lj)), fmax(fabs(e->crf), fabs(e->covalent)));
     for (int k = 0; k < GD_ENERGY_TOTALS; k++) {
-        int is_sum = k == GD_ENE_TOTAL || k == GD_ENE_POTENTIAL || k == GD_ENE_NONBONDED || k == GD_ENE_EDS_VR ||
-                     k == GD_ENE_EDS_REFERENCE;
+        int is_sum = k == GD_ENE_TOTAL || k == GD_ENE_POTENTIAL || k == GD_ENE_NONBONDED || k == GD_ENE_EDS_VR || k == GD_ENE_EDS_REFERENCE;
         snprintf(where, sizeof where, "%s", k < 13 ? names[k] : "");
         if (k >= 13)
             snprintf(where, sizeof where, "row %d", k + 1);
@@ -347,9 +360,8 @@ static void compare_energy_frame(const struct test_case *t, const struct gd_ener
         for (int k = 0; k < 3; k++)
             compare(Q_BATHS, f->bath[b][k], kinetic[k], 0.0, fabs(kinetic[0]), noise, where, f->step);
         for (int k = 0; f->has_volume && k < 3; k++)
-            compare(Q_TEMPERATURE, f->bath_temperature[b][k], gd_md_bath_temperature(md, b, k), 0.0,
-                    fabs(f->bath_temperature[b][0]), fabs(f->bath[b][k]) > 0.0 ? noise * fabs(f->bath_temperature[b][k] / f->bath[b][k]) : 0.0,
-                    where, f->step);
+            compare(Q_TEMPERATURE, f->bath_temperature[b][k], gd_md_bath_temperature(md, b, k), 0.0, fabs(f->bath_temperature[b][0]),
+                    fabs(f->bath[b][k]) > 0.0 ? noise * fabs(f->bath_temperature[b][k] / f->bath[b][k]) : 0.0, where, f->step);
         if (f->has_volume)
             compare(Q_TEMPERATURE, f->bath_temperature[b][3], gd_md_bath(md, b)->scale, 0.0, 0.0, 0.0, "scaling", f->step);
     }
@@ -359,8 +371,7 @@ static void compare_energy_frame(const struct test_case *t, const struct gd_ener
         compare_volume_pressure(f, md, noise);
 }
 
-static void compare_vectors(int which, const double (*expected)[3], const double (*got)[3], size_t n, double noise,
-                            int64_t step)
+static void compare_vectors(int which, const double (*expected)[3], const double (*got)[3], size_t n, double noise, int64_t step)
 {
     char where[48];
     for (size_t i = 0; i < n; i++) {
@@ -385,23 +396,21 @@ static void compare_final(const struct test_case *t, const struct gd_md *md)
     size_t n = got->num_atoms;
     if (expected->num_atoms != n)
         stop("the final configuration has another number of atoms", NULL);
-    compare_vectors(Q_POSITION, (const double(*)[3])expected->position, (const double(*)[3])got->position, n, t->noise.position,
-                    step);
+    compare_vectors(Q_POSITION, (const double(*)[3])expected->position, (const double(*)[3])got->position, n, t->noise.position, step);
     if (expected->velocity != NULL)
-        compare_vectors(Q_VELOCITY, (const double(*)[3])expected->velocity, (const double(*)[3])got->velocity, n,
-                        t->noise.velocity, step);
+        compare_vectors(Q_VELOCITY, (const double(*)[3])expected->velocity, (const double(*)[3])got->velocity, n, t->noise.velocity, step);
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 3; b++)
             compare(Q_BOX, expected->box.vectors[a][b], got->box.vectors[a][b], 1e-9, 1.0, t->noise.position, "box", step);
     /* The reference counts shifts with the transposed cell matrix; for the strongly skewed cell of a truncated octahedron that
      * does not round to numbers of cells. Ours are those numbers. */
-    for (size_t i = 0; got->box.kind != GD_BOX_TRUNCATED_OCTAHEDRON && expected->lattice_shift != NULL && got->lattice_shift != NULL && i < n; i++)
-        for (int d = 0; d < 3; d++)
-            {
-                char where[48];
-                snprintf(where, sizeof where, "atom %zu", i + 1);
-                compare(Q_SHIFT, expected->lattice_shift[i][d], got->lattice_shift[i][d], 0.1, 0.0, 0.0, where, step);
-            }
+    for (size_t i = 0;
+         got->box.kind != GD_BOX_TRUNCATED_OCTAHEDRON && expected->lattice_shift != NULL && got->lattice_shift != NULL && i < n; i++)
+        for (int d = 0; d < 3; d++) {
+            char where[48];
+            snprintf(where, sizeof where, "atom %zu", i + 1);
+            compare(Q_SHIFT, expected->lattice_shift[i][d], got->lattice_shift[i][d], 0.1, 0.0, 0.0, where, step);
+        }
     gd_configuration_destroy(&expected);
     gd_configuration_destroy(&got);
 }
@@ -439,8 +448,7 @@ static void compare_frames_before(const struct test_case *t, const struct expect
         struct gd_err err = {0};
         if (gd_md_get_configuration(md, &now, &err) != 0)
             stop("frame", &err);
-        compare_vectors(Q_FRAME, (const double(*)[3])f->first, (const double(*)[3])now->position, f->num_atoms,
-                        t->noise.position, step);
+        compare_vectors(Q_FRAME, (const double(*)[3])f->first, (const double(*)[3])now->position, f->num_atoms, t->noise.position, step);
         gd_configuration_destroy(&now);
     }
 }
@@ -456,8 +464,8 @@ static void compare_frames_after(const struct test_case *t, const struct expecta
             continue;
         compare_vectors(Q_FREE_FORCE, (const double(*)[3])f->first, gd_md_forces(md), f->num_atoms, t->noise.force, step);
         if (f->second != NULL)
-            compare_vectors(Q_CONSTRAINT_FORCE, (const double(*)[3])f->second, gd_md_constraint_forces(md), f->num_atoms,
-                            t->noise.force, step);
+            compare_vectors(Q_CONSTRAINT_FORCE, (const double(*)[3])f->second, gd_md_constraint_forces(md), f->num_atoms, t->noise.force,
+                            step);
     }
 }
 
@@ -471,11 +479,11 @@ static int report(const char *folder)
             continue;
         compared += x->compared;
         failed += x->failed;
-        printf("%-30s %8zu values, %6zu out; worst %.3g x tolerance: |%.10g - %.10g| = %.2g (%s)\n", x->name, x->compared,
-               x->failed, x->ratio, x->expected, x->got, x->deviation, x->where);
+        printf("%-30s %8zu values, %6zu out; worst %.3g x tolerance: |%.10g - %.10g| = %.2g (%s)\n", x->name, x->compared, x->failed,
+               x->ratio, x->expected, x->got, x->deviation, x->where);
     }
-    printf("%s %s: %zu of %zu values out of tolerance\n", failed == 0 ? "PASS" : "FAIL", name != NULL ? name + 1 : folder,
-           failed, compared);
+    printf("%s %s: %zu of %zu values out of tolerance\n", failed == 0 ? "PASS" : "FAIL", name != NULL ? name + 1 : folder, failed,
+           compared);
     return failed == 0 && compared > 0 ? 0 : 1;
 }
 

@@ -20,9 +20,9 @@ static inline int kernel_variants(struct gd_kernels tables[3])
     return num;
 }
 
-#define FOR_EACH_VARIANT(k)                                                                                       \
-    struct gd_kernels variant_tables[3];                                                                          \
-    int variant_count = kernel_variants(variant_tables);                                                          \
+#define FOR_EACH_VARIANT(k)                              \
+    struct gd_kernels variant_tables[3];                 \
+    int variant_count = kernel_variants(variant_tables); \
     for (const struct gd_kernels *k = variant_tables; k < variant_tables + variant_count; k++)
 
 enum { BOX_VACUUM, BOX_RECTANGULAR, BOX_TRICLINIC, BOX_SKEWED, BOX_FLAT, BOX_OCTAHEDRON, NUM_BOXES };

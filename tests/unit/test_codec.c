@@ -26,11 +26,16 @@ Test(codec, well_formed_values_pass)
     cr_expect_eq(SCAN("\x93\x01\x02\x03", 1), 0);
     cr_expect_eq(SCAN("\x82\xa1"
                       "a\x01\xa1"
-                      "b\x91\xc3", 2), 0);
+                      "b\x91\xc3",
+                      2),
+                 0);
     cr_expect_eq(SCAN("\xc4\x03xyz", 0), 0);
     cr_expect_eq(SCAN("\xd9\x02hi", 0), 0);
     cr_expect_eq(SCAN("\xcb\x40\x09\x21\xfb\x54\x44\x2d\x18", 0), 0);
-    cr_expect_eq(SCAN("\xd8\x01" "0123456789abcdef", 0), 0);
+    cr_expect_eq(SCAN("\xd8\x01"
+                      "0123456789abcdef",
+                      0),
+                 0);
     cr_expect_eq(SCAN("\x80", 1), 0);
 }
 
@@ -65,7 +70,9 @@ Test(codec, nesting_is_bounded)
 Test(codec, prefixes_and_flips)
 {
     struct gd_err err = {0};
-    static const char message[] = "\x84\xa1v\x01\xa2id\xcd\x01\x02\xa3" "cmd\xa4ping\xa4" "args\x81\xa1x\x93\xcb\x40\x09\x21\xfb\x54\x44\x2d\x18\x02\xc4\x02zz";
+    static const char message[] = "\x84\xa1v\x01\xa2id\xcd\x01\x02\xa3"
+                                  "cmd\xa4ping\xa4"
+                                  "args\x81\xa1x\x93\xcb\x40\x09\x21\xfb\x54\x44\x2d\x18\x02\xc4\x02zz";
     size_t count = sizeof message - 1;
     cr_assert_eq(scan(message, count, 8, &err), 0, "%s", err.text);
     for (size_t cut = 0; cut < count; cut++)

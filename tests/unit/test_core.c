@@ -55,8 +55,12 @@ Test(uuid, text_and_back)
     cr_assert_eq(gd_uuid_parse(text, b), 0);
     cr_assert_arr_eq(a, b, 16);
     cr_assert_eq(gd_uuid_parse("0123456789abcdef0123456789ABCDEF", b), 0);
-    const char *const wrong[] = {"", "x", "0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcdeg",
-                                 "01234567-89ab-cdef-0123-456789abcde", "0123456789-ab-cdef-0123-456789abcdef"};
+    const char *const wrong[] = {"",
+                                 "x",
+                                 "0123456789abcdef0123456789abcde",
+                                 "0123456789abcdef0123456789abcdeg",
+                                 "01234567-89ab-cdef-0123-456789abcde",
+                                 "0123456789-ab-cdef-0123-456789abcdef"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_expect_eq(gd_uuid_parse(wrong[i], b), -1, "%s", wrong[i]);
 }

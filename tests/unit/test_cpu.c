@@ -9,8 +9,7 @@ Test(cpu, mask_names)
     const struct {
         const char *text;
         unsigned mask;
-    } known[] = {{"auto", ~0u}, {NULL, ~0u}, {"", ~0u}, {"scalar", 0}, {"avx2", GD_CPU_AVX2},
-                 {"avx512", GD_CPU_AVX2 | GD_CPU_AVX512}};
+    } known[] = {{"auto", ~0u}, {NULL, ~0u}, {"", ~0u}, {"scalar", 0}, {"avx2", GD_CPU_AVX2}, {"avx512", GD_CPU_AVX2 | GD_CPU_AVX512}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         unsigned mask = 77;
         cr_assert_eq(gd_cpu_parse_mask(known[i].text, &mask, NULL), 0);

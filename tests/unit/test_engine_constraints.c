@@ -86,16 +86,14 @@ Test(engine_constraints, a_turning_flexible_bond_is_stretched)
         double now[3], before[3];
         bond_vector(gd_md_positions(md), 0, 1, now);
         bond_vector(gd_md_previous_positions(md), 0, 1, before);
-        double length = gd_vec3_norm(now),
-               angle = acos(gd_vec3_dot(now, before) / (length * gd_vec3_norm(before)));
+        double length = gd_vec3_norm(now), angle = acos(gd_vec3_dot(now, before) / (length * gd_vec3_norm(before)));
         double dt = s.par.step.dt, omega = angle / dt;
         if (mode == 0) {
             double force = mu / (dt * dt) * length * (sqrt(5.0 - 4.0 * cos(angle)) - 1.0);
             cr_expect_float_eq(length, 0.12 + force / stiffness, 1e-10, "%.12g", length);
             cr_expect_float_eq(length, 0.12 / (1.0 - mu * omega * omega / stiffness), 2e-7, "%.12g", length);
             cr_expect_gt(length, 0.1205);
-            cr_expect_float_eq(gd_md_energies(md)->constraint,
-                               0.5 * stiffness * (length - 0.12) * (length - 0.12), 1e-6);
+            cr_expect_float_eq(gd_md_energies(md)->constraint, 0.5 * stiffness * (length - 0.12) * (length - 0.12), 1e-6);
         } else {
             cr_expect_float_eq(length, 0.12, 1e-10, "%.12g", length); /* no forces, no stretch */
             cr_expect_float_eq(gd_md_energies(md)->constraint, 0.0, 1e-12);
@@ -177,8 +175,7 @@ Test(engine_constraints, flexible_bonds_conserve_energy)
     }
     cr_expect_gt(moved, 1.0);
     cr_expect_gt(bonds, 0.01);
-    cr_expect_lt(high - low, 2e-3 * moved, "total from %.9g to %.9g, kinetic moved %g, bonds %g", low, high,
-                 moved, bonds);
+    cr_expect_lt(high - low, 2e-3 * moved, "total from %.9g to %.9g, kinetic moved %g, bonds %g", low, high, moved, bonds);
     gd_md_destroy(&md);
     test_system_destroy(&s);
 }
@@ -273,8 +270,7 @@ Test(engine_constraints, listed_distances)
         s.par.initialise.ntishk = 1;
         struct gd_md *md = test_run(&s, 1);
         const double rigid[] = {0, 0, 2, 8, 1};
-        cr_expect_float_eq(gd_md_bath(md, 0)->dof, 30.0 - rigid[ntc], 1e-12, "NTC %d: %g", ntc,
-                           gd_md_bath(md, 0)->dof);
+        cr_expect_float_eq(gd_md_bath(md, 0)->dof, 30.0 - rigid[ntc], 1e-12, "NTC %d: %g", ntc, gd_md_bath(md, 0)->dof);
         test_steps(md, 5);
         double length = bond_length(gd_md_positions(md), 0, 2), bond = bond_length(gd_md_positions(md), 0, 1);
         if (ntc > 1)

@@ -123,7 +123,7 @@ Test(engine_forces, distance_restraints_of_every_site)
     cr_assert_eq(gd_restraints_resize(s.res, GD_REST_DISTANCES, 12, &err), 0);
     for (size_t k = 0; k < 9; k++)
         add_distance(&s, k, types[k], 0, 0.2);
-    add_distance(&s, 9, 0, 10, 0.1); /* two dimensions */
+    add_distance(&s, 9, 0, 10, 0.1);  /* two dimensions */
     add_distance(&s, 10, 0, 1, 0.9);  /* attractive, satisfied */
     add_distance(&s, 11, 0, -1, 0.9); /* repulsive, far inside: linear */
     s.par.distance_restraint.ntdir = 2;
@@ -144,8 +144,8 @@ Test(engine_forces, other_restraints)
     s.res->dihedrals[0] = (struct gd_dihedral_restraint){.atom = {0, 2, 4, 6}, .weight = 1.5, .angle = 40.0, .delta = 180.0};
     s.res->dihedrals[1] = (struct gd_dihedral_restraint){.atom = {1, 2, 3, 5}, .weight = 0.5, .angle = -120.0, .delta = 180.0};
     cr_assert_eq(gd_restraints_resize(s.res, GD_REST_JVALUES, 1, &err), 0);
-    s.res->jvalues[0] = (struct gd_jvalue_restraint){
-        .atom = {1, 2, 3, 4}, .weight = 1.0, .j0 = 2.0, .phase = -60.0, .a = 9.4, .b = -1.1, .c = 0.4};
+    s.res->jvalues[0] =
+        (struct gd_jvalue_restraint){.atom = {1, 2, 3, 4}, .weight = 1.0, .j0 = 2.0, .phase = -60.0, .a = 9.4, .b = -1.1, .c = 0.4};
     cr_assert_eq(gd_restraints_resize(s.res, GD_REST_POSITION_ATOMS, 3, &err), 0);
     for (int k = 0; k < 3; k++)
         s.res->position_atom[k] = 3 * k;

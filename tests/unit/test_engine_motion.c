@@ -9,8 +9,8 @@
 
 Test(engine_motion, rigid_water_keeps_its_shape)
 {
-    const enum gd_constraint_algorithm algorithms[] = {GD_CONSTRAINT_SETTLE, GD_CONSTRAINT_SHAKE,
-                                                       GD_CONSTRAINT_M_SHAKE, GD_CONSTRAINT_LINCS};
+    const enum gd_constraint_algorithm algorithms[] = {GD_CONSTRAINT_SETTLE, GD_CONSTRAINT_SHAKE, GD_CONSTRAINT_M_SHAKE,
+                                                       GD_CONSTRAINT_LINCS};
     for (int k = 0; k < 4; k++) {
         struct test_system s;
         test_water_create(&s, 3, 4);
@@ -51,8 +51,7 @@ Test(engine_motion, runs_backwards)
     for (size_t i = 0; i < n; i++)
         for (int d = 0; d < 3; d++)
             v[i][d] = -gd_md_velocities(md)[i][d];
-    cr_assert_eq(gd_md_set_state(md, (const double(*)[3])x, (const double(*)[3])v, NULL, &err), 0, "%s",
-                 err.text);
+    cr_assert_eq(gd_md_set_state(md, (const double(*)[3])x, (const double(*)[3])v, NULL, &err), 0, "%s", err.text);
     test_steps(md, steps - 1);
     for (size_t i = 0; i < n; i++)
         for (int d = 0; d < 3; d++) {
@@ -104,8 +103,7 @@ Test(engine_motion, momentum_and_energy_of_a_cluster)
         cr_expect_float_eq(momentum[0][d], momentum[1][d], 1e-9);
     /* leap-frog of stiff bonds at 0.2 fs: the energy of averaged half steps ripples by some 1e-2 of its
      * kinetic part */
-    cr_expect_float_eq(energy[0], energy[1], 0.02 * fabs(gd_md_energies(md)->kinetic), "%.8g and %.8g",
-                       energy[0], energy[1]);
+    cr_expect_float_eq(energy[0], energy[1], 0.02 * fabs(gd_md_energies(md)->kinetic), "%.8g and %.8g", energy[0], energy[1]);
     gd_md_destroy(&md);
     test_system_destroy(&s);
 }
@@ -131,8 +129,8 @@ Test(engine_motion, velocity_verlet_conserves_energy)
         double first = gd_md_energies(md)->total;
         test_steps(md, 2000);
         /* the ripple of the shadow Hamiltonian at 0.5 fs, some 1e-4 of the kinetic energy */
-        cr_expect_float_eq(gd_md_energies(md)->total, first, 2e-3 * gd_md_energies(md)->kinetic,
-                           "%.9g and %.9g", first, gd_md_energies(md)->total);
+        cr_expect_float_eq(gd_md_energies(md)->total, first, 2e-3 * gd_md_energies(md)->kinetic, "%.9g and %.9g", first,
+                           gd_md_energies(md)->total);
         for (size_t m = 0; m < gd_md_num_atoms(md); m += 3) {
             double r[3], v[3];
             gd_vec3_sub(gd_md_positions(md)[m], gd_md_positions(md)[m + 1], r);
@@ -162,11 +160,10 @@ Test(engine_motion, integrators_agree_on_constraint_forces)
     test_steps(verlet, 1);
     for (size_t i = 0; i < gd_md_num_atoms(frog); i++)
         for (int d = 0; d < 3; d++)
-            cr_expect_float_eq(gd_md_constraint_forces(frog)[i][d], gd_md_constraint_forces(verlet)[i][d],
-                               5.0);
+            cr_expect_float_eq(gd_md_constraint_forces(frog)[i][d], gd_md_constraint_forces(verlet)[i][d], 5.0);
     for (int d = 0; d < 3; d++)
-        cr_expect_float_eq(gd_md_pressure(frog)[d][d], gd_md_pressure(verlet)[d][d], 1.0, "%g %g",
-                           gd_md_pressure(frog)[d][d], gd_md_pressure(verlet)[d][d]);
+        cr_expect_float_eq(gd_md_pressure(frog)[d][d], gd_md_pressure(verlet)[d][d], 1.0, "%g %g", gd_md_pressure(frog)[d][d],
+                           gd_md_pressure(verlet)[d][d]);
     gd_md_destroy(&frog);
     gd_md_destroy(&verlet);
     test_system_destroy(&s);
@@ -230,8 +227,7 @@ static void check_continuation(struct test_system *s, int threads)
 
 Test(engine_motion, continues_bit_for_bit)
 {
-    const enum gd_thermostat thermostats[] = {GD_THERMOSTAT_WEAK_COUPLING, GD_THERMOSTAT_NOSE_HOOVER_CHAINS,
-                                              GD_THERMOSTAT_BUSSI};
+    const enum gd_thermostat thermostats[] = {GD_THERMOSTAT_WEAK_COUPLING, GD_THERMOSTAT_NOSE_HOOVER_CHAINS, GD_THERMOSTAT_BUSSI};
     for (int k = 0; k < 3; k++) {
         struct test_system s;
         test_water_create(&s, 4, 8);
@@ -416,8 +412,7 @@ Test(engine_motion, steepest_descent_goes_down)
         double first = gd_md_energies(md)->potential;
         for (int k = 0; k < 2000 && !gd_md_converged(md); k++)
             cr_assert_eq(gd_md_step(md, &err), 0, "%s", err.text);
-        cr_expect(gd_md_converged(md), "minimiser %d: %g after %g", kind, gd_md_energies(md)->potential,
-                  first);
+        cr_expect(gd_md_converged(md), "minimiser %d: %g after %g", kind, gd_md_energies(md)->potential, first);
         cr_expect_lt(gd_md_energies(md)->potential, first);
         gd_md_destroy(&md);
     }

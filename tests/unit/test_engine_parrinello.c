@@ -40,8 +40,7 @@ static void accelerate(const struct box_motion *b, const double y[3], double out
         volume *= edge[d];
     }
     for (int d = 0; d < 3; d++)
-        sum[b->set[d]] +=
-            2.0 * b->kinetic[d] * (b->edge / edge[d]) * (b->edge / edge[d]) / volume - b->reference;
+        sum[b->set[d]] += 2.0 * b->kinetic[d] * (b->edge / edge[d]) * (b->edge / edge[d]) / volume - b->reference;
     for (int k = 0; k < 3; k++)
         out[k] = b->count[k] > 0 ? volume / y[k] * sum[k] / b->count[k] / b->inertia[k] : 0.0;
 }
@@ -68,8 +67,7 @@ static double compare(enum gd_pressure_scale scale, double dt, double *moved)
 {
     struct test_system s;
     ideal_gas(&s, scale, dt);
-    static const int sets[][3] = {
-        [GD_SCALE_ISO] = {0, 0, 0}, [GD_SCALE_ANISO] = {0, 1, 2}, [GD_SCALE_SEMIANISO] = {0, 0, 2}};
+    static const int sets[][3] = {[GD_SCALE_ISO] = {0, 0, 0}, [GD_SCALE_ANISO] = {0, 1, 2}, [GD_SCALE_SEMIANISO] = {0, 0, 2}};
     struct box_motion b = {.edge = 3.0, .reference = s.par.pressure.reference[0][0], .y = {1.0, 1.0, 1.0}};
     s.par.pressure.semi[0] = s.par.pressure.semi[1] = 1;
     s.par.pressure.semi[2] = 2;
@@ -81,8 +79,7 @@ static double compare(enum gd_pressure_scale scale, double dt, double *moved)
     }
     double first[3], time = s.par.pressure.tau / (2.0 * GD_PI), worst = 0.0;
     for (int k = 0; k < 3; k++)
-        b.inertia[k] =
-            b.count[k] > 0 ? 3.0 * 27.0 * time * time / (b.count[k] * s.par.pressure.compressibility) : 1.0;
+        b.inertia[k] = b.count[k] > 0 ? 3.0 * 27.0 * time * time / (b.count[k] * s.par.pressure.compressibility) : 1.0;
     accelerate(&b, b.y, first);
     for (int k = 0; k < 3; k++)
         b.velocity[k] = 0.5 * dt * first[k]; /* the run's is zero half a step before the start */
@@ -110,8 +107,7 @@ Test(engine_parrinello, an_ideal_gas_by_another_method)
         double moved, coarse = compare(scales[k], 0.002, &moved), fine = compare(scales[k], 0.001, &moved);
         cr_expect_gt(moved, 0.05, "scale %d: the box moved by %g", scales[k], moved);
         cr_expect_lt(fine, 1e-4 * moved, "scale %d: off by %g of %g", scales[k], fine, moved);
-        cr_expect(coarse / fine > 3.5 && coarse / fine < 4.5, "scale %d: not of second order: %g and %g",
-                  scales[k], coarse, fine);
+        cr_expect(coarse / fine > 3.5 && coarse / fine < 4.5, "scale %d: not of second order: %g and %g", scales[k], coarse, fine);
     }
 }
 
@@ -131,8 +127,7 @@ Test(engine_parrinello, conserves_energy_with_forces)
             s.top->bond_types[t].harmonic *= 0.01;
         }
         s.par.step.dt = 0.0002;
-        s.par.pairlist.rcutp = s.par.pairlist.rcutl = s.par.nonbonded.rcrf =
-            0.3; /* nothing is within it that counts */
+        s.par.pairlist.rcutp = s.par.pairlist.rcutl = s.par.nonbonded.rcrf = 0.3; /* nothing is within it that counts */
         s.par.pressure.couple = GD_PRESSURE_SCALE;
         s.par.pressure.scale = GD_SCALE_ISO;
         s.par.pressure.virial = virials[k];
@@ -157,8 +152,7 @@ Test(engine_parrinello, conserves_energy_with_forces)
             box_high = fmax(box_high, box);
         }
         cr_expect_gt(box_high - box_low, 3.0, "the box's energy changed by %g", box_high - box_low);
-        cr_expect_lt(high - low, 0.01 * (box_high - box_low),
-                     "virial %d: H from %.9g to %.9g, the box's part by %g", virials[k], low, high,
+        cr_expect_lt(high - low, 0.01 * (box_high - box_low), "virial %d: H from %.9g to %.9g, the box's part by %g", virials[k], low, high,
                      box_high - box_low);
         gd_md_destroy(&md);
         test_system_destroy(&s);
@@ -189,8 +183,7 @@ Test(engine_parrinello, goes_on_bit_for_bit)
     test_steps(whole, 30);
     test_steps(second, 30);
     cr_expect_eq(memcmp(gd_md_box(second), gd_md_box(whole), sizeof(struct gd_box)), 0);
-    cr_expect_eq(
-        memcmp(gd_md_positions(second), gd_md_positions(whole), gd_md_num_atoms(whole) * sizeof(gd_vec3)), 0);
+    cr_expect_eq(memcmp(gd_md_positions(second), gd_md_positions(whole), gd_md_num_atoms(whole) * sizeof(gd_vec3)), 0);
     free(saved);
     gd_md_destroy(&whole);
     gd_md_destroy(&second);

@@ -63,8 +63,7 @@ static struct record record(const struct test_system *s)
 static void check(const struct test_system *s, const char *what)
 {
     struct record r = record(s);
-    cr_expect_lt(fabs(r.conserved), 0.6 + 0.006 * r.exchanged, "%s: %g of %g kJ/mol", what, r.conserved,
-                 r.exchanged);
+    cr_expect_lt(fabs(r.conserved), 0.6 + 0.006 * r.exchanged, "%s: %g of %g kJ/mol", what, r.conserved, r.exchanged);
     cr_expect_lt(r.ripple, 0.7 + 0.003 * r.exchanged, "%s: %g", what, r.ripple);
     cr_expect_gt(r.exchanged, 15.0, "%s: %g", what, r.exchanged);
 }
@@ -251,8 +250,7 @@ Test(engine_reservoir, removed_motion)
     }
     struct record r = record(&s);
     cr_expect_lt(fabs(r.conserved), 0.8, "%g", r.conserved);
-    cr_expect_float_eq(r.exchanged, 0.5 * momentum2 / mass, 1e-6 * r.exchanged, "%g %g", r.exchanged,
-                       0.5 * momentum2 / mass);
+    cr_expect_float_eq(r.exchanged, 0.5 * momentum2 / mass, 1e-6 * r.exchanged, "%g %g", r.exchanged, 0.5 * momentum2 / mass);
     test_system_destroy(&s);
 }
 
@@ -275,8 +273,7 @@ Test(engine_reservoir, is_the_extended_energy_of_nose_hoover)
         integral += 0.5 * zeta * dt;
         gd_md_energy_vector(md, numbers);
         most = fmax(most, fabs(extended));
-        cr_expect_float_eq(numbers[GD_ENERGY_RESERVOIR], extended, 6.0, "step %d: %g %g", k,
-                           numbers[GD_ENERGY_RESERVOIR], extended);
+        cr_expect_float_eq(numbers[GD_ENERGY_RESERVOIR], extended, 6.0, "step %d: %g %g", k, numbers[GD_ENERGY_RESERVOIR], extended);
     }
     cr_expect_gt(most, 60.0, "%g", most);
     gd_md_destroy(&md);

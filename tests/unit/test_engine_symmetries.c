@@ -36,8 +36,8 @@ static void add_inner_restraints(struct test_system *s)
     cr_assert_eq(gd_restraints_resize(s->res, GD_REST_DIHEDRALS, 1, &err), 0);
     s->res->dihedrals[0] = (struct gd_dihedral_restraint){.atom = {0, 2, 4, 6}, .weight = 1.5, .angle = 40.0, .delta = 180.0};
     cr_assert_eq(gd_restraints_resize(s->res, GD_REST_JVALUES, 1, &err), 0);
-    s->res->jvalues[0] = (struct gd_jvalue_restraint){
-        .atom = {1, 2, 3, 4}, .weight = 1.0, .j0 = 2.0, .phase = -60.0, .a = 9.4, .b = -1.1, .c = 0.4};
+    s->res->jvalues[0] =
+        (struct gd_jvalue_restraint){.atom = {1, 2, 3, 4}, .weight = 1.0, .j0 = 2.0, .phase = -60.0, .a = 9.4, .b = -1.1, .c = 0.4};
     s->par.distance_restraint.ntdir = 2;
     s->par.distance_restraint.cdir = 800.0;
     s->par.distance_restraint.dir0 = 0.3;
@@ -126,8 +126,8 @@ static void check_virial(struct test_system *s, int shear, const char *what)
         for (int b = a; b < (shear ? 3 : a + 1); b++) { /* the other half would turn the edges */
             double up = deformed_energy(md, (const double(*)[3])start, &box, a, b, h);
             double down = deformed_energy(md, (const double(*)[3])start, &box, a, b, -h);
-            cr_expect_float_eq((up - down) / (2.0 * h), 2.0 * virial[a][b], 1e-6 * largest + 1e-4, "%s, element %d %d: %.10g, %.10g",
-                               what, a, b, (up - down) / (2.0 * h), 2.0 * virial[a][b]);
+            cr_expect_float_eq((up - down) / (2.0 * h), 2.0 * virial[a][b], 1e-6 * largest + 1e-4, "%s, element %d %d: %.10g, %.10g", what,
+                               a, b, (up - down) / (2.0 * h), 2.0 * virial[a][b]);
             cr_expect_float_eq(virial[a][b], virial[b][a], 1e-9 * largest, "%s, element %d %d", what, a, b);
         }
     gd_md_destroy(&md);

@@ -76,8 +76,7 @@ void test_water_create(struct test_system *s, int per_edge, unsigned seed)
     for (int d = 0; d < 3; d++)
         s->conf->box.vectors[d][d] = edge;
     for (size_t m = 0; m < molecules; m++) {
-        double at[3] = {0.31 * (double)(m % (size_t)per_edge),
-                        0.31 * (double)(m / (size_t)per_edge % (size_t)per_edge),
+        double at[3] = {0.31 * (double)(m % (size_t)per_edge), 0.31 * (double)(m / (size_t)per_edge % (size_t)per_edge),
                         0.31 * (double)(m / (size_t)(per_edge * per_edge))};
         double a[3], b[3], length = 0.0, along = 0.0;
         for (int d = 0; d < 3; d++) {
@@ -101,8 +100,7 @@ void test_water_create(struct test_system *s, int per_edge, unsigned seed)
             s->conf->position[3 * m][d] = at[d];
             s->conf->position[3 * m + 1][d] = at[d] + 0.1 * (cos(half) * a[d] + sin(half) * b[d]);
             s->conf->position[3 * m + 2][d] = at[d] + 0.1 * (cos(half) * a[d] - sin(half) * b[d]);
-            double v = 0.6 * (test_random(&seed) -
-                              0.5); /* the molecule moves as one: constraints hold from the start */
+            double v = 0.6 * (test_random(&seed) - 0.5); /* the molecule moves as one: constraints hold from the start */
             for (size_t k = 0; k < 3; k++)
                 s->conf->velocity[3 * m + k][d] = v;
         }

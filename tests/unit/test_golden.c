@@ -68,7 +68,8 @@ Test(golden, requests)
         line[strcspn(line, "\n")] = '\0';
         if (line[0] == '#' || line[0] == '\0')
             continue;
-        char *rest = line, *name = strsep(&rest, "\t"), *kind = strsep(&rest, "\t"), *hex = strsep(&rest, "\t"), *expected = strsep(&rest, "\t");
+        char *rest = line, *name = strsep(&rest, "\t"), *kind = strsep(&rest, "\t"), *hex = strsep(&rest, "\t"),
+             *expected = strsep(&rest, "\t");
         cr_assert_not_null(expected, "%s: four columns", name);
         if (strcmp(kind, "request") != 0)
             continue;

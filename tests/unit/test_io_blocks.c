@@ -61,8 +61,8 @@ const char *io_scratch(int slot, const char *name)
 {
     static char path[4][256];
     if (scratch[0] == '\0') {
-        snprintf(scratch, sizeof scratch, "/tmp/gd-test-io-%ld", (long)getpid());
-        cr_assert_eq(mkdir(scratch, 0700), 0);
+        snprintf(scratch, sizeof scratch, "/tmp/gd-test-io-XXXXXX");
+        cr_assert_not_null(mkdtemp(scratch));
         atexit(remove_scratch);
     }
     snprintf(path[slot], sizeof path[slot], "%s/%s", scratch, name);
@@ -194,12 +194,14 @@ Test(io_blocks, numbers_are_rounded_as_strtod_does)
 
 Test(io_blocks, what_is_no_number_is_refused)
 {
-    static const char *const bad[] = {"", ".", "-", "+", "e5", "1e", "1e+", "nan", "inf", "-inf", "0x10", "1.2.3", "1,5", "1d5", "1e999", "--1", "1-", "1 "};
+    static const char *const bad[] = {"",     ".",    "-",     "+",   "e5",  "1e",    "1e+", "nan", "inf",
+                                      "-inf", "0x10", "1.2.3", "1,5", "1d5", "1e999", "--1", "1-",  "1 "};
     double d;
     long n;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_eq(gd_parse_double(bad[i], strlen(bad[i]), &d), -1, "'%s' was taken for %g", bad[i], d);
-    static const char *const not_long[] = {"", "-", "1.0", "1e3", "9223372036854775808", "99999999999999999999999999999999999", "0x1", " 1"};
+    static const char *const not_long[] = {"",    "-", "1.0", "1e3", "9223372036854775808", "99999999999999999999999999999999999",
+                                           "0x1", " 1"};
     for (size_t i = 0; i < sizeof not_long / sizeof not_long[0]; i++)
         cr_assert_eq(gd_parse_long(not_long[i], strlen(not_long[i]), &n), -1, "'%s'", not_long[i]);
     cr_assert_eq(gd_parse_long("-9223372036854775808", 20, &n), 0);
@@ -227,7 +229,8 @@ Test(io_blocks, locale_makes_no_difference)
 /* The fast formatter against printf, ties and carries among the values. */
 Test(io_blocks, formatted_numbers_are_those_of_printf)
 {
-    static const double special[] = {0.0, -0.0, 0.5, 1.5, 2.5, 0.9999999995, 0.99999999949, -0.0000000004, 1e15, 1e-300, 999999.9999999999, 0.1, 1e22};
+    static const double special[] = {0.0, -0.0, 0.5, 1.5, 2.5, 0.9999999995, 0.99999999949, -0.0000000004, 1e15, 1e-300, 999999.9999999999,
+                                     0.1, 1e22};
     unsigned long long state = 1234567ull;
     for (int i = 0; i < 50000; i++) {
         char fast[GD_FIXED_MAX], slow[512];

@@ -12,8 +12,13 @@ static const char *const units[] = {"kJ mol-1", "K"};
 
 static struct gd_h5md_layout layout(enum gd_box_kind box)
 {
-    return (struct gd_h5md_layout){.num_atoms = 5, .dtype = GD_FLOAT32, .velocities = 1, .box = box, .num_observables = 2,
-                                   .observables = names, .observable_units = units};
+    return (struct gd_h5md_layout){.num_atoms = 5,
+                                   .dtype = GD_FLOAT32,
+                                   .velocities = 1,
+                                   .box = box,
+                                   .num_observables = 2,
+                                   .observables = names,
+                                   .observable_units = units};
 }
 
 #ifdef GD_HAVE_HDF5
@@ -28,8 +33,8 @@ static int put(struct gd_h5md *h, int64_t step, const struct gd_box *box)
         x[i / 3][i % 3] = (float)(step * 100 + i);
         v[i / 3][i % 3] = -x[i / 3][i % 3];
     }
-    struct gd_h5md_frame f = {.step = step, .time = 0.5 * (double)step, .positions = x, .velocities = v, .box = box,
-                              .observables = observables};
+    struct gd_h5md_frame f = {
+        .step = step, .time = 0.5 * (double)step, .positions = x, .velocities = v, .box = box, .observables = observables};
     struct gd_err err;
     gd_err_clear(&err);
     int rc = gd_h5md_put(h, &f, &err);

@@ -302,7 +302,8 @@ Test(io_parameters, words_and_numbers_mean_the_same)
 Test(io_parameters, what_is_not_done_is_a_fault)
 {
     REFUSE_INPUT("NONBONDED\n  1\n", "NONBONDED\n  3\n", "block NONBONDED: NLRELE is 3: a lattice-sum method is not available");
-    REFUSE_INPUT("  10 0 0 20 5 0 0", "  10 0 0 20 5 7 1", "block WRITETRAJ: NTWG is 7: a free-energy trajectory is not available; only 0 is",
+    REFUSE_INPUT("  10 0 0 20 5 0 0", "  10 0 0 20 5 7 1",
+                 "block WRITETRAJ: NTWG is 7: a free-energy trajectory is not available; only 0 is",
                  "block WRITETRAJ: NTWB is 1: a trajectory of block averages is not available");
     REFUSE_INPUT("PERTURBATION\n  0", "PERTURBATION\n  1", "block PERTURBATION: 1 asks for a method that is not available");
     REFUSE_INPUT("COVALENTFORM", "COVALENTFROM", "block COVALENTFROM: not supported in an input file");
@@ -315,7 +316,8 @@ Test(io_parameters, all_faults_are_told_at_once)
 {
     REFUSE_INPUT("STEP\n  50 0.0 0.002\nEND\nBOUNDCOND\n  2 3\nEND", "STEP\n  -5 0.0 -0.002\nEND\nBOUNDCOND\n  5 x\nEND",
                  "mem:15: block STEP: NSTLIM is -5; expected 0 or more", "mem:15: block STEP: DT is -0.002",
-                 "mem:18: block BOUNDCOND: NTB is '5'; expected one of truncoct (-1)", "mem:18: block BOUNDCOND: NDFMIN is 'x'; expected an integer");
+                 "mem:18: block BOUNDCOND: NTB is '5'; expected one of truncoct (-1)",
+                 "mem:18: block BOUNDCOND: NDFMIN is 'x'; expected an integer");
     REFUSE_INPUT("  2 6 12", "  2 12 6", "block FORCE: NRE is 6; expected 13 or more");
     REFUSE_INPUT("  2 6 12", "  2 6 12 18", "block FORCE: '18' after the last atom of the last energy group");
     REFUSE_INPUT("  2 6 12", "  2 6", "block FORCE: the block ends where NRE should follow");
@@ -403,16 +405,22 @@ Test(io_restraints, faults_name_line_and_block)
 {
     enum gd_restraints_kind kind;
     cr_assert_eq(gd_restraints_kind_from_name("friction", &kind), -1);
-    refuse_restraints(GD_RESTRAINTS_POSRESSPEC, "POSRESSPEC\n    2 TAIL  C4         x\nEND\n", "mem:2: block POSRESSPEC: expected an atom number");
-    refuse_restraints(GD_RESTRAINTS_POSRESSPEC, "POSRESSPEC\n    2 TAIL  C4         4\n    2 TAIL  C4         4\nEND\n", "atom 4 is named twice");
+    refuse_restraints(GD_RESTRAINTS_POSRESSPEC, "POSRESSPEC\n    2 TAIL  C4         x\nEND\n",
+                      "mem:2: block POSRESSPEC: expected an atom number");
+    refuse_restraints(GD_RESTRAINTS_POSRESSPEC, "POSRESSPEC\n    2 TAIL  C4         4\n    2 TAIL  C4         4\nEND\n",
+                      "atom 4 is named twice");
     refuse_restraints(GD_RESTRAINTS_POSRESSPEC, "POSRESSPEC\nEND\n", "block POSRESSPEC: no restraint in it");
     refuse_restraints(GD_RESTRAINTS_REFPOS, "TITLE\nEND\n", "mem: block REFPOSITION is missing");
-    refuse_restraints(GD_RESTRAINTS_ANGREST, "ANGRESSPEC\n1 2 3 1.0\n110 1 2 3 4\nEND\n", "mem:3: block ANGRESSPEC: the restraint of line 2 has fewer than 5");
+    refuse_restraints(GD_RESTRAINTS_ANGREST, "ANGRESSPEC\n1 2 3 1.0\n110 1 2 3 4\nEND\n",
+                      "mem:3: block ANGRESSPEC: the restraint of line 2 has fewer than 5");
     refuse_restraints(GD_RESTRAINTS_ANGREST, "ANGRESSPEC\n1 2 3 1.0 110 4\nEND\n", "mem:2: block ANGRESSPEC: more than 5 values");
     refuse_restraints(GD_RESTRAINTS_ANGREST, "ANGRESSPEC\n1 0 3 1.0 110\nEND\n", "mem:2: block ANGRESSPEC: an atom number is 0");
-    refuse_restraints(GD_RESTRAINTS_DISTREST, "DISTANCERESSPEC\n0.1 0.153\n0 0 0 0 0 1 0 0 0 0 0.5 1 0\nEND\n", "a virtual atom made of no atom");
+    refuse_restraints(GD_RESTRAINTS_DISTREST, "DISTANCERESSPEC\n0.1 0.153\n0 0 0 0 0 1 0 0 0 0 0.5 1 0\nEND\n",
+                      "a virtual atom made of no atom");
     refuse_restraints(GD_RESTRAINTS_DISTREST, "DISTANCERESSPEC\n0.1 0.153\n1 0 2 0 0 1 0 0 0 0 0.5 1 0\nEND\n", "atom 2 follows a 0");
-    refuse_restraints(GD_RESTRAINTS_DISTREST, "DISTANCERESSPEC\n0.1 0.153\n1 0 0 0 9 1 0 0 0 0 0.5 1 0\nEND\n", "the type of a virtual atom is 9");
+    refuse_restraints(GD_RESTRAINTS_DISTREST, "DISTANCERESSPEC\n0.1 0.153\n1 0 0 0 9 1 0 0 0 0 0.5 1 0\nEND\n",
+                      "the type of a virtual atom is 9");
     refuse_restraints(GD_RESTRAINTS_JVAL, "JVALRESSPEC\n1 2 3 4 1 7 -60 9 -1 0.4 2\nEND\n", "H is 2; expected an integer from -1 to 1");
-    refuse_restraints(GD_RESTRAINTS_JVAL, "DIHEDRALRESSPEC\n1 2 3 4 1 7 -60\nEND\n", "2 faults; the first: mem: block JVALRESSPEC is missing");
+    refuse_restraints(GD_RESTRAINTS_JVAL, "DIHEDRALRESSPEC\n1 2 3 4 1 7 -60\nEND\n",
+                      "2 faults; the first: mem: block JVALRESSPEC is missing");
 }

@@ -28,7 +28,8 @@ static void put_frames(struct gd_trajectory *t, int first, int last, int64_t *of
     for (int s = first; s < last; s++) {
         double x[ATOMS][3];
         fill(x, s);
-        cr_assert_eq(gd_trajectory_put_positions(t, s * 10, s * 0.02, (struct gd_rows){x, ATOMS, GD_FLOAT64}, &box, &err), 0, "%s", err.text);
+        cr_assert_eq(gd_trajectory_put_positions(t, s * 10, s * 0.02, (struct gd_rows){x, ATOMS, GD_FLOAT64}, &box, &err), 0, "%s",
+                     err.text);
         offset[s] = gd_trajectory_offset(t);
     }
 }
@@ -116,7 +117,8 @@ static void continue_at_step(const char *whole_name, const char *cut_name)
         io_data_write(cut, text, size - (size_t)cases[k].back);
         cr_assert_eq(gd_trajectory_resume_at_step(&t, cut, GD_TRAJECTORY_POSITIONS, cases[k].step, &err), 0, "%s", err.text);
         int64_t expected = cases[k].frames == 0 ? title : offset[cases[k].frames - 1];
-        cr_assert_eq(gd_trajectory_offset(t), expected, "case %zu: %lld, not %lld", k, (long long)gd_trajectory_offset(t), (long long)expected);
+        cr_assert_eq(gd_trajectory_offset(t), expected, "case %zu: %lld, not %lld", k, (long long)gd_trajectory_offset(t),
+                     (long long)expected);
         put_frames(t, cases[k].frames, 8, offset);
         cr_assert_eq(gd_trajectory_close(&t, &err), 0);
         size_t again;
@@ -262,18 +264,28 @@ Test(io_trajectory, restraint_data)
     static const double averages[1] = {7.3241721}, elevations[3] = {0.0, 12.5, 1e-3};
     struct gd_trajectory *t = NULL;
     const char *path = io_scratch(0, "a.trs");
-    struct gd_special_frame f = {.step = 5, .time = 0.01, .num_distances = 2, .distances = distances, .num_angles = 1, .angles = angles,
-                                 .num_jvalues = 1, .jvalue_atoms = atoms, .jvalue_averages = averages, .jvalue_grid = 3, .jvalue_elevations = elevations};
+    struct gd_special_frame f = {.step = 5,
+                                 .time = 0.01,
+                                 .num_distances = 2,
+                                 .distances = distances,
+                                 .num_angles = 1,
+                                 .angles = angles,
+                                 .num_jvalues = 1,
+                                 .jvalue_atoms = atoms,
+                                 .jvalue_averages = averages,
+                                 .jvalue_grid = 3,
+                                 .jvalue_elevations = elevations};
     cr_assert_eq(gd_trajectory_create(&t, path, GD_TRAJECTORY_SPECIAL, "x", NULL), 0);
     cr_assert_eq(gd_trajectory_put_special(t, &f, NULL), 0);
     cr_assert_eq(gd_trajectory_close(&t, NULL), 0);
     char *text = io_data_read(path, NULL);
-    cr_assert_str_eq(text, "TITLE\n\tgromosd\nx\n\n\tspecial trajectory\nEND\n"
-                           "TIMESTEP\n              5    0.010000000\nEND\n"
-                           "DISRESDATA\n2\n      0.6803488      8.4953995      0.0000000\n      0.3454095      9.1029682      0.0000000\nEND\n"
-                           "ANGRESDATA\n              1\n     99.1928366      1.0905343\nEND\n"
-                           "JVALUERESEXPAVE\n# I J K L <J>\n    2    4    6    8      7.3241721\nEND\n"
-                           "JVALUERESEPS\n# I J K L\n# GRID[1..3]\n    2    4    6    8\n  0.0000000e+00  1.2500000e+01  1.0000000e-03\nEND\n");
+    cr_assert_str_eq(text,
+                     "TITLE\n\tgromosd\nx\n\n\tspecial trajectory\nEND\n"
+                     "TIMESTEP\n              5    0.010000000\nEND\n"
+                     "DISRESDATA\n2\n      0.6803488      8.4953995      0.0000000\n      0.3454095      9.1029682      0.0000000\nEND\n"
+                     "ANGRESDATA\n              1\n     99.1928366      1.0905343\nEND\n"
+                     "JVALUERESEXPAVE\n# I J K L <J>\n    2    4    6    8      7.3241721\nEND\n"
+                     "JVALUERESEPS\n# I J K L\n# GRID[1..3]\n    2    4    6    8\n  0.0000000e+00  1.2500000e+01  1.0000000e-03\nEND\n");
     free(text);
 }
 
@@ -312,7 +324,8 @@ Test(io_trajectory, frames_out_of_place)
         {'x', "POSITIONRED\n1 2 3\nEND\n", "mem:1: block POSITIONRED: not expected here"},
         {'x', "TIMESTEP\n0 0\nEND\nTIMESTEP\n1 1\nEND\n", "mem:4: block TIMESTEP: not expected here"},
         {'x', "TIMESTEP\n0 0\nEND\nPOSITIONRED\n1 2 3\nEND\nPOSITIONRED\n1 2 3\nEND\n", "mem:7: block POSITIONRED: not expected"},
-        {'f', "TIMESTEP\n0 0\nEND\nFREEFORCERED\n1 2 3\nEND\nCONSFORCERED\n1 2 3\n1 2 3\nEND\n", "mem:7: block CONSFORCERED: 2 rows; the frame has 1"},
+        {'f', "TIMESTEP\n0 0\nEND\nFREEFORCERED\n1 2 3\nEND\nCONSFORCERED\n1 2 3\n1 2 3\nEND\n",
+         "mem:7: block CONSFORCERED: 2 rows; the frame has 1"},
         {'f', "TIMESTEP\n0 0\nEND\n", "the last frame has no block FREEFORCERED"},
         {'e', "TIMESTEP\n0 0\nEND\nENERGY03\n1 2 3\nEND\n", "mem:6: block ENERGY03: the block ends where a total energy should follow"},
         {'e', "TIMESTEP\n0 0\nEND\nFOO\nEND\n", "mem:4: block FOO: not expected here"},

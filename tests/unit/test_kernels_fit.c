@@ -112,8 +112,7 @@ Test(kernels_fit, one_atom_and_lines)
         cr_assert_eq(gd_compute_fit(k, gd_view_all(GD_FLOAT64, a, 1), gd_view_all(GD_FLOAT64, b, 1), NULL, &fit, NULL), 0);
         cr_assert_eq(fit.rmsd, 0.0);
         cr_assert_float_eq(determinant((const double(*)[3])fit.rotation), 1.0, 1e-14);
-        cr_assert_eq(gd_compute_fit(k, gd_view_all(GD_FLOAT64, line, 3), gd_view_all(GD_FLOAT64, up, 3), NULL, &fit, NULL),
-                     0);
+        cr_assert_eq(gd_compute_fit(k, gd_view_all(GD_FLOAT64, line, 3), gd_view_all(GD_FLOAT64, up, 3), NULL, &fit, NULL), 0);
         cr_assert(fit.rmsd < 1e-14);
         cr_assert_float_eq(determinant((const double(*)[3])fit.rotation), 1.0, 1e-14);
         cr_assert_float_eq(fit.rotation[2][0], 1.0, 1e-14, "x goes to z");
@@ -194,8 +193,7 @@ Test(kernels_fit, rmsd_without_fitting)
         double rmsd;
         cr_assert_eq(gd_compute_rmsd(k, gd_view_all(GD_FLOAT32, x, 2), gd_view_all(GD_FLOAT32, y, 2), NULL, &rmsd, NULL), 0);
         cr_assert_float_eq(rmsd, sqrt(12.5), 1e-15);
-        cr_assert_eq(gd_compute_rmsd(k, gd_view_all(GD_FLOAT32, x, 2), gd_view_all(GD_FLOAT32, y, 2), weights, &rmsd, NULL),
-                     0);
+        cr_assert_eq(gd_compute_rmsd(k, gd_view_all(GD_FLOAT32, x, 2), gd_view_all(GD_FLOAT32, y, 2), weights, &rmsd, NULL), 0);
         cr_assert_float_eq(rmsd, sqrt(75.0 / 4.0), 1e-15);
     }
 }

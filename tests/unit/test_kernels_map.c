@@ -25,8 +25,8 @@ Test(kernels_map, translate_rotate_scale)
             cr_assert(x[3 * i] == (float)i + 1 && x[3 * i + 1] == 0.0f && x[3 * i + 2] == (float)-i + 0.5f);
         gd_compute_rotate(k, v, quarter, about);
         for (int i = 0; i < 37; i++)
-            cr_assert(x[3 * i] == 2.0f && x[3 * i + 1] == (float)i + 1 && x[3 * i + 2] == (float)-i + 0.5f,
-                      "%s row %d: %g %g %g", k->name, i, x[3 * i], x[3 * i + 1], x[3 * i + 2]);
+            cr_assert(x[3 * i] == 2.0f && x[3 * i + 1] == (float)i + 1 && x[3 * i + 2] == (float)-i + 0.5f, "%s row %d: %g %g %g", k->name,
+                      i, x[3 * i], x[3 * i + 1], x[3 * i + 2]);
         gd_compute_scale(k, v, factor, about);
         for (int i = 0; i < 37; i++)
             cr_assert(x[3 * i] == 3.0f && x[3 * i + 1] == 1.0f + 0.5f * (float)i && x[3 * i + 2] == (float)i - 0.5f);
@@ -56,8 +56,8 @@ static void assert_inside(const struct gd_box *box, const double x[3], const cha
     for (int i = 0; i < 3 && box->kind != GD_BOX_VACUUM; i++) {
         double f = x[0] * inverse[0][i] + x[1] * inverse[1][i] + x[2] * inverse[2][i];
         double slack = box->kind == GD_BOX_TRICLINIC ? 2e-5 : 0.0; /* float rounding of up to 25 nm vectors */
-        cr_assert(f >= -slack && (box->kind == GD_BOX_TRICLINIC ? f < 1 + slack : x[i] < box->vectors[i][i]),
-                  "%s: fraction %.9g", variant, f);
+        cr_assert(f >= -slack && (box->kind == GD_BOX_TRICLINIC ? f < 1 + slack : x[i] < box->vectors[i][i]), "%s: fraction %.9g", variant,
+                  f);
     }
     if (box->kind == GD_BOX_TRUNCATED_OCTAHEDRON) {
         double a = box->vectors[0][0], sum = 0;
@@ -97,8 +97,8 @@ Test(kernels_map, wrap_at_the_faces_and_far_out)
     FOR_EACH_VARIANT(k)
     {
         const struct gd_box *box = &BOXES[BOX_RECTANGULAR];
-        float x[] = {0.0f, 3.6f, -0.0f, -1e-9f, -3.6f, 4.1f, 3.0f, 7.2f, 8.2f, 1e30f, -1e30f, 1e12f, 2.9999999f, 3.5999999f,
-                     4.0999999f, -1e-30f, 1e-30f, -4.1f};
+        float x[] = {0.0f,  3.6f,   -0.0f, -1e-9f,     -3.6f,      4.1f,       3.0f,    7.2f,   8.2f,
+                     1e30f, -1e30f, 1e12f, 2.9999999f, 3.5999999f, 4.0999999f, -1e-30f, 1e-30f, -4.1f};
         const size_t n = sizeof x / sizeof x[0] / 3;
         cr_assert_eq(gd_compute_wrap(k, gd_view_all(GD_FLOAT32, x, n), box, NULL), 0);
         for (size_t i = 0; i < 3 * n; i++)
@@ -189,8 +189,7 @@ Test(kernels_map, a_whole_molecule_inside_keeps_every_bit)
         float x[9] = {0.1f, 0.2f, 0.3f, 0.11f, 0.25f, 0.31f, 1.1f, 1.2f, 1.3f}, old[9];
         const int32_t starts[3] = {0, 2, 3};
         memcpy(old, x, sizeof x);
-        cr_assert_eq(gd_compute_wrap_molecules(k, gd_view_all(GD_FLOAT32, x, 3), starts, 2, &BOXES[BOX_TRICLINIC], NULL),
-                     0);
+        cr_assert_eq(gd_compute_wrap_molecules(k, gd_view_all(GD_FLOAT32, x, 3), starts, 2, &BOXES[BOX_TRICLINIC], NULL), 0);
         cr_assert_eq(memcmp(x, old, sizeof x), 0);
     }
 }
@@ -214,9 +213,7 @@ Test(kernels_map, philox_known_answers)
     } known[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
         {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-         {0xa4093822, 0x299f31d0},
-         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (size_t i = 0; i < 3; i++) {
         uint32_t out[4];
@@ -274,10 +271,8 @@ Test(kernels_map, maxwell_depends_on_seed_and_row_alone)
     gd_kernels_init(&fast, gd_cpu_detect());
     gd_kernels_init(&scalar, 0);
     cr_assert_eq(gd_compute_maxwell_velocities(&fast, gd_view_all(GD_FLOAT64, all, 8), m, 300, GD_BOLTZMANN, 1, NULL), 0);
-    cr_assert_eq(gd_compute_maxwell_velocities(&scalar, gd_view_of(GD_FLOAT64, some, 8, atoms, 2), m, 300, GD_BOLTZMANN,
-                                               1, NULL), 0);
-    cr_assert_eq(gd_compute_maxwell_velocities(&fast, gd_view_all(GD_FLOAT64, other, 8), m, 300, GD_BOLTZMANN, 2, NULL),
-                 0);
+    cr_assert_eq(gd_compute_maxwell_velocities(&scalar, gd_view_of(GD_FLOAT64, some, 8, atoms, 2), m, 300, GD_BOLTZMANN, 1, NULL), 0);
+    cr_assert_eq(gd_compute_maxwell_velocities(&fast, gd_view_all(GD_FLOAT64, other, 8), m, 300, GD_BOLTZMANN, 2, NULL), 0);
     cr_assert_eq(memcmp(all + 18, some + 18, 24), 0);
     cr_assert_eq(memcmp(all + 9, some + 9, 24), 0);
     cr_assert(some[0] == 0 && some[15] == 0, "rows outside the selection moved");

@@ -88,8 +88,8 @@ static double distance(const struct gd_min_image *image, const double *x, size_t
 
 /* Every pair i < j within the cutoff by exhaustive search, in order; a pair that is as good as at the cutoff may be in the
  * list or not. */
-static void compare_pairs(const struct gd_kernels *k, const struct gd_box *box, struct gd_view v, const double *xd,
-                          double cutoff, double tolerance)
+static void compare_pairs(const struct gd_kernels *k, const struct gd_box *box, struct gd_view v, const double *xd, double cutoff,
+                          double tolerance)
 {
     struct gd_min_image image;
     struct gd_pairs *p = NULL;
@@ -134,8 +134,8 @@ Test(kernels_pairs, neighbors_are_those_of_exhaustive_search)
             struct gd_min_image image;
             gd_min_image_init(&image, &BOXES[b], NULL);
             int single = mode & 1;
-            struct gd_view v = gd_view_of(single ? GD_FLOAT32 : GD_FLOAT64, single ? (void *)xf : (void *)xd, N,
-                                          mode & 2 ? third : NULL, N / 3);
+            struct gd_view v =
+                gd_view_of(single ? GD_FLOAT32 : GD_FLOAT64, single ? (void *)xf : (void *)xd, N, mode & 2 ? third : NULL, N / 3);
             /* float: coordinates of up to 6 nm, and boxes of up to 25 nm to be shifted by; double: the same, 1e-9 times */
             double tolerance = single ? 1e-5 : 1e-13;
             compare_pairs(k, &BOXES[b], v, xd, 0.5, tolerance);
@@ -185,8 +185,7 @@ Test(kernels_pairs, orders_hold_the_same_pairs)
         double sum = 0, other = 0;
         for (size_t a = 0; a < m; a++) {
             cr_assert_eq(grouped[a][0], sorted[a][0]);
-            cr_assert(a == 0 || sorted[a - 1][0] < sorted[a][0] ||
-                      (sorted[a - 1][0] == sorted[a][0] && sorted[a - 1][1] < sorted[a][1]));
+            cr_assert(a == 0 || sorted[a - 1][0] < sorted[a][0] || (sorted[a - 1][0] == sorted[a][0] && sorted[a - 1][1] < sorted[a][1]));
             sum += (double)d[a] * grouped[a][1];
             other += (double)e[a] * sorted[a][1];
         }
@@ -209,8 +208,7 @@ Test(kernels_pairs, unordered_and_repeated_selections)
         cr_assert_eq(gd_pairs_create(&p, k, gd_view_of(GD_FLOAT32, x, 4, atoms, 6), &BOXES[BOX_VACUUM], 0.5, NULL), 0);
         cr_assert_eq(gd_pairs_count(p), 3u);
         gd_pairs_fill(p, GD_PAIRS_SORTED, pairs, d, NULL);
-        cr_assert(pairs[0][0] == 0 && pairs[0][1] == 1 && pairs[1][0] == 0 && pairs[1][1] == 2 && pairs[2][0] == 1 &&
-                  pairs[2][1] == 2);
+        cr_assert(pairs[0][0] == 0 && pairs[0][1] == 1 && pairs[1][0] == 0 && pairs[1][1] == 2 && pairs[2][0] == 1 && pairs[2][1] == 2);
         gd_pairs_destroy(&p);
         gd_pairs_destroy(&p);
     }
@@ -278,8 +276,8 @@ Test(kernels_pairs, a_few_atoms_that_flew_off)
         x[i] = (float)(6.0 * next_uniform(&state));
     for (int i = DROP; i < DROP + STRAYS; i++)
         for (int c = 0; c < 3; c++) /* pairs of neighbours, 0.25 nm apart, at 10 nm to 10^6 nm */
-            x[3 * i + c] = (i / 2 % 4 == c || i / 2 % 4 == 3 ? (i % 8 < 4 ? 1.0f : -1.0f) * powf(10.0f, (float)(1 + i / 2 % 5))
-                                                             : 3.0f) + 0.25f * (float)(i % 2 && c == 1);
+            x[3 * i + c] = (i / 2 % 4 == c || i / 2 % 4 == 3 ? (i % 8 < 4 ? 1.0f : -1.0f) * powf(10.0f, (float)(1 + i / 2 % 5)) : 3.0f) +
+                           0.25f * (float)(i % 2 && c == 1);
     FOR_EACH_VARIANT(k)
     {
         struct gd_pairs *p = NULL;
@@ -316,8 +314,7 @@ Test(kernels_pairs, cutoffs_that_are_refused)
         cr_assert_eq(gd_pairs_create(&p, k, v, &BOXES[BOX_RECTANGULAR], bad[i], &err), GD_E_INVALID_ARGUMENT);
         cr_assert_null(p);
         cr_assert(i < 4 || strstr(err.text, "1.5 nm"), "%s", err.text);
-        cr_assert_eq(gd_compute_rdf_counts(k, v, v, &BOXES[BOX_RECTANGULAR], bad[i], 4, counts, &err),
-                     GD_E_INVALID_ARGUMENT);
+        cr_assert_eq(gd_compute_rdf_counts(k, v, v, &BOXES[BOX_RECTANGULAR], bad[i], 4, counts, &err), GD_E_INVALID_ARGUMENT);
         cr_assert_eq(counts[0], 7u);
     }
 }
@@ -415,8 +412,7 @@ Test(kernels_pairs, rdf_counts_are_those_of_exhaustive_search)
             uint64_t counts[BINS], expected[BINS] = {0};
             gd_min_image_init(&image, &BOXES[b], NULL);
             struct gd_view first = gd_view_of(GD_FLOAT64, xd, N, mode == 0 ? NULL : even, N / 2);
-            struct gd_view second = gd_view_of(GD_FLOAT64, xd, N, mode == 0 ? NULL : mode == 1 ? even : low,
-                                               mode == 2 ? 50 : N / 2);
+            struct gd_view second = gd_view_of(GD_FLOAT64, xd, N, mode == 0 ? NULL : mode == 1 ? even : low, mode == 2 ? 50 : N / 2);
             cr_assert_eq(gd_compute_rdf_counts(k, first, second, &BOXES[b], r_max, BINS, counts, NULL), 0);
             for (size_t i = 0; i < first.count; i++)
                 for (size_t j = 0; j < second.count; j++) {

@@ -175,8 +175,7 @@ Test(kernels_reduce, what_is_refused)
         cr_assert_eq(gd_compute_radius_of_gyration(k, nothing, mass, out, &err), GD_E_INVALID_ARGUMENT);
         cr_assert_eq(gd_compute_bounds(k, nothing, out, more, &err), GD_E_INVALID_ARGUMENT);
         cr_assert(strstr(err.text, "empty"), "%s", err.text);
-        cr_assert_eq(gd_compute_center_of_mass(k, view(GD_FLOAT32, NULL, 0), no_mass, out, &err),
-                     GD_E_INVALID_ARGUMENT);
+        cr_assert_eq(gd_compute_center_of_mass(k, view(GD_FLOAT32, NULL, 0), no_mass, out, &err), GD_E_INVALID_ARGUMENT);
         cr_assert(strstr(err.text, "mass"), "%s", err.text);
         cr_assert_eq(gd_compute_temperature(1.0, 0.0, GD_BOLTZMANN, out, &err), GD_E_INVALID_ARGUMENT);
         cr_assert(out[0] == 7 && out[1] == 7 && out[2] == 7, "an output changed on failure");

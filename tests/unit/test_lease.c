@@ -16,8 +16,8 @@ static struct gd_lease lease;
 
 /* What the hooks were called with, as text: "+5 " granted, "-6:16 " dropped with code -16. */
 static char trace[512];
-static uint32_t dead;                    /* a session number that is not alive */
-static int give_back_at_once;            /* granted managed waiters release inside the hook */
+static uint32_t dead;         /* a session number that is not alive */
+static int give_back_at_once; /* granted managed waiters release inside the hook */
 
 static int is_alive(void *context, uint32_t session)
 {
@@ -486,12 +486,8 @@ static void setup_rollback(void)
     for (uint32_t a = 0; a < 2; a++)
         fill(frame_array[a], 50 + 10 * (float)a);
     view = (struct gd_frame_view){.header = &frame, .array = {frame_array[0], frame_array[1]}, .sequence = 4};
-    rollback = (struct gd_rollback){.layout = &undo.header.head,
-                                    .live = &state.header,
-                                    .undo = &undo,
-                                    .undo_layout = &undo.header.head,
-                                    .newest = &view,
-                                    .version = 7};
+    rollback = (struct gd_rollback){
+        .layout = &undo.header.head, .live = &state.header, .undo = &undo, .undo_layout = &undo.header.head, .newest = &view, .version = 7};
 }
 
 TestSuite(rollback, .init = setup_rollback);

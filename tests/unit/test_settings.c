@@ -18,8 +18,9 @@ Test(settings, values_are_checked_against_the_table)
     cr_expect_str_eq(settings.log_level, "debug");
     cr_expect_eq(gd_settings_set(&settings, "private", "on", "test", &err), 0);
     cr_expect_eq(settings.private, 1);
-    static const char *const wrong[][2] = {{"threads", "-1"}, {"threads", "257"}, {"threads", "4x"}, {"threads", ""}, {"idle_timeout", "nan"},
-                                           {"idle_timeout", "0"}, {"private", "perhaps"}, {"nonsense", "1"}, {"session_pins", "99999999999999999999"}};
+    static const char *const wrong[][2] = {{"threads", "-1"},      {"threads", "257"},      {"threads", "4x"},
+                                           {"threads", ""},        {"idle_timeout", "nan"}, {"idle_timeout", "0"},
+                                           {"private", "perhaps"}, {"nonsense", "1"},       {"session_pins", "99999999999999999999"}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         cr_expect_eq(gd_settings_set(&settings, wrong[i][0], wrong[i][1], "test", &err), GD_E_INVALID_ARGUMENT, "%s = %s", wrong[i][0],
                      wrong[i][1]);

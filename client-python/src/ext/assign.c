@@ -17,8 +17,7 @@ void gd_copy_bytes(void *out, const void *in, size_t bytes)
         memcpy(out, in, bytes);
         return;
     }
-    Py_BEGIN_ALLOW_THREADS
-    gd_copy_long(out, in, bytes);
+    Py_BEGIN_ALLOW_THREADS gd_copy_long(out, in, bytes);
     Py_END_ALLOW_THREADS
 }
 
@@ -47,8 +46,8 @@ static PyArrayObject *as_numbers(PyObject *object, int which)
     int type = is_f32(array) ? NPY_FLOAT32 : NPY_FLOAT64;
     if (PyArray_TYPE(array) == type && PyArray_ISCARRAY_RO(array))
         return array;
-    PyArrayObject *plain =
-        (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED | NPY_ARRAY_FORCECAST);
+    PyArrayObject *plain = (PyArrayObject *)PyArray_FromArray(array, PyArray_DescrFromType(type),
+                                                              NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED | NPY_ARRAY_FORCECAST);
     Py_DECREF(array);
     return plain;
 }
@@ -96,7 +95,8 @@ static void raise_first_bad(const struct gd_mapping *mapping, int which, PyArray
     if (number == NULL)
         return;
     if (mapping->ndim[which] == 2)
-        gd_raise(GD_E_NOT_FINITE, "%s: element [%zu, %zu] is %R; a finite number that fits is wanted", gd_array_name(which), i / 3, i % 3, number);
+        gd_raise(GD_E_NOT_FINITE, "%s: element [%zu, %zu] is %R; a finite number that fits is wanted", gd_array_name(which), i / 3, i % 3,
+                 number);
     else
         gd_raise(GD_E_NOT_FINITE, "%s: element [%zu] is %R; a finite number that fits is wanted", gd_array_name(which), i, number);
     Py_DECREF(number);
@@ -139,8 +139,7 @@ int gd_assign_store(struct gd_mapping *mapping, int which, PyObject *prepared)
     if (gd_array_bytes(&mapping->head, which) < GD_LONG_COPY) {
         good = overwrite(&what, old);
     } else {
-        Py_BEGIN_ALLOW_THREADS
-        good = overwrite(&what, old);
+        Py_BEGIN_ALLOW_THREADS good = overwrite(&what, old);
         Py_END_ALLOW_THREADS
     }
     gd_lease_overwrite_end(mapping, which, old, good);

@@ -178,8 +178,10 @@ void gd_door_raise_no_room(void)
 {
     struct rlimit limit = {0};
     getrlimit(RLIMIT_NOFILE, &limit);
-    gd_raise(GD_E_OUT_OF_MEMORY, "this process has all the descriptors it may have, %llu, and every State it holds takes one: let go of some, "
-             "or raise the limit (`ulimit -n`)", (unsigned long long)limit.rlim_cur);
+    gd_raise(GD_E_OUT_OF_MEMORY,
+             "this process has all the descriptors it may have, %llu, and every State it holds takes one: let go of some, "
+             "or raise the limit (`ulimit -n`)",
+             (unsigned long long)limit.rlim_cur);
 }
 
 /* Text from the daemon, whatever bytes it is made of. */
@@ -210,12 +212,10 @@ int gd_door_call(struct gd_door *door, struct gd_door_request *request, struct g
     }
     int fd = door->fd;
     door->users++;
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&door->mutex);
+    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&door->mutex);
     outcome = exchange(fd, door->timeout_ns, request, reply, fds, num_fds);
     pthread_mutex_unlock(&door->mutex);
-    Py_END_ALLOW_THREADS
-    door->users--;
+    Py_END_ALLOW_THREADS door->users--;
     if (outcome != DONE && outcome != NO_ROOM)
         door->dead = true;
     if (door->dead && door->users == 0)
@@ -259,10 +259,8 @@ bool gd_door_tell(struct gd_door *door, uint32_t op, const uint8_t *uuid, uint64
     ssize_t sent = send(fd, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && patience && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         door->users++;
-        Py_BEGIN_ALLOW_THREADS
-        sent = send(fd, &request, sizeof(request), MSG_NOSIGNAL);
-        Py_END_ALLOW_THREADS
-        door->users--;
+        Py_BEGIN_ALLOW_THREADS sent = send(fd, &request, sizeof(request), MSG_NOSIGNAL);
+        Py_END_ALLOW_THREADS door->users--;
     }
     return sent == (ssize_t)sizeof(request);
 }
@@ -277,8 +275,8 @@ static int open_socket(struct gd_door *door, const char *path)
         limit.tv_usec = 1; /* zero would mean: for ever */
     size_t length = strlen(path);
     if (length >= sizeof(address.sun_path)) {
-        gd_raise(GD_E_INVALID_ARGUMENT, "the path of the door has %zu bytes, a socket's can have %zu: %R", length, sizeof(address.sun_path) - 1,
-                 door->path);
+        gd_raise(GD_E_INVALID_ARGUMENT, "the path of the door has %zu bytes, a socket's can have %zu: %R", length,
+                 sizeof(address.sun_path) - 1, door->path);
         return -1;
     }
     memcpy(address.sun_path, path, length + 1);
@@ -291,10 +289,9 @@ static int open_socket(struct gd_door *door, const char *path)
     setsockopt(door->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(door->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     int code;
-    Py_BEGIN_ALLOW_THREADS
-    code = connect(door->fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
-    Py_END_ALLOW_THREADS
-    if (code != 0) {
+    Py_BEGIN_ALLOW_THREADS code = connect(door->fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+    Py_END_ALLOW_THREADS if (code != 0)
+    {
         gd_raise(GD_E_NO_DAEMON, "no daemon answers at %R: %s", door->path, strerror(code));
         return -1;
     }
@@ -332,7 +329,8 @@ static int say_hello(struct gd_door *door, const char *version)
     unsigned count;
     gd_door_request_init(&request, GD_DOOR_HELLO, NULL, 0);
     if (strlen(version) >= sizeof(request.name)) {
-        gd_raise(GD_E_INVALID_ARGUMENT, "the version text has %zu bytes, at most %zu are possible", strlen(version), sizeof(request.name) - 1);
+        gd_raise(GD_E_INVALID_ARGUMENT, "the version text has %zu bytes, at most %zu are possible", strlen(version),
+                 sizeof(request.name) - 1);
         return -1;
     }
     strcpy(request.name, version);
@@ -340,7 +338,8 @@ static int say_hello(struct gd_door *door, const char *version)
         return -1;
     int result = -1;
     if (reply.protocol != GD_PROTOCOL_VERSION)
-        gd_raise(GD_E_PROTOCOL_MISMATCH, "the daemon at %R speaks protocol %u, this client %u", door->path, reply.protocol, GD_PROTOCOL_VERSION);
+        gd_raise(GD_E_PROTOCOL_MISMATCH, "the daemon at %R speaks protocol %u, this client %u", door->path, reply.protocol,
+                 GD_PROTOCOL_VERSION);
     else if (count != 1 || reply.session <= GD_LEASE_DAEMON || reply.session > GD_LEASE_HOLDER)
         gd_raise(GD_E_INVALID_MESSAGE, "the greeting from %R is not well-formed", door->path);
     else
@@ -498,7 +497,8 @@ static PyObject *door_create(PyObject *self, PyObject *args, PyObject *kwargs)
     unsigned int more[3] = {1, 1, 0};
     const char *name = NULL;
     int float64 = 0, frame_forces = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "K|IIzpIp:create", names, &num_atoms, &more[0], &more[1], &name, &float64, &more[2], &frame_forces))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "K|IIzpIp:create", names, &num_atoms, &more[0], &more[1], &name, &float64, &more[2],
+                                     &frame_forces))
         return NULL;
     if (name != NULL && (name[0] == '\0' || strlen(name) >= GD_DOOR_NAME))
         return gd_raise(GD_E_INVALID_ARGUMENT, "a State's name has 1 to %d bytes, not %zu", GD_DOOR_NAME - 1, strlen(name));
@@ -506,8 +506,8 @@ static PyObject *door_create(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     unsigned epoch = gd_fork_epoch;
     begin_opening(door);
-    PyObject *mapping =
-        gd_mapping_create_state(door, name, num_atoms, more, (float64 ? GD_CREATE_FLOAT64 : 0) | (frame_forces ? GD_CREATE_FRAME_FORCES : 0));
+    PyObject *mapping = gd_mapping_create_state(door, name, num_atoms, more,
+                                                (float64 ? GD_CREATE_FLOAT64 : 0) | (frame_forces ? GD_CREATE_FRAME_FORCES : 0));
     end_opening(door, epoch);
     return mapping;
 }

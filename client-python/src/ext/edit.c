@@ -7,8 +7,7 @@
 #include <math.h>
 
 struct gd_edit {
-    PyObject_HEAD
-    struct gd_mapping *mapping;
+    PyObject_HEAD struct gd_mapping *mapping;
     PyObject *state; /* or NULL */
     int64_t timeout_ns;
     bool publish, active;
@@ -140,11 +139,11 @@ static PyObject *edit_array(PyObject *self, int which)
     return require_active(SELF) < 0 ? NULL : gd_lease_array(SELF->mapping, which);
 }
 
-#define NAMED(function, which)                                  \
+#define NAMED(function, which)                                   \
     static PyObject *function(PyObject *self, PyObject *ignored) \
-    {                                                           \
-        (void)ignored;                                          \
-        return edit_array(self, which);                         \
+    {                                                            \
+        (void)ignored;                                           \
+        return edit_array(self, which);                          \
     }
 NAMED(edit_positions, GD_POSITIONS)
 NAMED(edit_velocities, GD_VELOCITIES)
@@ -297,7 +296,8 @@ static PyMethodDef methods[] = {
     {"masses", edit_masses, METH_NOARGS, "(n,), u, writable until the edit ends."},
     {"energies", edit_energies, METH_NOARGS, "Energies, writable until the edit ends."},
     {"array", edit_any_array, METH_O, "array(which), writable until the edit ends."},
-    {"set_array", (PyCFunction)(void (*)(void))edit_set_array, METH_VARARGS | METH_KEYWORDS, "set_array(which, array): checked and copied."},
+    {"set_array", (PyCFunction)(void (*)(void))edit_set_array, METH_VARARGS | METH_KEYWORDS,
+     "set_array(which, array): checked and copied."},
     {"get_box", edit_get_box, METH_NOARGS, "(kind, nine numbers), nm."},
     {"set_box", (PyCFunction)(void (*)(void))edit_set_box, METH_VARARGS | METH_KEYWORDS, "set_box(kind, vectors)."},
     {"num_atoms", edit_num_atoms, METH_NOARGS, "Number of atoms."},

@@ -5,16 +5,14 @@
 #include "mapping.h"
 
 struct gd_frame_hold {
-    PyObject_HEAD
-    struct gd_mapping *mapping;
+    PyObject_HEAD struct gd_mapping *mapping;
     const uint8_t *slot;
     uint32_t entry;
     unsigned epoch;
 };
 
 struct gd_frame {
-    PyObject_HEAD
-    struct gd_mapping *mapping;
+    PyObject_HEAD struct gd_mapping *mapping;
     struct gd_frame_hold *hold; /* NULL after release */
     uint64_t sequence, version;
     struct gd_small small;
@@ -56,8 +54,8 @@ PyObject *gd_frame_create(struct gd_mapping *mapping, uint64_t sequence)
     const struct gd_frame_header *header = (const struct gd_frame_header *)hold->slot;
     if (header->sequence != sequence) {
         Py_DECREF(hold);
-        return gd_raise(GD_E_CORRUPT_DATA, "slot %d of the ring holds frame %llu instead of %llu", slot, (unsigned long long)header->sequence,
-                        (unsigned long long)sequence);
+        return gd_raise(GD_E_CORRUPT_DATA, "slot %d of the ring holds frame %llu instead of %llu", slot,
+                        (unsigned long long)header->sequence, (unsigned long long)sequence);
     }
     struct gd_frame *frame = (struct gd_frame *)gd_frame_class->tp_alloc(gd_frame_class, 0);
     if (frame == NULL) {
@@ -126,8 +124,8 @@ static PyObject *named_array(PyObject *self, int which, PyObject *const *args, P
 {
     int mode = 'r';
     Py_ssize_t total = count + (names == NULL ? 0 : PyTuple_GET_SIZE(names));
-    if (total > 1 || (names != NULL && PyTuple_GET_SIZE(names) == 1 &&
-                      PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "mode") != 0)) {
+    if (total > 1 ||
+        (names != NULL && PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "mode") != 0)) {
         PyErr_Format(PyExc_TypeError, "%s() takes one argument, mode", gd_array_name(which));
         return NULL;
     }
@@ -136,10 +134,10 @@ static PyObject *named_array(PyObject *self, int which, PyObject *const *args, P
     return frame_array(SELF, which, mode);
 }
 
-#define NAMED(function, which)                                                                     \
+#define NAMED(function, which)                                                                          \
     static PyObject *function(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) \
-    {                                                                                              \
-        return named_array(self, which, args, count, names);                                       \
+    {                                                                                                   \
+        return named_array(self, which, args, count, names);                                            \
     }
 NAMED(frame_positions, GD_POSITIONS)
 NAMED(frame_velocities, GD_VELOCITIES)

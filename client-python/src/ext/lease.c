@@ -329,8 +329,7 @@ static int finish_lost(struct gd_mapping *mapping)
 static void wait_for_copies(const struct gd_mapping *mapping)
 {
     while (mapping->touching) {
-        Py_BEGIN_ALLOW_THREADS
-        sched_yield();
+        Py_BEGIN_ALLOW_THREADS sched_yield();
         Py_END_ALLOW_THREADS
     }
 }
@@ -534,7 +533,8 @@ static int touch(struct gd_mapping *mapping, int which)
     int old = find_old_content(mapping, which);
     if (old == GD_KEPT_ON_THE_WAY) {
         mapping->touching = true;
-        gd_copy_bytes(mapping->undo_map.base + mapping->undo_offset[which], gd_live_array(mapping, which), gd_array_bytes(&mapping->head, which));
+        gd_copy_bytes(mapping->undo_map.base + mapping->undo_offset[which], gd_live_array(mapping, which),
+                      gd_array_bytes(&mapping->head, which));
         gd_undo_reach(&mapping->write->undo_bytes[which], GD_UNDO_WHOLE);
         mapping->touching = false;
     }

@@ -133,7 +133,7 @@ PyObject *gd_mapping_create_state(struct gd_door *door, const char *name, uint64
     request.flags = flags;
     memcpy(request.more, more, sizeof(request.more));
     if (name != NULL)
-        strcpy(request.name, name); /* length checked by the caller */
+        strcpy(request.name, name);                 /* length checked by the caller */
     int room = fcntl(door->fd, F_DUPFD_CLOEXEC, 0); /* asked first: a State that cannot be mapped is not made */
     if (room < 0 && errno == EMFILE) {
         gd_door_raise_no_room();
@@ -145,7 +145,8 @@ PyObject *gd_mapping_create_state(struct gd_door *door, const char *name, uint64
     PyObject *mapping = ask_for_state(door, &request, &broken);
     if (mapping == NULL && broken && name != NULL) { /* one without a name has ended with the connection */
         PyErr_Clear();
-        gd_raise(GD_E_OUTCOME_UNKNOWN, "the daemon went away before it answered; look whether there is a State %s before you try again", name);
+        gd_raise(GD_E_OUTCOME_UNKNOWN, "the daemon went away before it answered; look whether there is a State %s before you try again",
+                 name);
     }
     return mapping;
 }
@@ -189,8 +190,8 @@ static int open_more(struct gd_mapping *mapping, uint32_t flags, unsigned wanted
 }
 
 /* What is wrong with a ring, or NULL. */
-static const char *find_ring_fault(const struct gd_mapping *mapping, const struct gd_segment_head *head, const struct gd_frames_header *frames,
-                                   size_t bytes)
+static const char *find_ring_fault(const struct gd_mapping *mapping, const struct gd_segment_head *head,
+                                   const struct gd_frames_header *frames, size_t bytes)
 {
     uint64_t slots = frames->num_slots, offset = frames->slot_offset, stride = frames->slot_stride;
     if (head->num_atoms != mapping->head.num_atoms || head->dtype != mapping->head.dtype)
@@ -201,9 +202,8 @@ static const char *find_ring_fault(const struct gd_mapping *mapping, const struc
         stride < sizeof(struct gd_frame_header) || stride > (bytes - offset) / slots)
         return "the slots do not lie inside";
     for (int i = 0; i < GD_ARRAY_COUNT; i++)
-        if (head->array_offset[i] != 0 &&
-            (head->array_offset[i] > stride || head->array_bytes[i] > stride - head->array_offset[i] ||
-             gd_array_bytes(head, i) != gd_array_bytes(&mapping->head, i)))
+        if (head->array_offset[i] != 0 && (head->array_offset[i] > stride || head->array_bytes[i] > stride - head->array_offset[i] ||
+                                           gd_array_bytes(head, i) != gd_array_bytes(&mapping->head, i)))
             return "an array does not fit its slot";
     return NULL;
 }
@@ -266,7 +266,8 @@ int gd_mapping_open_write(struct gd_mapping *mapping)
     }
     for (int i = 0; i < GD_ARRAY_COUNT; i++) {
         bool there = undo_head.array_offset[i] != 0 && gd_array_bytes(&undo_head, i) == gd_array_bytes(&mapping->head, i);
-        if (!there || head.array_offset[i] != mapping->head.array_offset[i] || gd_array_bytes(&head, i) != gd_array_bytes(&mapping->head, i)) {
+        if (!there || head.array_offset[i] != mapping->head.array_offset[i] ||
+            gd_array_bytes(&head, i) != gd_array_bytes(&mapping->head, i)) {
             gd_segment_unmap(&live);
             gd_segment_unmap(&undo);
             close(fds[0]);
@@ -596,8 +597,9 @@ static PyObject *mapping_set_array(PyObject *self, PyObject *args, PyObject *kwa
     PyObject *array, *timeout = NULL;
     int64_t ns = 30 * (int64_t)1000000000;
     uint64_t version;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "lO|pO:set_array", names, &which, &array, &publish, &timeout) || gd_which_check(which) < 0 ||
-        (timeout != NULL && gd_timeout_parse(timeout, &ns) < 0) || gd_assign(SELF, (int)which, array, publish != 0, ns, &version) < 0)
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "lO|pO:set_array", names, &which, &array, &publish, &timeout) ||
+        gd_which_check(which) < 0 || (timeout != NULL && gd_timeout_parse(timeout, &ns) < 0) ||
+        gd_assign(SELF, (int)which, array, publish != 0, ns, &version) < 0)
         return NULL;
     return PyLong_FromUnsignedLongLong(version);
 }

@@ -82,15 +82,14 @@ struct gd_arguments {
 };
 
 struct gd_door {
-    PyObject_HEAD
-    struct gd_link link;
+    PyObject_HEAD struct gd_link link;
     PyObject *weakrefs;
-    int fd;               /* -1: closed */
-    unsigned users;       /* threads inside a request */
-    bool dead;            /* the daemon hung up, or a reply was late or wrong */
-    bool closing;         /* close() was called; the socket stays while something is held */
+    int fd;         /* -1: closed */
+    unsigned users; /* threads inside a request */
+    bool dead;      /* the daemon hung up, or a reply was late or wrong */
+    bool closing;   /* close() was called; the socket stays while something is held */
     unsigned held_leases;
-    unsigned opening;     /* open() calls under way */
+    unsigned opening;      /* open() calls under way */
     pthread_mutex_t mutex; /* one request at a time; taken without the GIL */
     int64_t timeout_ns;
     int pid;
@@ -106,7 +105,7 @@ struct gd_door {
     struct gd_arguments arguments;
     uint32_t num_pins;
     uint64_t pin_retries; /* pins that came too late for their slot and were taken again */
-    uint32_t num_free; /* stack of entries given back */
+    uint32_t num_free;    /* stack of entries given back */
     uint16_t *free_entries;
 };
 extern PyTypeObject gd_door_type;
@@ -127,7 +126,7 @@ bool gd_door_usable(struct gd_door *door);
 bool gd_door_connected(struct gd_door *door);
 int gd_door_require(struct gd_door *door); /* 0, or -1 with no_daemon set */
 void gd_door_settle(struct gd_door *door); /* closes the socket if close() was called and nothing is held any more */
-void gd_door_raise_no_room(void); /* this process has as many descriptors as it may */
+void gd_door_raise_no_room(void);          /* this process has as many descriptors as it may */
 void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t generation);
 
 /* ---- arguments.c */
@@ -159,8 +158,7 @@ struct gd_mapping;
 /* A mapping of some pages of one array that is not the persistent one: private (mode "c") or for the time of a lease ("r+"). The base
  * object of its arrays. */
 struct gd_block {
-    PyObject_HEAD
-    PyObject *owner; /* keeps the Mapping, or a pin, alive; NULL for the blocks of a lease, which the Mapping itself keeps */
+    PyObject_HEAD PyObject *owner; /* keeps the Mapping, or a pin, alive; NULL for the blocks of a lease, which the Mapping itself keeps */
     uint8_t *base;
     size_t bytes;
     uint8_t *data; /* first byte of the array */
@@ -170,8 +168,7 @@ struct gd_block *gd_block_create(PyObject *owner, int fd, uint64_t offset, size_
 
 /* ---- mapping.c */
 struct gd_mapping {
-    PyObject_HEAD
-    struct gd_link link;
+    PyObject_HEAD struct gd_link link;
     PyObject *weakrefs;
     struct gd_door *door;
     PyObject *name;
@@ -198,16 +195,16 @@ struct gd_mapping {
     unsigned publishes; /* commits with a frame through this mapping */
 
     /* the lease, as this process sees it */
-    bool held;                    /* by a thread of this process: the in-process lock */
-    bool owned;                   /* and the word was ours */
-    unsigned long holder;         /* that thread */
-    unsigned lease_number;        /* counts the leases of this process */
+    bool held;             /* by a thread of this process: the in-process lock */
+    bool owned;            /* and the word was ours */
+    unsigned long holder;  /* that thread */
+    unsigned lease_number; /* counts the leases of this process */
     struct gd_waiter *first, *last;
-    bool touching;                /* a thread keeps or overwrites an array without the GIL; the others wait, also to end the edit */
-    uint32_t dirty;               /* as stored in the segment */
-    uint32_t kept_undo;           /* arrays whose old content stands in the undo segment */
-    uint32_t kept_frame;          /* ... in the newest frame, which does not change under the lease */
-    uint32_t handed;              /* arrays handed out as "r+" in this lease */
+    bool touching;       /* a thread keeps or overwrites an array without the GIL; the others wait, also to end the edit */
+    uint32_t dirty;      /* as stored in the segment */
+    uint32_t kept_undo;  /* arrays whose old content stands in the undo segment */
+    uint32_t kept_frame; /* ... in the newest frame, which does not change under the lease */
+    uint32_t handed;     /* arrays handed out as "r+" in this lease */
     struct gd_block *edit_block[GD_ARRAY_COUNT];
 };
 extern PyTypeObject gd_mapping_type;
@@ -267,7 +264,7 @@ int gd_lease_acquire(struct gd_mapping *mapping, int64_t timeout_ns);
 int gd_lease_release(struct gd_mapping *mapping);
 int gd_lease_commit(struct gd_mapping *mapping, bool publish, uint64_t *version, uint64_t *sequence);
 int gd_lease_rollback(struct gd_mapping *mapping);
-bool gd_lease_mine(const struct gd_mapping *mapping); /* held by the calling thread */
+bool gd_lease_mine(const struct gd_mapping *mapping);   /* held by the calling thread */
 int gd_lease_require(const struct gd_mapping *mapping); /* held in this process and not lost */
 int gd_lease_touch_small(struct gd_mapping *mapping);
 /* Before and after an array is overwritten as a whole, whether under the GIL or not; in between nothing of Python's runs. Begin marks the

@@ -51,7 +51,7 @@ static const gromos_f4 *columns(PyObject *self)
 static gromos_f4 row_of(PyObject *self, Py_ssize_t i)
 {
     const gromos_f4 *c = columns(self);
-    return (gromos_f4){ c[0][i], c[1][i], c[2][i], 0.0f };
+    return (gromos_f4){c[0][i], c[1][i], c[2][i], 0.0f};
 }
 
 /* From nine numbers, row by row. */
@@ -59,7 +59,7 @@ static PyObject *from_rows_of(const float *m)
 {
     gromos_f4 column[3];
     for (int j = 0; j < 3; j++)
-        column[j] = (gromos_f4){ m[j], m[3 + j], m[6 + j], 0.0f };
+        column[j] = (gromos_f4){m[j], m[3 + j], m[6 + j], 0.0f};
     return gromos_mat3_new(column);
 }
 
@@ -68,7 +68,7 @@ static PyObject *new_mat3(PyTypeObject *type, PyObject *args, PyObject *keywords
     (void)type;
     if ((keywords != NULL && PyDict_GET_SIZE(keywords) != 0) || PyTuple_GET_SIZE(args) != 1)
         return PyErr_Format(PyExc_TypeError, "Mat3 takes one argument, three rows of three numbers; or use Mat3.identity, "
-                            "Mat3.from_rows, Mat3.from_cols");
+                                             "Mat3.from_rows, Mat3.from_cols");
     PyObject *rows = PyTuple_GET_ITEM(args, 0);
     if (gromos_is_mat3(rows))
         return Py_NewRef(rows);
@@ -80,9 +80,9 @@ static PyObject *new_mat3(PyTypeObject *type, PyObject *args, PyObject *keywords
 
 static PyObject *represent(PyObject *self)
 {
-    PyObject *row[3] = { NULL, NULL, NULL }, *result = NULL;
+    PyObject *row[3] = {NULL, NULL, NULL}, *result = NULL;
     for (int i = 0; i < 3; i++) {
-        PyObject *part[3] = { NULL, NULL, NULL };
+        PyObject *part[3] = {NULL, NULL, NULL};
         for (int j = 0; j < 3; j++)
             part[j] = gromos_float_repr(columns(self)[j][i]);
         if (part[0] != NULL && part[1] != NULL && part[2] != NULL)
@@ -185,7 +185,7 @@ static PyObject *negative(PyObject *self)
 {
     gromos_f4 out[3];
     for (int j = 0; j < 3; j++)
-        out[j] = (gromos_f4){ -columns(self)[j][0], -columns(self)[j][1], -columns(self)[j][2], 0.0f };
+        out[j] = (gromos_f4){-columns(self)[j][0], -columns(self)[j][1], -columns(self)[j][2], 0.0f};
     return gromos_mat3_new(out);
 }
 
@@ -223,7 +223,7 @@ static PyObject *method_identity(PyObject *type, PyObject *unused)
 {
     (void)type;
     (void)unused;
-    static const float one[9] = { 1, 0, 0, 0, 1, 0, 0, 0, 1 };
+    static const float one[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
     return from_rows_of(one);
 }
 
@@ -244,7 +244,7 @@ static int three_vectors(PyObject *const *args, Py_ssize_t count, const char *me
         float v[3];
         if (gromos_floats_from(args[i], what, 1, v) < 0)
             return -1;
-        out[i] = (gromos_f4){ v[0], v[1], v[2], 0.0f };
+        out[i] = (gromos_f4){v[0], v[1], v[2], 0.0f};
     }
     return 0;
 }
@@ -259,7 +259,7 @@ static PyObject *method_from_cols(PyObject *type, PyObject *const *args, Py_ssiz
 static void transpose(const gromos_f4 in[3], gromos_f4 out[3])
 {
     for (int j = 0; j < 3; j++)
-        out[j] = (gromos_f4){ in[0][j], in[1][j], in[2][j], 0.0f };
+        out[j] = (gromos_f4){in[0][j], in[1][j], in[2][j], 0.0f};
 }
 
 static PyObject *method_from_rows(PyObject *type, PyObject *const *args, Py_ssize_t count)
@@ -284,7 +284,7 @@ static PyObject *method_from_numpy(PyObject *type, PyObject *array)
 static PyObject *method_to_numpy(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    npy_intp shape[2] = { 3, 3 };
+    npy_intp shape[2] = {3, 3};
     PyObject *array = PyArray_SimpleNew(2, shape, NPY_FLOAT32);
     if (array == NULL)
         return NULL;
@@ -389,9 +389,8 @@ static PyObject *method_reduce(PyObject *self, PyObject *unused)
 {
     (void)unused;
     const gromos_f4 *c = columns(self);
-    return Py_BuildValue("O(((ddd)(ddd)(ddd)))", (PyObject *)&gromos_mat3_type,
-                         (double)c[0][0], (double)c[1][0], (double)c[2][0], (double)c[0][1], (double)c[1][1],
-                         (double)c[2][1], (double)c[0][2], (double)c[1][2], (double)c[2][2]);
+    return Py_BuildValue("O(((ddd)(ddd)(ddd)))", (PyObject *)&gromos_mat3_type, (double)c[0][0], (double)c[1][0], (double)c[2][0],
+                         (double)c[0][1], (double)c[1][1], (double)c[2][1], (double)c[0][2], (double)c[1][2], (double)c[2][2]);
 }
 
 static PyObject *method_copy(PyObject *self, PyObject *unused)
@@ -432,8 +431,8 @@ static PyObject *subscript(PyObject *self, PyObject *key)
 
 static int get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
-    static Py_ssize_t shape[2] = { 3, 3 };
-    static Py_ssize_t strides[2] = { sizeof(float), sizeof(gromos_f4) }; /* columns stand one after the other, padded */
+    static Py_ssize_t shape[2] = {3, 3};
+    static Py_ssize_t strides[2] = {sizeof(float), sizeof(gromos_f4)}; /* columns stand one after the other, padded */
     view->obj = NULL;
     if (flags & PyBUF_WRITABLE) {
         PyErr_SetString(PyExc_BufferError, "a Mat3 is read-only");
@@ -469,90 +468,102 @@ static PyObject *get_priority(PyObject *self, void *unused)
 /* --- the type ----------------------------------------------------------------------------------------------- */
 
 static PyGetSetDef properties[] = {
-    { "__array_priority__", get_priority, NULL, NULL, NULL }, /* as in vec3.c */
-    { 0 },
+    {"__array_priority__", get_priority, NULL, NULL, NULL}, /* as in vec3.c */
+    {0},
 };
 
-PyDoc_STRVAR(doc, "Mat3(rows, /)\n--\n\n"
-"A 3x3 matrix of float32: a rotation, a strain, a set of box vectors.\n\n"
-"A value: it cannot be changed and may be a key of a dict. Products, inverse and determinant are computed in double precision and\n"
-"rounded once to float32 (the determinant is returned as it is).\n\n"
-"Parameters\n"
-"----------\n"
-"rows : array_like, shape (3, 3)\n"
-"    The rows, as NumPy would take them.\n\n"
-"Notes\n"
-"-----\n"
-"``+ -`` with a Mat3, ``* /`` with a number, ``@`` with a Mat3 or a Vec3, ``m[i]`` (a row), ``m[i, j]``, iteration over rows.\n"
-"``np.asarray(m)`` is a read-only view, :meth:`to_numpy` a copy.\n\n"
-"Examples\n"
-"--------\n"
-">>> from gromos import Mat3, Vec3\n"
-">>> quarter_turn = Mat3([[0, -1, 0], [1, 0, 0], [0, 0, 1]])\n"
-">>> quarter_turn @ Vec3(1, 0, 0)\n"
-"Vec3(0.0, 1.0, 0.0)\n"
-">>> quarter_turn @ quarter_turn.transpose() == Mat3.identity()\n"
-"True\n"
-">>> quarter_turn[1, 0]\n"
-"1.0\n");
+PyDoc_STRVAR(
+    doc,
+    "Mat3(rows, /)\n--\n\n"
+    "A 3x3 matrix of float32: a rotation, a strain, a set of box vectors.\n\n"
+    "A value: it cannot be changed and may be a key of a dict. Products, inverse and determinant are computed in double precision and\n"
+    "rounded once to float32 (the determinant is returned as it is).\n\n"
+    "Parameters\n"
+    "----------\n"
+    "rows : array_like, shape (3, 3)\n"
+    "    The rows, as NumPy would take them.\n\n"
+    "Notes\n"
+    "-----\n"
+    "``+ -`` with a Mat3, ``* /`` with a number, ``@`` with a Mat3 or a Vec3, ``m[i]`` (a row), ``m[i, j]``, iteration over rows.\n"
+    "``np.asarray(m)`` is a read-only view, :meth:`to_numpy` a copy.\n\n"
+    "Examples\n"
+    "--------\n"
+    ">>> from gromos import Mat3, Vec3\n"
+    ">>> quarter_turn = Mat3([[0, -1, 0], [1, 0, 0], [0, 0, 1]])\n"
+    ">>> quarter_turn @ Vec3(1, 0, 0)\n"
+    "Vec3(0.0, 1.0, 0.0)\n"
+    ">>> quarter_turn @ quarter_turn.transpose() == Mat3.identity()\n"
+    "True\n"
+    ">>> quarter_turn[1, 0]\n"
+    "1.0\n");
 
 PyDoc_STRVAR(identity_doc, "identity()\n--\n\nThe unit matrix.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3.identity()\n"
-"Mat3([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])\n");
-PyDoc_STRVAR(from_cols_doc, "from_cols(x_axis, y_axis, z_axis, /)\n--\n\n"
-"A matrix from its three columns, Vec3s or sequences of three numbers.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3, Vec3\n>>> Mat3.from_cols(Vec3(1, 2, 3), Vec3(4, 5, 6), Vec3(7, 8, 9))\n"
-"Mat3([[1.0, 4.0, 7.0], [2.0, 5.0, 8.0], [3.0, 6.0, 9.0]])\n");
-PyDoc_STRVAR(from_rows_doc, "from_rows(a, b, c, /)\n--\n\n"
-"A matrix from its three rows, Vec3s or sequences of three numbers.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3, Vec3\n>>> Mat3.from_rows(Vec3(1, 2, 3), Vec3(4, 5, 6), Vec3(7, 8, 9))\n"
-"Mat3([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])\n");
-PyDoc_STRVAR(from_numpy_doc, "from_numpy(array, /)\n--\n\n"
-"A matrix from anything np.asarray takes, of shape (3, 3) and of real numbers.\n\n"
-"Raises\n------\nValueError\n    If the shape is another.\nTypeError\n    If the elements are not real numbers.\n\n"
-"Examples\n--------\n>>> import numpy as np\n>>> from gromos import Mat3\n>>> Mat3.from_numpy(np.diag([1.0, 2.0, 3.0])).determinant()\n6.0\n");
+                           "Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3.identity()\n"
+                           "Mat3([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])\n");
+PyDoc_STRVAR(from_cols_doc,
+             "from_cols(x_axis, y_axis, z_axis, /)\n--\n\n"
+             "A matrix from its three columns, Vec3s or sequences of three numbers.\n\n"
+             "Examples\n--------\n>>> from gromos import Mat3, Vec3\n>>> Mat3.from_cols(Vec3(1, 2, 3), Vec3(4, 5, 6), Vec3(7, 8, 9))\n"
+             "Mat3([[1.0, 4.0, 7.0], [2.0, 5.0, 8.0], [3.0, 6.0, 9.0]])\n");
+PyDoc_STRVAR(from_rows_doc,
+             "from_rows(a, b, c, /)\n--\n\n"
+             "A matrix from its three rows, Vec3s or sequences of three numbers.\n\n"
+             "Examples\n--------\n>>> from gromos import Mat3, Vec3\n>>> Mat3.from_rows(Vec3(1, 2, 3), Vec3(4, 5, 6), Vec3(7, 8, 9))\n"
+             "Mat3([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])\n");
+PyDoc_STRVAR(from_numpy_doc,
+             "from_numpy(array, /)\n--\n\n"
+             "A matrix from anything np.asarray takes, of shape (3, 3) and of real numbers.\n\n"
+             "Raises\n------\nValueError\n    If the shape is another.\nTypeError\n    If the elements are not real numbers.\n\n"
+             "Examples\n--------\n>>> import numpy as np\n>>> from gromos import Mat3\n>>> Mat3.from_numpy(np.diag([1.0, 2.0, "
+             "3.0])).determinant()\n6.0\n");
 PyDoc_STRVAR(to_numpy_doc, "to_numpy($self, /)\n--\n\n"
-"A new C-contiguous array of shape (3, 3) and dtype float32.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3.identity().to_numpy().shape\n(3, 3)\n");
-PyDoc_STRVAR(determinant_doc, "determinant($self, /)\n--\n\n"
-"The determinant, in double precision.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[2, 0, 0], [0, 3, 0], [0, 0, 4]]).determinant()\n24.0\n");
-PyDoc_STRVAR(inverse_doc, "inverse($self, /)\n--\n\n"
-"The inverse matrix.\n\n"
-"Raises\n------\nValueError\n    If the determinant is zero (within the rounding of its computation) or the matrix is not finite.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[2, 0, 0], [0, 4, 0], [0, 0, 1]]).inverse()\n"
-"Mat3([[0.5, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 1.0]])\n");
+                           "A new C-contiguous array of shape (3, 3) and dtype float32.\n\n"
+                           "Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3.identity().to_numpy().shape\n(3, 3)\n");
+PyDoc_STRVAR(determinant_doc,
+             "determinant($self, /)\n--\n\n"
+             "The determinant, in double precision.\n\n"
+             "Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[2, 0, 0], [0, 3, 0], [0, 0, 4]]).determinant()\n24.0\n");
+PyDoc_STRVAR(
+    inverse_doc,
+    "inverse($self, /)\n--\n\n"
+    "The inverse matrix.\n\n"
+    "Raises\n------\nValueError\n    If the determinant is zero (within the rounding of its computation) or the matrix is not finite.\n\n"
+    "Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[2, 0, 0], [0, 4, 0], [0, 0, 1]]).inverse()\n"
+    "Mat3([[0.5, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 1.0]])\n");
 PyDoc_STRVAR(transpose_doc, "transpose($self, /)\n--\n\n"
-"Rows and columns exchanged.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).transpose().row(0)\nVec3(1.0, 4.0, 7.0)\n");
-PyDoc_STRVAR(mul_vec3_doc, "mul_vec3($self, vector, /)\n--\n\n"
-"The product with a Vec3 as a column; the same as ``m @ vector``.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3, Vec3\n>>> Mat3([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).mul_vec3(Vec3(1, 0, 0))\n"
-"Vec3(1.0, 4.0, 7.0)\n");
+                            "Rows and columns exchanged.\n\n"
+                            "Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[1, 2, 3], [4, 5, 6], [7, 8, "
+                            "9]]).transpose().row(0)\nVec3(1.0, 4.0, 7.0)\n");
+PyDoc_STRVAR(mul_vec3_doc,
+             "mul_vec3($self, vector, /)\n--\n\n"
+             "The product with a Vec3 as a column; the same as ``m @ vector``.\n\n"
+             "Examples\n--------\n>>> from gromos import Mat3, Vec3\n>>> Mat3([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).mul_vec3(Vec3(1, 0, 0))\n"
+             "Vec3(1.0, 4.0, 7.0)\n");
 PyDoc_STRVAR(row_doc, "row($self, index, /)\n--\n\n"
-"A row as a Vec3; the same as ``m[index]``.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3.identity().row(2)\nVec3(0.0, 0.0, 1.0)\n");
-PyDoc_STRVAR(col_doc, "col($self, index, /)\n--\n\n"
-"A column as a Vec3.\n\n"
-"Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).col(-1)\nVec3(3.0, 6.0, 9.0)\n");
+                      "A row as a Vec3; the same as ``m[index]``.\n\n"
+                      "Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3.identity().row(2)\nVec3(0.0, 0.0, 1.0)\n");
+PyDoc_STRVAR(col_doc,
+             "col($self, index, /)\n--\n\n"
+             "A column as a Vec3.\n\n"
+             "Examples\n--------\n>>> from gromos import Mat3\n>>> Mat3([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).col(-1)\nVec3(3.0, 6.0, 9.0)\n");
 
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 static PyMethodDef methods[] = {
-    { "identity", method_identity, METH_NOARGS | METH_CLASS, identity_doc },
-    { "from_cols", FAST(method_from_cols), METH_FASTCALL | METH_CLASS, from_cols_doc },
-    { "from_rows", FAST(method_from_rows), METH_FASTCALL | METH_CLASS, from_rows_doc },
-    { "from_numpy", method_from_numpy, METH_O | METH_CLASS, from_numpy_doc },
-    { "to_numpy", method_to_numpy, METH_NOARGS, to_numpy_doc },
-    { "determinant", method_determinant, METH_NOARGS, determinant_doc },
-    { "inverse", method_inverse, METH_NOARGS, inverse_doc },
-    { "transpose", method_transpose, METH_NOARGS, transpose_doc },
-    { "mul_vec3", method_mul_vec3, METH_O, mul_vec3_doc },
-    { "row", method_row, METH_O, row_doc },
-    { "col", method_col, METH_O, col_doc },
-    { "__reduce__", method_reduce, METH_NOARGS, NULL },
-    { "__copy__", method_copy, METH_NOARGS, NULL },
-    { "__deepcopy__", method_copy, METH_O, NULL },
-    { 0 },
+    {"identity", method_identity, METH_NOARGS | METH_CLASS, identity_doc},
+    {"from_cols", FAST(method_from_cols), METH_FASTCALL | METH_CLASS, from_cols_doc},
+    {"from_rows", FAST(method_from_rows), METH_FASTCALL | METH_CLASS, from_rows_doc},
+    {"from_numpy", method_from_numpy, METH_O | METH_CLASS, from_numpy_doc},
+    {"to_numpy", method_to_numpy, METH_NOARGS, to_numpy_doc},
+    {"determinant", method_determinant, METH_NOARGS, determinant_doc},
+    {"inverse", method_inverse, METH_NOARGS, inverse_doc},
+    {"transpose", method_transpose, METH_NOARGS, transpose_doc},
+    {"mul_vec3", method_mul_vec3, METH_O, mul_vec3_doc},
+    {"row", method_row, METH_O, row_doc},
+    {"col", method_col, METH_O, col_doc},
+    {"__reduce__", method_reduce, METH_NOARGS, NULL},
+    {"__copy__", method_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", method_copy, METH_O, NULL},
+    {0},
 };
 
 static PyNumberMethods numbers = {
@@ -564,13 +575,12 @@ static PyNumberMethods numbers = {
     .nb_negative = negative,
     .nb_positive = same,
 };
-static PySequenceMethods sequence = { .sq_length = sequence_length, .sq_item = sequence_item };
-static PyMappingMethods mapping = { .mp_length = sequence_length, .mp_subscript = subscript };
-static PyBufferProcs buffer = { .bf_getbuffer = get_buffer };
+static PySequenceMethods sequence = {.sq_length = sequence_length, .sq_item = sequence_item};
+static PyMappingMethods mapping = {.mp_length = sequence_length, .mp_subscript = subscript};
+static PyBufferProcs buffer = {.bf_getbuffer = get_buffer};
 
 PyTypeObject gromos_mat3_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "gromos.Mat3",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gromos.Mat3",
     .tp_basicsize = sizeof(struct gromos_mat3),
     .tp_dealloc = dealloc,
     .tp_repr = represent,

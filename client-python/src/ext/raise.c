@@ -84,7 +84,8 @@ PyObject *gd_configure(PyObject *module, PyObject *args, PyObject *kwargs)
 int gd_raise_init(PyObject *module)
 {
     gd_door_error = PyErr_NewExceptionWithDoc(
-        "gromos._ext.DoorError", "An error of the door or of shared memory; args and attributes: code (GD_E_*, negative), text.", NULL, NULL);
+        "gromos._ext.DoorError", "An error of the door or of shared memory; args and attributes: code (GD_E_*, negative), text.", NULL,
+        NULL);
     if (gd_door_error == NULL)
         return -1;
     return PyModule_AddObjectRef(module, "DoorError", gd_door_error);

@@ -198,7 +198,7 @@ static int make_words(void)
     const struct {
         PyObject **out;
         const char *text;
-    } all[] = {{&word.event, "event"},     {&word.id, "id"},         {&word.ok, "ok"},       {&word.part, "part"},  {&word.segment, "segment"},
+    } all[] = {{&word.event, "event"},   {&word.id, "id"},       {&word.ok, "ok"},       {&word.part, "part"},  {&word.segment, "segment"},
                {&word.offset, "offset"}, {&word.bytes, "bytes"}, {&word.dtype, "dtype"}, {&word.shape, "shape"}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if ((*all[i].out = PyUnicode_InternFromString(all[i].text)) == NULL)
@@ -274,7 +274,8 @@ static struct segment *find_segment(struct attaching *a, uint64_t number)
 static int need_segment(struct attaching *a, PyObject *about)
 {
     uint64_t number, offset, bytes, end;
-    if (number_of(about, word.segment, &number) < 0 || number_of(about, word.offset, &offset) < 0 || number_of(about, word.bytes, &bytes) < 0)
+    if (number_of(about, word.segment, &number) < 0 || number_of(about, word.offset, &offset) < 0 ||
+        number_of(about, word.bytes, &bytes) < 0)
         return -1;
     struct segment *segment = find_segment(a, number);
     if (segment == NULL && a->num_segments < SEGMENTS_MOST) {
@@ -488,7 +489,8 @@ static PyObject *refers(PyObject *module, PyObject *result)
 static PyMethodDef functions[] = {
     {"decode", decode, METH_O, "decode(data)\n--\n\nThe map of a message from the daemon."},
     {"attach_arrays", (PyCFunction)(void (*)(void))attach_arrays, METH_FASTCALL,
-     "attach_arrays(result, parts, fetch=None)\n--\n\nPut NumPy arrays where a result names a part or a segment; in place, in nested maps too."},
+     "attach_arrays(result, parts, fetch=None)\n--\n\nPut NumPy arrays where a result names a part or a segment; in place, in nested maps "
+     "too."},
     {"names_parts", names_parts, METH_O, "names_parts(result)\n--\n\nWhether a decoded result names arrays in parts of the message."},
     {"refers", refers, METH_O,
      "refers(result)\n--\n\nWhether a result may name arrays, in parts of the message or in shared memory: they are named by maps in it."},

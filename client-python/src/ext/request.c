@@ -118,8 +118,10 @@ static int put_unsigned(struct writer *w, uint64_t n)
 {
     if (n < 0x80)
         return put_head(w, (unsigned char)n, 0, 0);
-    return n <= UINT8_MAX ? put_head(w, 0xcc, n, 1) : n <= UINT16_MAX ? put_head(w, 0xcd, n, 2)
-         : n <= UINT32_MAX ? put_head(w, 0xce, n, 4) : put_head(w, 0xcf, n, 8);
+    return n <= UINT8_MAX    ? put_head(w, 0xcc, n, 1)
+           : n <= UINT16_MAX ? put_head(w, 0xcd, n, 2)
+           : n <= UINT32_MAX ? put_head(w, 0xce, n, 4)
+                             : put_head(w, 0xcf, n, 8);
 }
 
 static int put_integer(struct writer *w, PyObject *value)
@@ -136,8 +138,10 @@ static int put_integer(struct writer *w, PyObject *value)
         return put_unsigned(w, (uint64_t)n);
     if (n >= -32)
         return put_head(w, (unsigned char)n, 0, 0);
-    return n >= INT8_MIN ? put_head(w, 0xd0, (uint64_t)n, 1) : n >= INT16_MIN ? put_head(w, 0xd1, (uint64_t)n, 2)
-         : n >= INT32_MIN ? put_head(w, 0xd2, (uint64_t)n, 4) : put_head(w, 0xd3, (uint64_t)n, 8);
+    return n >= INT8_MIN    ? put_head(w, 0xd0, (uint64_t)n, 1)
+           : n >= INT16_MIN ? put_head(w, 0xd1, (uint64_t)n, 2)
+           : n >= INT32_MIN ? put_head(w, 0xd2, (uint64_t)n, 4)
+                            : put_head(w, 0xd3, (uint64_t)n, 8);
 }
 
 static int put_real(struct writer *w, double value)
@@ -228,7 +232,11 @@ static int put_array(struct writer *w, PyArrayObject *array, PyObject **parts)
     int failed = PyList_Append(*parts, part);
     Py_DECREF(part);
     if (failed < 0 || put(w, "\x83\xa4part", 6) < 0 || put_unsigned(w, (uint64_t)PyList_GET_SIZE(*parts)) < 0 ||
-        put(w, "\xa5" "dtype\xa2", 7) < 0 || put(w, code, 2) < 0 || put(w, "\xa5shape", 6) < 0 || put_list(w, PyArray_NDIM(array)) < 0)
+        put(w,
+            "\xa5"
+            "dtype\xa2",
+            7) < 0 ||
+        put(w, code, 2) < 0 || put(w, "\xa5shape", 6) < 0 || put_list(w, PyArray_NDIM(array)) < 0)
         return -1;
     for (int i = 0; i < PyArray_NDIM(array); i++) {
         if (put_unsigned(w, (uint64_t)PyArray_DIM(array, i)) < 0)
@@ -240,8 +248,7 @@ static int put_array(struct writer *w, PyArrayObject *array, PyObject **parts)
 /* ---- Request ---- */
 
 struct gd_wire_request {
-    PyObject_HEAD
-    PyObject *command, *tail, *parts;
+    PyObject_HEAD PyObject *command, *tail, *parts;
     int in_memory; /* the tail ends with where the arrays lie */
 };
 
@@ -275,7 +282,9 @@ static void request_dealloc(PyObject *self)
 static PyObject *request_head(PyObject *self, PyObject *number)
 {
     const struct gd_wire_request *request = (struct gd_wire_request *)self;
-    static const char start[] = "\x84\xa1v" "\x01" "\xa2id\xce";
+    static const char start[] = "\x84\xa1v"
+                                "\x01"
+                                "\xa2id\xce";
     _Static_assert(GD_PROTOCOL_VERSION == 1, "the version stands in the start of every request");
     enum { START = sizeof start - 1 };
     unsigned long n = PyLong_AsUnsignedLongMask(number);
@@ -332,8 +341,18 @@ static PyObject *encode(PyObject *module, PyObject *const *args, Py_ssize_t coun
     writer_init(&w);
     PyObject *parts = NULL, *made = NULL, *name, *value;
     Py_ssize_t at = 0;
-    int code = put(&w, "\xa3" "cmd", 4) < 0 || put_text(&w, args[0]) < 0 || put(&w, "\xa4" "args", 5) < 0 ||
-               put_map(&w, PyDict_GET_SIZE(args[1])) < 0 ? -1 : 0;
+    int code = put(&w,
+                   "\xa3"
+                   "cmd",
+                   4) < 0 ||
+                       put_text(&w, args[0]) < 0 ||
+                       put(&w,
+                           "\xa4"
+                           "args",
+                           5) < 0 ||
+                       put_map(&w, PyDict_GET_SIZE(args[1])) < 0
+                   ? -1
+                   : 0;
     while (code == 0 && PyDict_Next(args[1], &at, &name, &value)) {
         code = put_value(&w, name);
         if (code == 0)
@@ -440,8 +459,7 @@ static PyMethodDef request_methods[] = {
 };
 
 static PyTypeObject request_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "gromos._ext.Request",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gromos._ext.Request",
     .tp_doc = "A command, encoded but for its number, which is put in when it is sent. Made by encode().",
     .tp_basicsize = sizeof(struct gd_wire_request),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
@@ -451,7 +469,8 @@ static PyTypeObject request_type = {
 };
 
 static PyMethodDef functions[] = {
-    {"encode", (PyCFunction)(void (*)(void))encode, METH_FASTCALL, "encode(command, args)\n--\n\nA Request; arrays among the arguments become parts."},
+    {"encode", (PyCFunction)(void (*)(void))encode, METH_FASTCALL,
+     "encode(command, args)\n--\n\nA Request; arrays among the arguments become parts."},
     {"is_sent_as_is", (PyCFunction)(void (*)(void))is_sent_as_is, METH_FASTCALL,
      "is_sent_as_is(value, kind, shape)\n--\n\nWhether it is an array of a dtype on the wire and of the wanted kind and shape."},
     {"vector", vector, METH_O, "vector(numbers)\n--\n\nThree numbers of a reply, (3,)."},

@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 struct gd_result {
-    PyObject_HEAD
-    struct gd_link link;
+    PyObject_HEAD struct gd_link link;
     struct gd_door *door; /* borrowed; NULL when the door is gone or the segment does not come again */
     bool inherited;       /* a child has it too */
     unsigned place;

@@ -79,7 +79,8 @@ int gd_segment_map(int fd, uint32_t role, bool writable, const uint8_t *uuid, ui
     size_t bytes = (size_t)status.st_size;
     void *base = mmap(NULL, bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) {
-        gd_raise(errno == ENOMEM ? GD_E_OUT_OF_MEMORY : GD_E_CORRUPT_DATA, "a segment of %zu bytes cannot be mapped: %s", bytes, strerror(errno));
+        gd_raise(errno == ENOMEM ? GD_E_OUT_OF_MEMORY : GD_E_CORRUPT_DATA, "a segment of %zu bytes cannot be mapped: %s", bytes,
+                 strerror(errno));
         return -1;
     }
     const char *fault;

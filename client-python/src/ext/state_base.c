@@ -3,8 +3,7 @@
 #include "mapping.h"
 
 struct gd_state_base {
-    PyObject_HEAD
-    struct gd_mapping *mapping; /* NULL: remote */
+    PyObject_HEAD struct gd_mapping *mapping; /* NULL: remote */
 };
 
 #define SELF ((struct gd_state_base *)self)
@@ -52,10 +51,10 @@ static PyObject *state_array(PyObject *self, int which, PyObject *const *args, P
     return mapping == NULL ? NULL : gd_mapping_array(mapping, which, mode);
 }
 
-#define NAMED(function, which)                                                                     \
+#define NAMED(function, which)                                                                          \
     static PyObject *function(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) \
-    {                                                                                              \
-        return state_array(self, which, args, count, names);                                       \
+    {                                                                                                   \
+        return state_array(self, which, args, count, names);                                            \
     }
 NAMED(state_positions, GD_POSITIONS)
 NAMED(state_velocities, GD_VELOCITIES)
@@ -124,7 +123,9 @@ static PyObject *state_edit(PyObject *self, PyObject *const *args, Py_ssize_t co
         values[i] = args[i];
     for (Py_ssize_t i = 0; i < named; i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i);
-        int at = PyUnicode_CompareWithASCIIString(name, "timeout") == 0 ? 0 : PyUnicode_CompareWithASCIIString(name, "publish") == 0 ? 1 : -1;
+        int at = PyUnicode_CompareWithASCIIString(name, "timeout") == 0   ? 0
+                 : PyUnicode_CompareWithASCIIString(name, "publish") == 0 ? 1
+                                                                          : -1;
         if (at < 0 || values[at] != NULL) {
             PyErr_Format(PyExc_TypeError, "edit() takes timeout and publish, each once; not %R", name);
             return NULL;
@@ -153,13 +154,16 @@ static PyMethodDef methods[] = {
      "positions($self, /, mode='r')\n--\n\nPositions, shape (n, 3), nm.\n\n"
      "mode \"r\": the live memory, read-only, the same for every process on the node. \"c\": a private copy-on-write view.\n"
      "\"r+\": the live memory, writable, inside an edit of this thread; private after its end."},
-    {"velocities", FAST(state_velocities), "velocities($self, /, mode='r')\n--\n\nVelocities, shape (n, 3), nm/ps. Modes as of positions()."},
+    {"velocities", FAST(state_velocities),
+     "velocities($self, /, mode='r')\n--\n\nVelocities, shape (n, 3), nm/ps. Modes as of positions()."},
     {"forces", FAST(state_forces), "forces($self, /, mode='r')\n--\n\nForces, shape (n, 3), kJ/(mol nm). Modes as of positions()."},
     {"masses", FAST(state_masses), "masses($self, /, mode='r')\n--\n\nMasses, shape (n,), u. Modes as of positions()."},
     {"num_atoms", state_num_atoms, METH_NOARGS, "num_atoms($self, /)\n--\n\nNumber of atoms."},
     {"edit", FAST(state_edit),
-     "edit($self, /, timeout=30.0, publish=True)\n--\n\nThe exclusive right to change the State, as a context manager. Leaving the block makes the changes one\n"
-     "step; leaving it by an exception undoes them. Raises LeaseTimeoutError when somebody else edits for the whole timeout (seconds; None: for ever)."},
+     "edit($self, /, timeout=30.0, publish=True)\n--\n\nThe exclusive right to change the State, as a context manager. Leaving the block "
+     "makes the changes one\n"
+     "step; leaving it by an exception undoes them. Raises LeaseTimeoutError when somebody else edits for the whole timeout (seconds; "
+     "None: for ever)."},
     {"_bind", state_bind, METH_O, "Answer from this Mapping; None: ask the Python class."},
     {NULL, NULL, 0, NULL},
 };
@@ -193,9 +197,14 @@ static const struct {
     const char *name;
     long value;
 } constants[] = {
-    {"POSITIONS", GD_POSITIONS}, {"VELOCITIES", GD_VELOCITIES}, {"FORCES", GD_FORCES},
-    {"MASSES", GD_MASSES},       {"ENERGIES", GD_ENERGIES},     {"OPEN_LIVE", GD_OPEN_LIVE},
-    {"OPEN_LIVE_WRITE", GD_OPEN_LIVE_WRITE}, {"OPEN_FRAMES", GD_OPEN_FRAMES},
+    {"POSITIONS", GD_POSITIONS},
+    {"VELOCITIES", GD_VELOCITIES},
+    {"FORCES", GD_FORCES},
+    {"MASSES", GD_MASSES},
+    {"ENERGIES", GD_ENERGIES},
+    {"OPEN_LIVE", GD_OPEN_LIVE},
+    {"OPEN_LIVE_WRITE", GD_OPEN_LIVE_WRITE},
+    {"OPEN_FRAMES", GD_OPEN_FRAMES},
 };
 
 int gromos_add_mapping(PyObject *module)

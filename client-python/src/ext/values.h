@@ -18,14 +18,12 @@
 typedef float gromos_f4 __attribute__((vector_size(16)));
 
 struct gromos_vec3 {
-    PyObject_HEAD
-    gromos_f4 v;
+    PyObject_HEAD gromos_f4 v;
 };
 
 /* Column j of the matrix is column[j]. */
 struct gromos_mat3 {
-    PyObject_HEAD
-    gromos_f4 column[3];
+    PyObject_HEAD gromos_f4 column[3];
 };
 
 extern PyTypeObject gromos_vec3_type;
@@ -66,7 +64,7 @@ PyObject *gromos_float_new(double value);
 
 static inline gromos_f4 gromos_f4_from(double x, double y, double z)
 {
-    return (gromos_f4){ (float)x, (float)y, (float)z, 0.0f };
+    return (gromos_f4){(float)x, (float)y, (float)z, 0.0f};
 }
 
 static inline double gromos_f4_dot(gromos_f4 a, gromos_f4 b)
@@ -118,7 +116,7 @@ static inline uint64_t gromos_hash_mix(uint64_t hash, float value)
     union {
         float f;
         uint32_t u;
-    } bits = { .f = value == 0.0f ? 0.0f : value };
+    } bits = {.f = value == 0.0f ? 0.0f : value};
     hash = (hash ^ bits.u) * 0x9E3779B97F4A7C15u;
     return hash ^ (hash >> 29);
 }

@@ -61,8 +61,7 @@ static int check_array(PyArrayObject *array, const char *what, int rows)
         }
         return -1;
     }
-    if (!PyTypeNum_ISFLOAT(PyArray_TYPE(array)) && !PyTypeNum_ISINTEGER(PyArray_TYPE(array)) &&
-        !PyTypeNum_ISBOOL(PyArray_TYPE(array))) {
+    if (!PyTypeNum_ISFLOAT(PyArray_TYPE(array)) && !PyTypeNum_ISINTEGER(PyArray_TYPE(array)) && !PyTypeNum_ISBOOL(PyArray_TYPE(array))) {
         PyErr_Format(PyExc_TypeError, "%s must hold real numbers, not %S", what, (PyObject *)PyArray_DESCR(array));
         return -1;
     }

@@ -66,9 +66,9 @@ PyObject *gromos_float_new(double value)
 
 static PyObject *new_from_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    static const char *const parameter[3] = { "x", "y", "z" };
-    static const char *const what[3] = { "Vec3 x", "Vec3 y", "Vec3 z" };
-    PyObject *value[3] = { NULL, NULL, NULL };
+    static const char *const parameter[3] = {"x", "y", "z"};
+    static const char *const what[3] = {"Vec3 x", "Vec3 y", "Vec3 z"};
+    PyObject *value[3] = {NULL, NULL, NULL};
     Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
     if (count + named != 3)
         return PyErr_Format(PyExc_TypeError, "Vec3 takes three numbers x, y, z (%zd given); use Vec3.from_numpy for a sequence",
@@ -129,7 +129,7 @@ static PyObject *new_slow(PyTypeObject *type, PyObject *args, PyObject *keywords
 static PyObject *represent(PyObject *self)
 {
     gromos_f4 v = gromos_vec3_value(self);
-    PyObject *part[3] = { NULL, NULL, NULL }, *result = NULL;
+    PyObject *part[3] = {NULL, NULL, NULL}, *result = NULL;
     for (int i = 0; i < 3; i++) {
         part[i] = gromos_float_repr(v[i]);
         if (part[i] == NULL)
@@ -218,7 +218,7 @@ static PyObject *matrix_multiply(PyObject *left, PyObject *right)
 static PyObject *negative(PyObject *self)
 {
     gromos_f4 v = gromos_vec3_value(self);
-    return gromos_vec3_new((gromos_f4){ -v[0], -v[1], -v[2], 0.0f });
+    return gromos_vec3_new((gromos_f4){-v[0], -v[1], -v[2], 0.0f});
 }
 
 static PyObject *same(PyObject *self)
@@ -292,8 +292,7 @@ static PyObject *method_normalize(PyObject *self, PyObject *unused)
     gromos_f4 v = gromos_vec3_value(self);
     double length = length_of(v);
     if (!(length > 0.0 && length < HUGE_VAL))
-        return PyErr_Format(PyExc_ValueError, "cannot normalize %R: %s", self,
-                            length == 0.0 ? "its length is zero" : "it is not finite");
+        return PyErr_Format(PyExc_ValueError, "cannot normalize %R: %s", self, length == 0.0 ? "its length is zero" : "it is not finite");
     return gromos_vec3_new(gromos_f4_divide(v, length));
 }
 
@@ -313,7 +312,7 @@ static PyObject *method_from_numpy(PyObject *type, PyObject *array)
     float value[3];
     if (gromos_floats_from(array, "Vec3.from_numpy: array", 1, value) < 0)
         return NULL;
-    return gromos_vec3_new((gromos_f4){ value[0], value[1], value[2], 0.0f });
+    return gromos_vec3_new((gromos_f4){value[0], value[1], value[2], 0.0f});
 }
 
 static PyObject *method_reduce(PyObject *self, PyObject *unused)
@@ -336,7 +335,7 @@ static PyObject *method_format(PyObject *self, PyObject *specification)
     if (PyUnicode_GET_LENGTH(specification) == 0)
         return represent(self);
     gromos_f4 v = gromos_vec3_value(self);
-    PyObject *part[3] = { NULL, NULL, NULL }, *result = NULL;
+    PyObject *part[3] = {NULL, NULL, NULL}, *result = NULL;
     for (int i = 0; i < 3; i++) {
         PyObject *number = PyFloat_FromDouble((double)v[i]);
         if (number == NULL)
@@ -388,8 +387,8 @@ static PyObject *subscript(PyObject *self, PyObject *key)
 
 static int get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
-    static Py_ssize_t shape[1] = { 3 };
-    static Py_ssize_t strides[1] = { sizeof(float) };
+    static Py_ssize_t shape[1] = {3};
+    static Py_ssize_t strides[1] = {sizeof(float)};
     if (flags & PyBUF_WRITABLE) {
         PyErr_SetString(PyExc_BufferError, "a Vec3 is read-only");
         view->obj = NULL;
@@ -420,85 +419,89 @@ static PyObject *get_priority(PyObject *self, void *unused)
 
 #define AT(lane) (offsetof(struct gromos_vec3, v) + (lane) * sizeof(float))
 static PyMemberDef members[] = {
-    { "x", T_FLOAT, AT(0), READONLY, "First component." },
-    { "y", T_FLOAT, AT(1), READONLY, "Second component." },
-    { "z", T_FLOAT, AT(2), READONLY, "Third component." },
-    { 0 },
+    {"x", T_FLOAT, AT(0), READONLY, "First component."},
+    {"y", T_FLOAT, AT(1), READONLY, "Second component."},
+    {"z", T_FLOAT, AT(2), READONLY, "Third component."},
+    {0},
 };
 
 static PyGetSetDef properties[] = {
     /* so that NumPy scalars and arrays leave `scalar * Vec3` and `array + Vec3` to this type */
-    { "__array_priority__", get_priority, NULL, NULL, NULL },
-    { 0 },
+    {"__array_priority__", get_priority, NULL, NULL, NULL},
+    {0},
 };
 
-PyDoc_STRVAR(doc, "Vec3(x, y, z)\n--\n\n"
-"Three numbers in one 16-byte register: a position, a displacement, a velocity.\n\n"
-"A value: it cannot be changed and may be a key of a dict or a member of a set. Components are float32; a Python float is\n"
-"rounded to the nearest one. Numbers that methods return are computed in double precision from the components, vectors are\n"
-"computed in double precision and rounded once. NaN and infinity are taken as they come.\n\n"
-"Parameters\n"
-"----------\n"
-"x, y, z : float\n"
-"    The components.\n\n"
-"Notes\n"
-"-----\n"
-"``+ -`` with a Vec3, ``* /`` with a number, unary ``-``, ``abs`` (the length), ``==``, iteration and indexing. With a NumPy array as the\n"
-"other operand a Vec3 counts as an array of shape (3,), so ``positions + v`` moves every row. ``np.asarray(v)`` is a\n"
-"read-only view, :meth:`to_numpy` a copy.\n\n"
-"Examples\n"
-"--------\n"
-">>> from gromos import Vec3\n"
-">>> a, b = Vec3(1.0, 2.0, 3.0), Vec3(4.0, 5.0, 6.0)\n"
-">>> a + b\n"
-"Vec3(5.0, 7.0, 9.0)\n"
-">>> 2.0 * a / 4.0\n"
-"Vec3(0.5, 1.0, 1.5)\n"
-">>> x, y, z = a\n"
-">>> f\"{b:.1f}\"\n"
-"'Vec3(4.0, 5.0, 6.0)'\n");
+PyDoc_STRVAR(doc,
+             "Vec3(x, y, z)\n--\n\n"
+             "Three numbers in one 16-byte register: a position, a displacement, a velocity.\n\n"
+             "A value: it cannot be changed and may be a key of a dict or a member of a set. Components are float32; a Python float is\n"
+             "rounded to the nearest one. Numbers that methods return are computed in double precision from the components, vectors are\n"
+             "computed in double precision and rounded once. NaN and infinity are taken as they come.\n\n"
+             "Parameters\n"
+             "----------\n"
+             "x, y, z : float\n"
+             "    The components.\n\n"
+             "Notes\n"
+             "-----\n"
+             "``+ -`` with a Vec3, ``* /`` with a number, unary ``-``, ``abs`` (the length), ``==``, iteration and indexing. With a NumPy "
+             "array as the\n"
+             "other operand a Vec3 counts as an array of shape (3,), so ``positions + v`` moves every row. ``np.asarray(v)`` is a\n"
+             "read-only view, :meth:`to_numpy` a copy.\n\n"
+             "Examples\n"
+             "--------\n"
+             ">>> from gromos import Vec3\n"
+             ">>> a, b = Vec3(1.0, 2.0, 3.0), Vec3(4.0, 5.0, 6.0)\n"
+             ">>> a + b\n"
+             "Vec3(5.0, 7.0, 9.0)\n"
+             ">>> 2.0 * a / 4.0\n"
+             "Vec3(0.5, 1.0, 1.5)\n"
+             ">>> x, y, z = a\n"
+             ">>> f\"{b:.1f}\"\n"
+             "'Vec3(4.0, 5.0, 6.0)'\n");
 
 PyDoc_STRVAR(dot_doc, "dot($self, other, /)\n--\n\n"
-"Scalar product with another Vec3, in double precision.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 2, 3).dot(Vec3(4, 5, 6))\n32.0\n");
+                      "Scalar product with another Vec3, in double precision.\n\n"
+                      "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 2, 3).dot(Vec3(4, 5, 6))\n32.0\n");
 PyDoc_STRVAR(cross_doc, "cross($self, other, /)\n--\n\n"
-"Vector product with another Vec3.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 0, 0).cross(Vec3(0, 1, 0))\nVec3(0.0, 0.0, 1.0)\n");
+                        "Vector product with another Vec3.\n\n"
+                        "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 0, 0).cross(Vec3(0, 1, 0))\nVec3(0.0, 0.0, 1.0)\n");
 PyDoc_STRVAR(length_doc, "length($self, /)\n--\n\n"
-"Euclidean length, in double precision; also ``abs(v)``.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(2, 3, 6).length()\n7.0\n");
+                         "Euclidean length, in double precision; also ``abs(v)``.\n\n"
+                         "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(2, 3, 6).length()\n7.0\n");
 PyDoc_STRVAR(length_squared_doc, "length_squared($self, /)\n--\n\n"
-"Square of the length, in double precision.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(2, 3, 6).length_squared()\n49.0\n");
+                                 "Square of the length, in double precision.\n\n"
+                                 "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(2, 3, 6).length_squared()\n49.0\n");
 PyDoc_STRVAR(distance_doc, "distance($self, other, /)\n--\n\n"
-"Distance to another Vec3, without periodic images, in double precision.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 1, 1).distance(Vec3(1, 4, 5))\n5.0\n");
+                           "Distance to another Vec3, without periodic images, in double precision.\n\n"
+                           "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 1, 1).distance(Vec3(1, 4, 5))\n5.0\n");
 PyDoc_STRVAR(normalize_doc, "normalize($self, /)\n--\n\n"
-"The Vec3 of length 1 in the same direction.\n\n"
-"Raises\n------\nValueError\n    If the length is zero or not finite.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(0, 3, 4).normalize()\nVec3(0.0, 0.6, 0.8)\n");
-PyDoc_STRVAR(to_numpy_doc, "to_numpy($self, /)\n--\n\n"
-"A new array of shape (3,) and dtype float32.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 2, 3).to_numpy()\narray([1., 2., 3.], dtype=float32)\n");
-PyDoc_STRVAR(from_numpy_doc, "from_numpy(array, /)\n--\n\n"
-"A Vec3 from anything np.asarray takes, of shape (3,) and of real numbers.\n\n"
-"Raises\n------\nValueError\n    If the shape is another.\nTypeError\n    If the elements are not real numbers.\n\n"
-"Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3.from_numpy([4.0, 5.0, 6.0])\nVec3(4.0, 5.0, 6.0)\n");
+                            "The Vec3 of length 1 in the same direction.\n\n"
+                            "Raises\n------\nValueError\n    If the length is zero or not finite.\n\n"
+                            "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(0, 3, 4).normalize()\nVec3(0.0, 0.6, 0.8)\n");
+PyDoc_STRVAR(to_numpy_doc,
+             "to_numpy($self, /)\n--\n\n"
+             "A new array of shape (3,) and dtype float32.\n\n"
+             "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3(1, 2, 3).to_numpy()\narray([1., 2., 3.], dtype=float32)\n");
+PyDoc_STRVAR(from_numpy_doc,
+             "from_numpy(array, /)\n--\n\n"
+             "A Vec3 from anything np.asarray takes, of shape (3,) and of real numbers.\n\n"
+             "Raises\n------\nValueError\n    If the shape is another.\nTypeError\n    If the elements are not real numbers.\n\n"
+             "Examples\n--------\n>>> from gromos import Vec3\n>>> Vec3.from_numpy([4.0, 5.0, 6.0])\nVec3(4.0, 5.0, 6.0)\n");
 
 static PyMethodDef methods[] = {
-    { "dot", method_dot, METH_O, dot_doc },
-    { "cross", method_cross, METH_O, cross_doc },
-    { "length", method_length, METH_NOARGS, length_doc },
-    { "length_squared", method_length_squared, METH_NOARGS, length_squared_doc },
-    { "distance", method_distance, METH_O, distance_doc },
-    { "normalize", method_normalize, METH_NOARGS, normalize_doc },
-    { "to_numpy", method_to_numpy, METH_NOARGS, to_numpy_doc },
-    { "from_numpy", method_from_numpy, METH_O | METH_CLASS, from_numpy_doc },
-    { "__reduce__", method_reduce, METH_NOARGS, NULL },
-    { "__copy__", method_copy, METH_NOARGS, NULL },
-    { "__deepcopy__", method_copy, METH_O, NULL },
-    { "__format__", method_format, METH_O, NULL },
-    { 0 },
+    {"dot", method_dot, METH_O, dot_doc},
+    {"cross", method_cross, METH_O, cross_doc},
+    {"length", method_length, METH_NOARGS, length_doc},
+    {"length_squared", method_length_squared, METH_NOARGS, length_squared_doc},
+    {"distance", method_distance, METH_O, distance_doc},
+    {"normalize", method_normalize, METH_NOARGS, normalize_doc},
+    {"to_numpy", method_to_numpy, METH_NOARGS, to_numpy_doc},
+    {"from_numpy", method_from_numpy, METH_O | METH_CLASS, from_numpy_doc},
+    {"__reduce__", method_reduce, METH_NOARGS, NULL},
+    {"__copy__", method_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", method_copy, METH_O, NULL},
+    {"__format__", method_format, METH_O, NULL},
+    {0},
 };
 
 static PyNumberMethods numbers = {
@@ -511,13 +514,12 @@ static PyNumberMethods numbers = {
     .nb_positive = same,
     .nb_absolute = absolute,
 };
-static PySequenceMethods sequence = { .sq_length = sequence_length, .sq_item = sequence_item };
-static PyMappingMethods mapping = { .mp_length = sequence_length, .mp_subscript = subscript };
-static PyBufferProcs buffer = { .bf_getbuffer = get_buffer };
+static PySequenceMethods sequence = {.sq_length = sequence_length, .sq_item = sequence_item};
+static PyMappingMethods mapping = {.mp_length = sequence_length, .mp_subscript = subscript};
+static PyBufferProcs buffer = {.bf_getbuffer = get_buffer};
 
 PyTypeObject gromos_vec3_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "gromos.Vec3",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gromos.Vec3",
     .tp_basicsize = sizeof(struct gromos_vec3),
     .tp_dealloc = dealloc,
     .tp_repr = represent,

@@ -48,8 +48,7 @@ int gd_wait_word(const _Atomic uint32_t *word, uint32_t value, uint32_t bits, in
     int64_t now = gd_now_ns(), end = deadline - now > GD_WAIT_SLICE_NS ? now + GD_WAIT_SLICE_NS : deadline;
     if (end > now) {
         struct timespec until = {.tv_sec = end / 1000000000, .tv_nsec = end % 1000000000};
-        Py_BEGIN_ALLOW_THREADS
-        syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &until, NULL, bits);
+        Py_BEGIN_ALLOW_THREADS syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &until, NULL, bits);
         Py_END_ALLOW_THREADS
     }
     return PyErr_CheckSignals();
@@ -124,10 +123,8 @@ static int wait_for(const struct condition *condition, int64_t timeout, int64_t 
         if (first) {
             deadline = gd_deadline(timeout);
             if (spin_ns > 0) {
-                Py_BEGIN_ALLOW_THREADS
-                spin(condition, timeout >= 0 && timeout < spin_ns ? timeout : spin_ns);
-                Py_END_ALLOW_THREADS
-                continue;
+                Py_BEGIN_ALLOW_THREADS spin(condition, timeout >= 0 && timeout < spin_ns ? timeout : spin_ns);
+                Py_END_ALLOW_THREADS continue;
             }
         }
         if (deadline != INT64_MAX && gd_now_ns() >= deadline)
