@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -44,16 +45,27 @@ gromos.progress(False)
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port where nobody listens, of those that the kernel does not give to connections: no client's own end comes to lie there before
+    the daemon does, or while it is away."""
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, first_given) if first_given > 12_000 else 0
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(s.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 10.0, what: str = "the condition") -> None:
-    """Fails when the condition does not come true in time."""
+def wait_until(condition: Callable[[], bool], timeout: float = 60.0, what: str = "the condition") -> None:
+    """Fails when the condition does not come true in time. The time is there to end a test that hangs: a slow machine is no failure."""
     deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        late = time.monotonic() > deadline  # before the last look, however long that one takes
+        if condition():
+            return
+        if late:
             pytest.fail(f"{what} did not come true within {timeout} s")
         time.sleep(0.01)
 
@@ -87,7 +99,7 @@ class Daemon:
         with os.fdopen(reader) as pipe:
             answer = pipe.readline().strip()
         if answer != "ready":
-            self.process.wait(10)
+            self.process.wait(60)
             raise RuntimeError(f"the daemon did not start: {answer}\n{self.log()}")
 
     @property
@@ -109,12 +121,12 @@ class Daemon:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def resident(self) -> int:
         """Bytes of memory the daemon has resident, its shared segments not counted."""
@@ -204,7 +216,7 @@ def _end_private(runtime: Path) -> None:
         if pid is not None:
             try:
                 os.kill(pid, signal.SIGTERM)
-                wait_until(lambda: _private.owner_pid(lock.parent) is None, 10, f"end of the private daemon {pid}")
+                wait_until(lambda: _private.owner_pid(lock.parent) is None, what=f"end of the private daemon {pid}")
             except ProcessLookupError:
                 pass
     shutil.rmtree(runtime, ignore_errors=True)
