@@ -156,6 +156,12 @@ def run(suite: Suite, log: Path, environment: dict[str, str]) -> tuple[Outcome, 
     return outcome, time.monotonic() - begin, trouble
 
 
+def failures(text: str) -> list[str]:
+    """The lines of a log that name what failed, the last few."""
+    named = re.compile(r"\bFAIL(ED)?\b|^ERROR|==ERROR|\berror:")
+    return [line[:300] for line in text.splitlines() if named.search(line)][-12:]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", type=Path)
@@ -190,6 +196,9 @@ def main() -> int:
             print(f"  {reason}")
     if troubles:
         print(f"failed suites: {', '.join(troubles)} (logs in {logs})")
+        for name in troubles:
+            for line in failures((logs / f"{name}.log").read_text(errors="replace")):
+                print(f"  {name}: {line}")
     print(f"{total.passed} passed, {total.failed} failed, {len(total.skipped)} skipped")
     return 1 if troubles or not total.passed else 0
 

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -193,4 +196,11 @@ size_t gd_memory_available_under(const char *root)
 size_t gd_memory_available(void)
 {
     return gd_memory_available_under("");
+}
+
+void gd_memory_give_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

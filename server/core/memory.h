@@ -14,7 +14,11 @@ size_t gd_memory_available(void);
 /* What is left to others, of the machine's memory and of a cgroup's limit; 0 (at the start): a 32nd of it, 16 to 512 MiB. */
 void gd_memory_set_reserve(size_t bytes);
 
-/* The same, with /proc and /sys looked for under `root` ("" for the real ones). */
+/* gd_memory_available with /proc and /sys looked for under `root` ("" for the real ones). */
 size_t gd_memory_available_under(const char *root);
+
+/* Gives what the heap holds unused to the machine, where the C library can. Any thread; walks the free lists, some microseconds to
+ * milliseconds. */
+void gd_memory_give_back(void);
 
 #endif

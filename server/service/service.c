@@ -35,6 +35,7 @@
 #define SERVICE_MAGIC 0x5e7571ceu
 #define TICK_MS 100
 #define SOON_MS 2
+#define GIVE_BACK_NS 1000000000ull
 #define ORPHAN_NS 30000000000ull
 
 uint64_t gd_now_ns(void)
@@ -94,6 +95,18 @@ static void tell_turned_away(struct gd_service *service, uint64_t now_ns)
     service->turned_away_ns = now_ns;
 }
 
+/* A second after the last request: what large messages and results took from the heap is not kept for the next time they come. */
+static void give_memory_back(struct gd_service *service, uint64_t now_ns)
+{
+    if (service->requests != service->requests_seen || gd_jobs_active(service->jobs) > 0) {
+        service->requests_seen = service->requests;
+        service->give_back_at_ns = now_ns + GIVE_BACK_NS;
+    } else if (service->give_back_at_ns != 0 && now_ns >= service->give_back_at_ns) {
+        gd_memory_give_back();
+        service->give_back_at_ns = 0;
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct gd_service *service = timer->data;
@@ -107,6 +120,7 @@ static void on_tick(uv_timer_t *timer)
     gd_jobs_tick(service->jobs, now_ns);
     gd_checkpoints_tick(service->checkpoints, now_ns);
     tell_turned_away(service, now_ns);
+    give_memory_back(service, now_ns);
     end_silent_sessions(service, now_ns);
     end_orphans(service, now_ns);
     if (!service->stopping)

@@ -82,6 +82,7 @@ struct gd_service {
     size_t num_free_requests;
 
     uint64_t requests, request_errors, dropped_replies;
+    uint64_t requests_seen, give_back_at_ns; /* 0: the heap has been given back since the last request */
     uint64_t turned_away, turned_away_ns;    /* connections that were told of in the log, and when */
     uint64_t ended_published, ended_skipped; /* of States that are gone */
     int threads;

@@ -33,6 +33,8 @@ WARM_UP = 2
 SESSION_TTL = 2.0  # remote sessions end this long after their last sign of life
 DAEMON_GROWTH = 8 << 20  # bytes; arenas of the allocator settle within this
 CLIENT_GROWTH = 24 << 20
+COUNTS = ("descriptors", "segments", "mapped segments", "threads")
+SETTLE = 3 * SESSION_TTL + 4  # seconds
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
@@ -54,6 +56,20 @@ def measure(pid: int) -> dict[str, int]:
         "threads": int(status["Threads"]),
         "memory": int(status["RssAnon"].split()[0]) * 1024,
     }
+
+
+def settle(pid: int, before: list[dict[str, int]], growth: int) -> dict[str, int]:
+    """What a process has in the end. Sockets, threads and freed memory are let go of a little after they were last used, so it is measured
+    until there is no more than ever `before`, or long enough: what leaks stays."""
+    most = {what: max(entry[what] for entry in before) for what in COUNTS} if before else {"segments": 0, "mapped segments": 0}
+    memory = min((entry["memory"] for entry in before), default=1 << 62) + growth
+    deadline = time.monotonic() + SETTLE
+    while True:
+        gc.collect()
+        now = measure(pid)
+        if (now["memory"] < memory and all(now[what] <= count for what, count in most.items())) or time.monotonic() > deadline:
+            return now
+        time.sleep(0.1)
 
 
 class Daemon:
@@ -91,6 +107,7 @@ class Worker:
         self.done = 0
         self.refused = 0
         self.wrong: list[str] = []
+        self.ends: list[dict[str, int]] = []
 
     def pick(self) -> Any:
         import gromos
@@ -237,7 +254,8 @@ def serve(worker: Worker, orders: Any, answers: Any) -> None:
             worker.work(float(seconds))
         elif order == "rest":
             worker.rest()
-        answer = {"done": worker.done, "refused": worker.refused, "wrong": worker.wrong[:3], "now": measure(os.getpid())}
+            worker.ends.append(settle(os.getpid(), worker.ends, CLIENT_GROWTH))
+        answer = {"done": worker.done, "refused": worker.refused, "wrong": worker.wrong[:3], "ends": worker.ends}
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -309,20 +327,12 @@ def sweep(endpoint: str) -> None:
         raise RuntimeError("the States could not be deleted")
 
 
-def settle(pid: int) -> None:
-    """Until the daemon has let go of everything, or long enough."""
-    deadline = time.monotonic() + 3 * SESSION_TTL + 2
-    while measure(pid)["segments"] > 0 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(0.3)
-
-
 def compare(findings: Findings, who: str, history: list[dict[str, int]], growth: int) -> None:
     """What leaks grows from cycle to cycle. A count may also swing by what is kept for reuse at the moment it is taken, so the end is held
     against the most of the first half behind the warm-up, not against one moment of it."""
     last = history[-1]
     early = history[WARM_UP - 1 : max(WARM_UP, (len(history) + 1) // 2)]
-    for what in ("descriptors", "segments", "mapped segments", "threads"):
+    for what in COUNTS:
         settled = max(entry[what] for entry in early)
         findings.expect(last[what] <= settled, f"{who}: {what} went from {settled} to {last[what]}: {[h[what] for h in history]}")
     grown = last["memory"] - early[0]["memory"]
@@ -357,10 +367,10 @@ def main() -> int:
                     p.order(order)
                 answers = [p.answer() for p in processes]
             sweep(daemon.endpoint)
-            settle(daemon.process.pid)
-            history.setdefault("daemon", []).append(measure(daemon.process.pid))
+            ends = history.setdefault("daemon", [])
+            ends.append(settle(daemon.process.pid, ends, DAEMON_GROWTH))
             for i, answer in enumerate(answers):
-                history.setdefault(f"process {i}", []).append(answer["now"])
+                history[f"process {i}"] = answer["ends"]
                 for text in answer["wrong"]:
                     findings.expect(False, f"process {i}: {text}")
             total = {k: sum(a[k] for a in answers) for k in ("done", "refused")}

@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 import pytest
 import zmq
-from gromos import _protocol, _wire
+from gromos import _protocol, _session, _wire
 
 FILE = Path(__file__).resolve().parents[2] / "proto" / "golden" / "messages.tsv"
 
@@ -96,7 +96,7 @@ def ask(daemon, session, parts):
         socket.linger = 0
         socket.rcvtimeo = 10000
         socket.connect(daemon.endpoint)
-        socket.send(_wire.encode("hello", session._greeting(link.door.token)).head(1))
+        socket.send(_wire.encode("hello", _session._greeting(session._name, link.door.token)).head(1))
         assert msgpack.unpackb(socket.recv())["ok"]
         socket.send_multipart(parts)
         return msgpack.unpackb(socket.recv_multipart()[0])

@@ -312,3 +312,40 @@ Test(memory, nothing_readable_means_no_limit_known)
     cr_assert_eq(gd_memory_available_under("/nonexistent"), SIZE_MAX);
     cr_assert_gt(gd_memory_available(), 0);
 }
+
+/* Not under the sanitizers: their allocator has nothing to give back so. */
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+static size_t resident(void)
+{
+    size_t all = 0, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    cr_assert_not_null(f);
+    cr_assert_eq(fscanf(f, "%zu %zu", &all, &pages), 2);
+    fclose(f);
+    return pages * 4096;
+}
+
+Test(memory, what_lies_free_between_blocks_in_use_is_given_back)
+{
+    enum { BLOCKS = 1000, LARGE = 64 << 10 };
+    static char *large[BLOCKS], *small[BLOCKS];
+    size_t before = resident();
+    for (int i = 0; i < BLOCKS; i++) {
+        large[i] = malloc(LARGE);
+        small[i] = malloc(16);
+        cr_assert(large[i] != NULL && small[i] != NULL);
+        memset(large[i], 1, LARGE);
+        small[i][0] = 1;
+    }
+    cr_assert_geq(resident(), before + (size_t)BLOCKS * LARGE);
+    for (int i = 0; i < BLOCKS; i++)
+        free(large[i]);
+    cr_assert_geq(resident(), before + (size_t)BLOCKS * LARGE / 2, "the library gives it back by itself");
+    gd_memory_give_back();
+    cr_assert_lt(resident(), before + (size_t)BLOCKS * LARGE / 4); /* a page about each small block stays */
+    for (int i = 0; i < BLOCKS; i++)
+        free(small[i]);
+}
+
+#endif

@@ -241,7 +241,12 @@ class LineTransport(ZmqTransport):
             with self._opening:
                 line = self._line
                 if line is None or not line.usable:
+                    if self._closed:
+                        raise ConnectionLost(False)
                     line = self._line = Line(self.open_channel())
+            if self._closed:  # meanwhile
+                line.close()
+                raise ConnectionLost(False)
         return Lane(line)
 
     def close(self) -> None:

@@ -61,10 +61,10 @@ class _Link:
 
     __slots__ = ("door", "hello", "stop", "transport", "watched")
 
-    def __init__(self, transport: Transport, door: _ext.Door | None) -> None:
+    def __init__(self, transport: Transport, door: _ext.Door | None, hello: dict[str, Any]) -> None:
         self.transport = transport
         self.door = door
-        self.hello: dict[str, Any] = {}
+        self.hello = hello  # what the daemon said, by the transport's care
         self.stop = threading.Event()
         self.watched = False
 
@@ -480,7 +480,7 @@ class Session:
 
     def _open(self) -> _Link:
         if self._mock is not None:
-            return self._greeted(_Link(self._mock, None))
+            return self._greeted(_Link(self._mock, None, {}))
         _private.check_descriptors()
         if self._directory is None:
             return self._open_remote()
@@ -530,36 +530,21 @@ class Session:
                 f"{error.message}. This package is {__version__} (protocol {_protocol.PROTOCOL_VERSION}); the daemon of {directory} "
                 f"is of another version: install the same one on both sides, or stop it with kill {pid} and connect again"
             ) from None
-        link = _Link(
-            ZmqTransport(f"ipc://{directory}/zmq", lambda: self._greeting(door.token), lambda hello: link.hello.update(hello)),
-            door,
-        )
-        return self._greeted(link)
+        hello: dict[str, Any] = {}
+        name = self._name  # the transport must not hold this session: it would be let go of by the collector alone
+        transport = ZmqTransport(f"ipc://{directory}/zmq", lambda: _greeting(name, door.token), hello.update)
+        return self._greeted(_Link(transport, door, hello))
 
     def _open_remote(self) -> _Link:
-        def welcome(hello: dict[str, Any]) -> None:
-            link.hello.update(hello)
-
-        link = _Link(
-            LineTransport(self._endpoint, lambda: self._greeting(link.hello.get("token")), welcome, self._security),
-            None,
-        )
-        link = self._greeted(link)
-        period = link.hello.get("ttl_ms", 0) / 3000
+        hello: dict[str, Any] = {}
+        name = self._name
+        transport = LineTransport(self._endpoint, lambda: _greeting(name, hello.get("token")), hello.update, self._security)
+        link = self._greeted(_Link(transport, None, hello))
+        period = hello.get("ttl_ms", 0) / 3000
         if period > 0:
             link.watched = True
             _watch(self, link, period)
         return link
-
-    def _greeting(self, token: bytes | None) -> dict[str, Any]:
-        greeting: dict[str, Any] = {
-            "protocol": _protocol.PROTOCOL_VERSION,
-            "version": __version__,
-            "client": self._name,
-        }
-        if token:
-            greeting["token"] = token
-        return greeting
 
     def _greeted(self, link: _Link) -> _Link:
         """Send one command over the link, so that what is wrong with it shows now."""
@@ -600,6 +585,14 @@ class Session:
 
 
 _inherited: list[_Link] = []
+
+
+def _greeting(name: str, token: bytes | None) -> dict[str, Any]:
+    """The arguments of `hello`."""
+    greeting: dict[str, Any] = {"protocol": _protocol.PROTOCOL_VERSION, "version": __version__, "client": name}
+    if token:
+        greeting["token"] = token
+    return greeting
 
 
 def _watch(session: Session, link: _Link, period: float) -> None:

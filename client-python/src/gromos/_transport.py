@@ -267,6 +267,8 @@ class ZmqTransport:
         try:
             channel = self._free.pop()
         except IndexError:
+            if self._closed:
+                raise ConnectionLost(False) from None
             try:
                 channel = self.open_channel()
             except NoDaemonError:
