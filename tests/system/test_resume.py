@@ -1,9 +1,9 @@
 """Runs whose daemon is killed: those that are to resume do so by themselves, bit for bit, the others are reported as failed."""
 
+import contextlib
 import gzip
 import os
 import signal
-import time
 from pathlib import Path
 
 import gromos
@@ -13,7 +13,8 @@ from conftest import wait_until
 from md_water import parameters, same, water
 
 FILES = ("trc", "trv", "tre", "fin")
-STEPS = 3000
+ENDLESS = 10**7
+"""Steps of a run that is to be killed on its way: it cannot have ended before, however late this process gets its turn."""
 
 
 def worker_of(d):
@@ -22,7 +23,10 @@ def worker_of(d):
     return int(children[0]) if children else None
 
 
-def kill_worker(d):
+def kill_worker(d, *, when_protected=True):
+    if when_protected:
+        with d.connect() as session:
+            wait_until(lambda: session.info().protected, what="everything to be handed over")
     pid = worker_of(d)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: worker_of(d) not in (None, pid), what="a new worker")
@@ -32,12 +36,38 @@ def paths(folder, name, ending=""):
     return {k: folder / f"{name}.{k}{ending}" for k in FILES}
 
 
-def equal_files(folder, a, b, ending=""):
-    return [k for k in FILES if (folder / f"{a}.{k}{ending}").read_bytes() != (folder / f"{b}.{k}{ending}").read_bytes()] == []
+def content(path):
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def held(d):
+    """The names of the segments the holder has, in order."""
+    links = []
+    for fd in os.listdir(f"/proc/{d.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(os.readlink(f"/proc/{d.pid}/fd/{fd}"))
+    return sorted(link.removeprefix("/memfd:").removesuffix(" (deleted)") for link in links if link.startswith("/memfd:"))
 
 
 def run_until(job, step):
-    wait_until(lambda: job.describe().step >= step, 30.0, f"step {step}")
+    wait_until(lambda: job.describe().step >= step, what=f"step {step}")
+
+
+def stopped(job):
+    """Ends an endless run; how many steps it made."""
+    job.cancel()
+    with pytest.raises(gromos.CancelledError):
+        job.wait()
+    return job.describe().step
+
+
+def assert_goes_on_as(whole, killed, p, **options):
+    """Two Systems at the same step have moved alike, and a next run on each ends bit for bit the same, energies too."""
+    assert whole.state.step == killed.state.step
+    assert np.array_equal(whole.state.positions(), killed.state.positions()) and np.array_equal(whole.state.velocities(), killed.state.velocities())
+    for system in (whole, killed):
+        gromos.Simulation(system, p, **options).run(50, wait=True)
+    assert same(whole.state, killed.state)
 
 
 @pytest.fixture
@@ -48,28 +78,20 @@ def kept(make_daemon):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_a_killed_daemon_resumes_bit_for_bit(kept, tmp_path, threads, ending):
-    p = parameters(STEPS, every=7)
+    p = parameters(ENDLESS, every=7)
     with kept.connect() as session:
         whole, killed = water(session), water(session, name="killed")
-        gromos.Simulation(whole, p, threads=threads).run(wait=True, **paths(tmp_path, "whole", ending))
         job = gromos.Simulation(killed, p, threads=threads).run(resume=True, **paths(tmp_path, "killed", ending))
-        for part in (0.2, 0.4):  # far from the end, however late this process gets its turn
-            run_until(job, part * STEPS)
+        for step in (600, 1200):
+            run_until(job, step)
             kill_worker(kept)
-        about = job.wait()
-        assert (about.status, about.step, about.steps) == ("done", STEPS, STEPS)
-        assert same(whole.state, killed.state)
-        if not ending:
-            assert equal_files(tmp_path, "whole", "killed")
-        else:
-            for k in ("trc", "trv", "tre"):
-                assert gzip.decompress(paths(tmp_path, "whole", ending)[k].read_bytes()) == gzip.decompress(paths(tmp_path, "killed", ending)[k].read_bytes())
-        # The next run goes on from there as well, and its job has a number of its own.
-        more = gromos.Simulation(killed, p, threads=threads).run(50)
-        assert more.number > job.number
-        more.wait()
-        gromos.Simulation(whole, p, threads=threads).run(50, wait=True)
-        assert same(whole.state, killed.state)
+        run_until(job, 1800)
+        n = stopped(job)
+        gromos.Simulation(whole, p, threads=threads).run(n, wait=True, **paths(tmp_path, "whole", ending))
+        for k in FILES:
+            assert content(paths(tmp_path, "whole", ending)[k]) == content(paths(tmp_path, "killed", ending)[k]), k
+        assert_goes_on_as(whole, killed, p, threads=threads)
+        assert max(other.number for other in gromos.jobs(session)) > job.number
 
 
 def test_the_end_of_a_run_survives(kept):
@@ -85,10 +107,9 @@ def test_the_end_of_a_run_survives(kept):
 
 
 def test_a_paused_job_comes_back_paused(kept):
-    p = parameters(STEPS)
+    p = parameters(ENDLESS)
     with kept.connect() as session:
         whole, killed = water(session), water(session, name="killed")
-        gromos.Simulation(whole, p).run(wait=True)
         job = gromos.Simulation(killed, p).run(resume=True)
         run_until(job, 200)
         job.pause()
@@ -99,14 +120,15 @@ def test_a_paused_job_comes_back_paused(kept):
             wait_until(lambda: job.status == "paused", what="the pause after the restart")
             assert job.describe().step == step
         job.resume()
-        job.wait()
-        assert same(whole.state, killed.state)
+        run_until(job, step + 200)
+        gromos.Simulation(whole, p).run(stopped(job), wait=True)
+        assert_goes_on_as(whole, killed, p)
 
 
 def paused_at_its_start(session, system, p):
     """A job that has made no step yet: paused while it waited behind another one."""
     threads = session.info().threads
-    blocker = gromos.Simulation(water(session), p, threads=threads).run(10**7)
+    blocker = gromos.Simulation(water(session), p, threads=threads).run(ENDLESS)
     job = gromos.Simulation(system, p, threads=threads).run(resume=True)
     job.pause()
     blocker.cancel()
@@ -137,39 +159,41 @@ def test_an_edit_just_before_the_death_is_part_of_the_run(kept):
 
 
 def test_changes_while_it_ran_hold_after_the_resume(kept, tmp_path):
-    p = parameters(20000, every=5)
+    p = parameters(ENDLESS, every=5)
     with kept.connect() as session:
         s = water(session, name="changed")
         job = gromos.Simulation(s, p).run(resume=True, trc=tmp_path / "x.trc")
         run_until(job, 100)
         job.change(positions_every=1000, publish_every=20)
-        at = job.describe().step
-        run_until(job, at + 200)
+        run_until(job, job.describe().step + 200)
+        changed = next(int(line.text.split()[2].rstrip(":")) for line in job.log() if "positions are written every 1000 steps" in line.text)
         kill_worker(kept)
-        job.wait()
-        frames = (tmp_path / "x.trc").read_text().count("POSITIONRED")
-        assert frames < (at + 400) / 5 + 21
+        run_until(job, changed + 5000)
+        n = stopped(job)
+        steps = gromos.read_trajectory(tmp_path / "x.trc").steps.tolist()
+        assert steps == [step for step in range(n) if step % (5 if step < changed else 1000) == 0]
 
 
 def test_the_log_is_kept(kept):
-    p = parameters(20000)
+    steps = 100_000  # seconds of work, and this process has to find only a part of one
     with kept.connect() as session:
-        job = gromos.Simulation(water(session, name="logged"), p).run(resume=True)
+        job = gromos.Simulation(water(session, name="logged"), parameters(steps)).run(resume=True)
         run_until(job, 100)
         before = job.log()
         kill_worker(kept)
-        job.wait()
+        about = job.wait()
+        assert (about.status, about.step, about.steps) == ("done", steps, steps)
         after = job.log()
         assert after[: len(before)] == before
         texts = [line.text for line in after]
         died = texts.index("the daemon died; this job goes on under another")
         assert after[died].level == "warning" and died >= len(before)
         assert texts[died + 1].startswith("goes on from step ")
-        assert texts[-1] == "done after 20000 of 20000 steps"
+        assert texts[-1] == f"done after {steps} of {steps} steps"
 
 
 def test_without_resume_it_is_reported(kept):
-    p = parameters(1000000)
+    p = parameters(ENDLESS)
     with kept.connect() as session:
         s = water(session, name="plain")
         job = gromos.Simulation(s, p).run()
@@ -177,7 +201,7 @@ def test_without_resume_it_is_reported(kept):
         kill_worker(kept)
         about = job.describe()
         assert about.status == "failed" and "daemon died" in about.message
-        assert about.state == s.state.uuid and about.steps == 1000000
+        assert about.state == s.state.uuid and about.steps == ENDLESS
         assert any("begins at step" in line.text for line in job.log()) and job.log()[-1].text.startswith("failed: the daemon died")
         with pytest.raises(gromos.SimulationFailedError, match="daemon died"):
             job.wait()
@@ -191,26 +215,31 @@ def test_without_resume_it_is_reported(kept):
 
 
 def test_a_queued_job_is_started_again(kept):
-    p = parameters(STEPS)
+    p = parameters(ENDLESS)
     with kept.connect() as session:
         threads = session.info().threads
-        whole, first, second = water(session), water(session, name="first"), water(session, name="second")
-        gromos.Simulation(whole, p, threads=threads).run(wait=True)
+        first, second = water(session, name="first"), water(session, name="second")
         a = gromos.Simulation(first, p, threads=threads).run(resume=True)
         b = gromos.Simulation(second, p, threads=threads).run(resume=True)
         run_until(a, 100)
         assert b.status == "queued"
         kill_worker(kept)
-        a.wait(), b.wait()
-        assert same(whole.state, first.state) and same(whole.state, second.state)
+        steps = []
+        for job in (a, b):
+            run_until(job, 200)
+            steps.append(stopped(job))
+        for system, n in zip((first, second), steps, strict=True):
+            whole = water(session)
+            gromos.Simulation(whole, p, threads=threads).run(n, wait=True)
+            assert_goes_on_as(whole, system, p, threads=threads)
 
 
 def test_two_deaths_without_a_step_between_end_it(kept):
     """Frames so rare that none is published before the daemon dies again."""
-    p = parameters(1000000)
+    p = parameters(ENDLESS)
     with kept.connect() as session:
         s = water(session, name="hopeless")
-        job = gromos.Simulation(s, p, publish_every=1000000).run(resume=True)
+        job = gromos.Simulation(s, p, publish_every=ENDLESS).run(resume=True)
         run_until(job, 10)
         kill_worker(kept)
         wait_until(lambda: job.status == "running", what="the second start")
@@ -224,7 +253,7 @@ def test_two_deaths_without_a_step_between_end_it(kept):
 
 
 def test_a_deleted_state_takes_its_job_along(kept):
-    p = parameters(1000000)
+    p = parameters(ENDLESS)
     with kept.connect() as session:
         s = water(session, name="deleted")
         job = gromos.Simulation(s, p).run(resume=True)
@@ -237,16 +266,14 @@ def test_a_deleted_state_takes_its_job_along(kept):
 
 
 def test_what_was_kept_is_given_back(kept):
-    """After jobs have ended the holder has as many descriptors as before."""
+    """After jobs have ended the holder has what belongs to the State, and that once."""
     p = parameters(20)
     with kept.connect() as session:
         s = water(session, name="s")
-        gromos.Simulation(s, p).run(wait=True, resume=True)
-        time.sleep(0.3)
-        before = len(os.listdir(f"/proc/{kept.pid}/fd"))
-        for _ in range(5):
+        for _ in range(6):
             gromos.Simulation(s, p).run(wait=True, resume=True)
-        wait_until(lambda: len(os.listdir(f"/proc/{kept.pid}/fd")) == before, what="the descriptors to be given back")
+        left = ["gd-frames", "gromosd-counters", "gromosd-kept", "gromosd-live", "gromosd-run", "gromosd-undo"]  # one State's, and the daemon's own
+        wait_until(lambda: held(kept) == left, what="the segments of the jobs to be given back")
 
 
 def test_a_checkpoint_restored_under_a_keeper_survives_with_its_run(kept, tmp_path):
@@ -263,14 +290,14 @@ def test_a_checkpoint_restored_under_a_keeper_survives_with_its_run(kept, tmp_pa
 
 
 def test_a_cancelled_job_does_not_come_back(kept):
-    p = parameters(1000000)
+    p = parameters(ENDLESS)
     with kept.connect() as session:
         # A step that takes long, so that the daemon dies before the job has heard of the cancellation; either order is right.
         s = water(session, n=343, name="cancelled")
         job = gromos.Simulation(s, p).run(resume=True)
         run_until(job, 1)
         job.cancel()
-        kill_worker(kept)
+        kill_worker(kept, when_protected=False)
         assert [j.status for j in gromos.jobs(session)] in ([], ["cancelled"])
         assert "it goes on" not in kept.log()
         gromos.Simulation(s, p).run(5, wait=True)
