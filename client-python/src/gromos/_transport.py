@@ -109,6 +109,9 @@ def inherit(what: object) -> None:
     _inherited.append(what)
 
 
+_monitors = itertools.count(1)
+
+
 class Channel:
     """One DEALER connection. Not for two threads at once."""
 
@@ -133,10 +136,15 @@ class Channel:
                 socket.setsockopt(zmq.CURVE_SERVERKEY, security.server_key)
                 socket.setsockopt(zmq.CURVE_PUBLICKEY, security.public_key)
                 socket.setsockopt(zmq.CURVE_SECRETKEY, security.secret_key)
-            self._monitor = socket.get_monitor_socket(_LOST_EVENTS)
+            # Bytes that are kept, though pyzmq's types say str: of that it gives libzmq the address of an encoded copy it has freed.
+            watched: Any = b"inproc://gromos-%d" % next(_monitors)
+            address: Any = endpoint.encode()
+            socket.monitor(watched, _LOST_EVENTS)
+            self._monitor = context.socket(zmq.PAIR)
             self._monitor.setsockopt(zmq.LINGER, 0)
+            self._monitor.connect(watched)
             self._socket = socket
-            socket.connect(endpoint)
+            socket.connect(address)
         except zmq.ZMQError as error:
             monitor = getattr(self, "_monitor", None)
             if monitor is not None:
