@@ -342,11 +342,11 @@ int gd_cmd_state_credit(struct gd_request *request, struct gd_err *err)
     subscription->credit += (uint64_t)gd_arg(request, GD_STATE_CREDIT_CREDIT)->integer;
     if (subscription->credit > MOST_CREDIT)
         subscription->credit = MOST_CREDIT;
-    /* Frames were missed for want of credit: the newest one is sent at once. */
+    /* Frames were missed for want of credit: the newest one is sent at once. It is one of those, or was left out on request. */
     struct gd_frame_view frame;
     if (subscription->missed > 0 && subscription->state->ring != NULL && gd_frames_newest(subscription->state->ring->header, &frame) == 0 &&
         frame.sequence != subscription->sent) {
-        subscription->missed--;
+        subscription->missed -= subscription->noticed == frame.sequence && (subscription->seen - 1) % subscription->every == 0;
         send_frame(subscription, &frame);
     }
     return 0;

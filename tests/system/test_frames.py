@@ -58,42 +58,57 @@ def writer(state):
 @pytest.mark.parametrize("policy", ["every", "latest"])
 def test_frames_are_consistent_and_in_order(writer, policy):
     seen = []
-    with writer.frames(policy, timeout=10) as frames:
+    with writer.frames(policy, timeout=60) as frames:
         for frame in frames:
             assert consistent(frame)
+            if not seen:
+                missed_before = frames.missed
             seen.append(frame.step)
             if len(seen) == 30:
                 break
     assert seen == sorted(set(seen))
     if policy == "every":
-        assert seen[-1] - seen[0] == 29 + frames.missed
+        assert seen[-1] - seen[0] == 29 + frames.missed - missed_before
 
 
 @pytest.mark.parametrize("every", [2, 5])
 def test_only_every_so_manieth(writer, every):
-    with writer.frames(timeout=10, every=every) as frames:
+    with writer.frames(timeout=60, every=every) as frames:
         steps = [f.step for _, f in zip(range(6), frames, strict=False)]
     if frames.missed == 0:
         assert set(np.diff(steps)) == {every}
 
 
+@pytest.mark.parametrize("newest", [13, 14])
+def test_what_a_slow_reader_missed_of_every_other(any_session, newest):
+    """The one it wanted next has gone or was not sent; it gets another one, that it wanted or not."""
+    with gromos.State(N, session=any_session, slots=4) as s, s.frames(timeout=60, every=2) as frames:
+        publish(s, 1)
+        seen = [next(frames).step]
+        for step in range(2, newest + 1):
+            publish(s, step)
+        while frames.missed == 0:
+            seen.append(next(frames).step)
+        assert frames.missed == len(set(range(1, seen[-1] + 1, 2)) - set(seen))
+
+
 def test_a_slow_reader_is_told_what_it_missed(any_session):
-    with gromos.State(N, session=any_session, slots=4) as s, s.frames(timeout=2) as frames:
+    with gromos.State(N, session=any_session, slots=4) as s, s.frames(timeout=60) as frames:
         for step in range(1, 31):
             publish(s, step)
-            time.sleep(0.002)
-        time.sleep(0.1)
-        seen = [f.step for f in frames]
+        seen = [0]
+        while seen[-1] < 30:
+            seen.append(next(frames).step)
         assert all(np.diff(seen) > 0)
         assert seen[-1] == 30
-        assert len(seen) + frames.missed == 30
+        assert len(seen) - 1 + frames.missed == 30
         assert frames.missed > 0
 
 
 def test_async_frames(writer):
     async def work():
         count = 0
-        async for frame in writer.frames("latest", timeout=10):
+        async for frame in writer.frames("latest", timeout=60):
             assert consistent(frame)
             count += 1
             if count == 10:
@@ -101,22 +116,27 @@ def test_async_frames(writer):
         return count
 
     async def both():
-        ticks = 0
+        return await asyncio.gather(work(), work())
 
-        async def tick():
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0.005)
-                ticks += 1
+    assert asyncio.run(both()) == [10, 10]
 
-        ticker = asyncio.create_task(tick())
-        result = await asyncio.gather(work(), work())
-        ticker.cancel()
-        return result, ticks
 
-    result, ticks = asyncio.run(both())
-    assert result == [10, 10]
-    assert ticks > 2
+def test_others_go_on_while_a_frame_is_awaited(state):
+    """What is awaited comes from a task of the same loop."""
+
+    async def read(frames):
+        return (await anext(aiter(frames))).step
+
+    async def write():
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+        publish(state, 1)
+
+    async def both():
+        with state.frames(timeout=60) as frames:
+            return await asyncio.gather(read(frames), write())
+
+    assert asyncio.run(both()) == [1, None]
 
 
 def test_async_frames_end_in_time(state):
@@ -141,11 +161,12 @@ def test_an_async_wait_can_be_cancelled(state):
 
 
 def test_closing_from_another_thread_ends_iteration(state):
-    frames = state.frames(timeout=20)
-    threading.Timer(0.2, frames.close).start()
-    start = time.monotonic()
+    frames = state.frames(timeout=60)
+    closing = threading.Timer(0.2, frames.close)
+    closing.start()
     assert list(frames) == [] or state.session.local
-    assert time.monotonic() - start < 15
+    assert not frames.timed_out
+    closing.join()
 
 
 def test_deletion_ends_iteration_and_waiting(any_session):
@@ -153,21 +174,24 @@ def test_deletion_ends_iteration_and_waiting(any_session):
     publish(s, 1)
     held = s.snapshot()
     array = held.positions()
-    threading.Timer(0.2, s.delete).start()
+    deleting = threading.Timer(0.2, s.delete)
+    frames = s.frames(timeout=60)
+    deleting.start()
     with pytest.raises(gromos.StateDeletedError):
-        for _ in s.frames(timeout=20):
+        for _ in frames:
             pass
     assert (array == 1).all()
     with pytest.raises(gromos.StateDeletedError):
-        s.wait(timeout=5)
+        s.wait(timeout=60)
+    deleting.join()
     s.close()
 
 
 def test_wait_wakes_up(state):
-    threading.Timer(0.2, publish, (state, 1)).start()
-    start = time.monotonic()
-    assert state.wait(after=0, timeout=20) == 1
-    assert time.monotonic() - start < 10
+    publishing = threading.Timer(0.2, publish, (state, 1))
+    publishing.start()
+    assert state.wait(after=0, timeout=60) == 1
+    publishing.join()
     assert state.wait(after=-1) == 1
 
 
@@ -302,7 +326,7 @@ def test_too_many_held_frames(make_daemon):
 def test_forces_in_frames_on_request(any_session):
     with gromos.State(N, session=any_session, frame_forces=True) as s:
         assert s.describe().frame_forces
-        with s.frames(timeout=5) as frames:
+        with s.frames(timeout=60) as frames:
             s.set_forces(np.ones((N, 3)))
             assert (s.snapshot().forces() == 1).all()
             assert (next(frames).forces() == 1).all()
@@ -314,7 +338,7 @@ def test_forces_in_frames_on_request(any_session):
 
 
 def test_a_remote_reader_may_choose_atoms(remote):
-    with gromos.State(N, session=remote) as s, s.frames(timeout=5, atoms=[3, 1], velocities=False) as frames:
+    with gromos.State(N, session=remote) as s, s.frames(timeout=60, atoms=[3, 1], velocities=False) as frames:
         publish(s, 1)
         frame = next(frames)
         assert frame.positions().shape == (2, 3)
@@ -325,7 +349,7 @@ def test_a_remote_reader_may_choose_atoms(remote):
 
 
 def test_a_remote_reader_may_do_without_forces(remote):
-    with gromos.State(N, session=remote, frame_forces=True) as s, s.frames(timeout=5, forces=False) as frames:
+    with gromos.State(N, session=remote, frame_forces=True) as s, s.frames(timeout=60, forces=False) as frames:
         publish(s, 1)
         with pytest.raises(gromos.UnsupportedError, match="forces"):
             next(frames).forces()
@@ -339,7 +363,7 @@ def test_a_local_reader_has_them_all(session):
 def test_a_local_writer_and_a_remote_reader(session, remote):
     with gromos.State(N, name="across", session=session) as here:
         there = gromos.attach("across", session=remote)
-        with there.frames(timeout=5) as frames:
+        with there.frames(timeout=60) as frames:
             for step in range(1, 4):
                 publish(here, step)
             seen = [f for _, f in zip(range(3), frames, strict=False)]
@@ -352,8 +376,8 @@ def test_a_local_writer_and_a_remote_reader(session, remote):
 INTERRUPTED = """
 import gromos, sys
 s = gromos.connect({endpoint!r}).attach({name!r})
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     {wait}
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -372,7 +396,7 @@ def test_ctrl_c(daemon, session, wait, kind):
         assert child.stdout.readline() == "waiting\n"
         time.sleep(0.3)
         child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=20)
+        output, _ = child.communicate(timeout=60)
         assert output == "interrupted\n"
     # What a remote client had asked for before it was interrupted may still be under way.
     gromos.attach(name, session=session).delete(force=True)
@@ -404,7 +428,7 @@ def test_a_kept_state_survives_its_daemon(kept, kind):
         array = s.positions()
         version = s.version
         os.kill(worker_of(kept), signal.SIGKILL)
-        assert session.ping() < 10
+        assert session.ping() > 0
         assert (s.positions() == 7).all()
         assert s.describe().name == "kept"
         assert s.version >= version
@@ -424,7 +448,7 @@ def test_frames_go_on_after_the_daemon_was_restarted(kept, kind):
         publish(s, 1)
         seen = []
 
-        frames = s.frames("latest", timeout=10)
+        frames = s.frames("latest", timeout=60)
 
         def read():
             for frame in frames:
@@ -445,7 +469,13 @@ def test_frames_go_on_after_the_daemon_was_restarted(kept, kind):
             except gromos.OutcomeUnknownError:
                 publish(writer, step)  # the daemon died in the middle of the commit; writing it again is harmless here
             time.sleep(0.01)
-        t.join(20)
+
+        def read_to_the_end():
+            publish(writer, 20)  # again: a remote reader that is still on its way back is not told what was before
+            t.join(0.1)
+            return not t.is_alive()
+
+        wait_until(read_to_the_end, what="the last frame")
         assert seen[-1] == 20
         s.delete()
 
@@ -456,7 +486,7 @@ def test_an_idle_process_takes_its_states_up_again(make_daemon, monkeypatch, kin
     from gromos import _session
 
     monkeypatch.setattr(_session, "WATCH_PERIOD", 0.1)
-    d = make_daemon("--keep", "--session-ttl", "1", tcp=True)
+    d = make_daemon("--keep", "--session-ttl", "6", tcp=True)
     with (d.connect() if kind == "local" else d.connect_tcp()) as session, d.connect() as other:
         s = gromos.State(N, session=session)
         publish(s, 3)

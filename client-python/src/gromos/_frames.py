@@ -593,8 +593,7 @@ class LocalFrames(Frames):
     def _counted(self, frame: _ext.Frame) -> AnyFrame:
         sequence = frame.sequence
         if sequence != self._wanted:
-            skipped = sequence - self._wanted
-            self.missed += skipped if self._latest else skipped // self._every
+            self.missed += len(range(self._wanted, sequence, self._every))
         self._wanted = sequence + self._every
         assert isinstance(frame, Frame)
         return frame
