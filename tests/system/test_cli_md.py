@@ -183,17 +183,17 @@ def test_others_attach_by_name_while_it_runs(daemon, files, session):
     command = [sys.executable, "-m", "gromos", "--endpoint", daemon.endpoint, "md", *map(str, inputs(files)), "--name", "live run", "@tre", str(files / "x.tre")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_until(lambda: any(s.name == "live run" for s in session.states()), 30, "the State's name")
+            wait_until(lambda: any(s.name == "live run" for s in session.states()), what="the State's name")
             state = session.attach("live run")
             steps = []
-            for frame in state.frames(timeout=20.0):
+            for frame in state.frames(timeout=60.0):
                 steps.append(frame.step)
                 if len(steps) == 3:
                     break
             assert steps == sorted(steps)
             assert steps[2] > steps[0]
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=40)
+            out, err = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 130, (out, err)
@@ -213,9 +213,9 @@ def test_sigterm_ends_it_as_well(daemon, files, session):
     command = [sys.executable, "-m", "gromos", "--endpoint", daemon.endpoint, "md", *map(str, inputs(files)), "--name", "to be ended"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_until(lambda: any(s.name == "to be ended" and s.step > 2 for s in session.states()), 30, "the run")
+            wait_until(lambda: any(s.name == "to be ended" and s.step > 2 for s in session.states()), what="the run")
             process.terminate()
-            process.communicate(timeout=40)
+            process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 130
@@ -233,7 +233,7 @@ def test_a_state_can_be_kept(run, files, session):
 def test_it_starts_a_daemon_if_none_runs(files, runtime_dir):
     environment = {name: value for name, value in os.environ.items() if name != "GROMOSD_ENDPOINT"}
     command = [sys.executable, "-m", "gromos", "md", *map(str, inputs(files)), "@fin", str(files / "end.cnf")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environment, cwd=files)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=files)
     assert done.returncode == 0, done.stderr
     assert str(runtime_dir) in done.stdout
     assert done.stderr == ""  # no bar where nobody looks

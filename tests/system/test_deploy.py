@@ -48,7 +48,7 @@ def test_example_configuration_is_read_and_shows_the_defaults(tmp_path: Path, ma
 
 def test_a_wrong_setting_ends_with_the_status_the_units_know(tmp_path: Path) -> None:
     (tmp_path / "wrong.conf").write_text("[gromosd]\nthreads = many\n")
-    done = subprocess.run([BINARY, "--config", tmp_path / "wrong.conf"], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([BINARY, "--config", tmp_path / "wrong.conf"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "threads" in done.stderr and "many" in done.stderr
     for unit in UNITS:
@@ -77,7 +77,7 @@ def test_unit_starts_a_daemon_that_tells_systemd(unit: Path, tmp_path: Path, run
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as holder:
         holder.bind(str(runtime_dir / "notify"))
-        holder.settimeout(10)
+        holder.settimeout(60)
         process = subprocess.Popen(
             [BINARY, *arguments],
             env={**os.environ, "NOTIFY_SOCKET": str(runtime_dir / "notify"), "GROMOSD_RUNTIME_DIR": str(runtime_dir)},
@@ -95,7 +95,7 @@ def test_unit_starts_a_daemon_that_tells_systemd(unit: Path, tmp_path: Path, run
                 state.delete()
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 def receive(holder: socket.socket) -> tuple[str, int]:

@@ -40,13 +40,27 @@ def threads_time(daemon):
     return [sum(map(int, f.read_text().rsplit(")", 1)[1].split()[11:13])) for f in Path(f"/proc/{daemon.pid}/task").glob("*/stat")]
 
 
+def is_refused(session):
+    try:
+        session.create(10)
+    except gromos.OutOfMemoryError as error:
+        assert "descriptors open" in str(error)
+        return True
+    return False
+
+
 @pytest.mark.parametrize("kind", ["zmq", "tcp", "door"])
 def test_a_flood_of_connections_ends_nobody(short, kind):
     with short.connect() as session, ExitStack() as stack:
         s = session.create(100, name="held")
         s.set_positions(s.positions() + 1)
-        for _ in range(3 * LIMIT):
-            stack.enter_context(connect(kind, short))
+
+        def more_connections():
+            """Those before may have ended: they say nothing."""
+            for _ in range(3 * LIMIT):
+                stack.enter_context(connect(kind, short))
+
+        more_connections()
         wait_until(lambda: "connections were closed at once" in short.log(), what="the warning")
         assert short.descriptors() <= LIMIT - 60
         assert session.ping() > 0 and (s.positions() == 1).all()
@@ -55,9 +69,8 @@ def test_a_flood_of_connections_ends_nobody(short, kind):
         before = threads_time(short)
         time.sleep(1.0)
         assert max(b - a for a, b in zip(before, threads_time(short), strict=True)) < 80, "nobody polls in vain"
-        with pytest.raises(gromos.OutOfMemoryError, match="descriptors open"):
-            session.create(10)
-    wait_until(lambda: short.descriptors() < 100, 20, what="their end")
+        wait_until(lambda: is_refused(session) or more_connections(), what="a refusal")
+    wait_until(lambda: short.descriptors() < 100, what="their end")
     with short.connect() as session:
         assert session.attach("held").version == 2
         assert session.create(10).num_atoms() == 10
@@ -86,6 +99,6 @@ def test_whoever_says_nothing_is_hung_up_on(short):
     with connect("tcp", short) as quiet, connect("zmq", short) as local:
         for s in (quiet, local):
             s.setblocking(True)
-            s.settimeout(30)
+            s.settimeout(60)
             while s.recv(1000):  # its greeting, then the end
                 pass

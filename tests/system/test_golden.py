@@ -94,7 +94,7 @@ def ask(daemon, session, parts):
     socket = zmq.Context.instance().socket(zmq.DEALER)
     with socket:
         socket.linger = 0
-        socket.rcvtimeo = 10000
+        socket.rcvtimeo = 60000
         socket.connect(daemon.endpoint)
         socket.send(_wire.encode("hello", _session._greeting(session._name, link.door.token)).head(1))
         assert msgpack.unpackb(socket.recv())["ok"]

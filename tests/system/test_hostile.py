@@ -24,7 +24,7 @@ SEED = int(os.environ.get("GROMOS_TEST_SEED", "20240601"))
 def raw_connection(d, session=None):
     s = zmq.Context.instance().socket(zmq.DEALER)
     s.linger = 0
-    s.rcvtimeo = 20000
+    s.rcvtimeo = 60000
     s.connect(d.endpoint)
     if session is not None:
         s.send(_wire.encode("hello", _session._greeting(session._name, session._link.door.token)).head(1))
@@ -132,8 +132,8 @@ def test_nothing_but_ping_and_hello_before_hello(daemon):
 
 def unix(d, name, kind):
     s = socket.socket(socket.AF_UNIX, kind)
-    s.settimeout(10)
-    for _ in range(1000):
+    s.settimeout(60)
+    for _ in range(12000):
         try:
             s.connect(str(d.directory / name))
             return s
