@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
-LIMIT = 58.0  # s for everything
+LIMIT = 58.0  # s for everything, unless --limit says otherwise
 LOCAL = ("thermometer", "rdf", "fit")
 console = Console() if sys.stdout.isatty() else Console(width=130)
 
@@ -43,6 +43,7 @@ class Failed(Exception):
 
 class Deadline:
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self.end = time.monotonic() + seconds
 
     def left(self) -> float:
@@ -93,7 +94,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(10)
+            return self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -161,7 +162,7 @@ class Process:
         try:
             heard = self.events.get(timeout=self.deadline.left())
         except queue.Empty:
-            raise Failed(f"{self.name} said nothing for too long; the demo is bounded to {LIMIT:g} s") from None
+            raise Failed(f"{self.name} said nothing for too long; the demo is bounded to {self.deadline.seconds:g} s") from None
         if heard is None or heard["event"] != event:
             time.sleep(0.2)
             raise Failed(f"{self.name} ended early: {''.join(self.errors[-12:]).strip() or heard}")
@@ -211,8 +212,8 @@ def same(what: str, values: dict[str, Any]) -> str:
     return str(next(iter(values.values())))
 
 
-def run(out: Path, steps: int, daemon: Daemon, processes: dict[str, Process]) -> dict[str, Any]:
-    deadline = Deadline(LIMIT)
+def run(out: Path, steps: int, limit: float, daemon: Daemon, processes: dict[str, Process]) -> dict[str, Any]:
+    deadline = Deadline(limit)
     daemon.start()
     console.print(f"gromosd {gromos.__version__} at {daemon.endpoint} and {daemon.tcp}", highlight=False)
 
@@ -264,13 +265,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where the picture and the report go (default demo-output)")
     parser.add_argument("--steps", type=int, default=500, help="how many steps of 2 fs the run makes, at most (default 500)")
+    parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds after which it has failed (default {LIMIT:g})")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     daemon = Daemon()
     processes: dict[str, Process] = {}
     status = 1
     try:
-        report = run(options.out.resolve(), options.steps, daemon, processes)
+        report = run(options.out.resolve(), options.steps, options.limit, daemon, processes)
         (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         status = 0
     except (Failed, gromos.GromosError, OSError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import gromos
 from demo_common import NAME, NUM_SOLUTE, Clock, data, degrees_of_freedom, final_look, hear, owner_of, say
 
-QUIET = 3.0  # s without a new frame: the run is over
+QUIET = 3.0  # s without a new frame: is the run over?
 BOLTZMANN = 0.00831446261815324  # kJ/(mol K)
 R_MAX, BINS = 1.2, 240
 Array = npt.NDArray[np.float64]
@@ -41,6 +42,15 @@ class Seen:
         return {"first": self.versions[0], "last": self.versions[-1], "frames": len(self.versions), "step": self.steps[-1]}
 
 
+def frames(state: gromos.State) -> Iterator[Any]:
+    """The newest frame, again and again until the run has ended."""
+    while True:
+        yield from state.frames("latest", timeout=QUIET)
+        jobs = gromos.jobs(state.session)
+        if jobs and all(job.ended for job in jobs):
+            return
+
+
 def require(condition: bool, what: str) -> None:
     if not condition:
         raise SystemExit(f"check failed: {what}")
@@ -52,7 +62,7 @@ def thermometer(state: gromos.State, out: Path) -> dict[str, Any]:
     rows, asked, agreed, shown = [], 0, 0, 0.0
     masses, dof = np.asarray(state.masses()), degrees_of_freedom(state.num_atoms())
     solute = np.arange(NUM_SOLUTE)
-    for frame in state.frames("latest", timeout=QUIET):
+    for frame in frames(state):
         with frame as f:
             with state.edit(publish=False):  # between two steps: both look at the same one
                 center, temperature = cost.call(lambda: (state.center_of_mass(solute), state.temperature(dof=dof)))
@@ -106,7 +116,7 @@ def rdf(state: gromos.State, out: Path) -> dict[str, Any]:
     oxygens = np.arange(NUM_SOLUTE, state.num_atoms(), 3)
     total: Array = np.zeros(BINS)
     r: Array = np.zeros(BINS)
-    for frame in state.frames("latest", timeout=QUIET):
+    for frame in frames(state):
         with frame as f:
             r, g = cost.call(state.rdf, oxygens, oxygens, r_max=R_MAX, bins=BINS)
             total += g
@@ -151,7 +161,7 @@ def fit(state: gromos.State, _: Path) -> dict[str, Any]:
     start = gromos.load(data("alanine.cnf"), session=state.session)
     reference = np.array(start.positions())
     before, after = [], []
-    for frame in state.frames("latest", timeout=QUIET):
+    for frame in frames(state):
         with frame as f:
             after.append(cost.call(state.rmsd, reference, atoms=solute))
             before.append(state.rmsd(reference, atoms=solute, fit=False))
@@ -185,7 +195,7 @@ def notebook(state: gromos.State, _: Path) -> dict[str, Any]:
     seen, cost = Seen(), Clock()
     masses = np.asarray(state.masses())
     compared = 0
-    for frame in state.frames("latest", timeout=QUIET):
+    for frame in frames(state):
         seen.add(frame)
         center = cost.call(state.center_of_mass)
         if state.version == frame.version:

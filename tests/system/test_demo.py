@@ -9,27 +9,26 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import gromos
 from conftest import ROOT, Daemon
 
 EXAMPLES = ROOT / "client-python" / "examples"
 DATA = ROOT / "client-python" / "src" / "gromos" / "data"
+LIMIT = "200"  # s; a slow machine is no failure
 
 
 def run_demo(out: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, EXAMPLES / "demo.py", "--out", out, *options],
+        [sys.executable, EXAMPLES / "demo.py", "--out", out, "--limit", LIMIT, *options],
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=280,
     )
 
 
-@pytest.mark.timeout(120)
 def test_demo_holds(tmp_path: Path) -> None:
     done = run_demo(tmp_path / "out", "--steps", "50")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,7 +50,6 @@ def test_demo_fails_without_a_daemon(tmp_path: Path) -> None:
     assert "did not start" in done.stdout
 
 
-@pytest.mark.timeout(120)
 def test_demo_fails_when_a_watcher_finds_a_fault(tmp_path: Path) -> None:
     """A copy of the demo whose thermometer works with other masses than the daemon: its comparison must end the demo."""
     copy = tmp_path / "examples"
@@ -63,11 +61,11 @@ def test_demo_fails_when_a_watcher_finds_a_fault(tmp_path: Path) -> None:
             text = text.replace("masses, dof = np.asarray(", "masses, dof = 1.01 * np.asarray(")
         (copy / path.name).write_text(text)
     done = subprocess.run(
-        [sys.executable, copy / "demo.py", "--out", tmp_path / "out", "--steps", "40"],
+        [sys.executable, copy / "demo.py", "--out", tmp_path / "out", "--limit", LIMIT, "--steps", "40"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=280,
     )
     assert done.returncode == 1
     assert "check failed" in done.stdout and "are not what NumPy finds" in done.stdout
