@@ -43,7 +43,9 @@ int gd_box_check(const struct gd_box *box, struct gd_err *err)
                                   "triclinic",
                                   "abc"[i]);
         }
-        double length = sqrt(dot(box->vectors[i], box->vectors[i]));
+        double length = box->kind == GD_BOX_TRICLINIC ? sqrt(dot(box->vectors[i], box->vectors[i])) : box->vectors[i][i];
+        if (length < 0.0)
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "box edge %c is %g nm; it must be above 0", "abc"[i], length);
         if (!(length > 0.0))
             return gd_err_set(err, GD_E_INVALID_ARGUMENT, "box edge %c has no length; a box without edges is vacuum", "abc"[i]);
         longest = fmax(longest, length);

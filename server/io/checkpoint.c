@@ -320,10 +320,24 @@ static void sync_directory(const char *path)
     }
 }
 
-int gd_checkpoint_write(const char *path, const struct gd_state *state, struct gd_err *err)
+/* A rename replaces the file a symbolic link leads to, not the link, and nothing but regular files. target has PATH_MAX bytes. */
+static int find_target(const char *path, char *target, struct gd_err *err)
 {
-    char beside[PATH_MAX], unique[GD_UUID_TEXT];
+    struct stat st;
+    if (stat(path, &st) != 0) /* new, or what is wrong shows when it is written */
+        return snprintf(target, PATH_MAX, "%s", path) < PATH_MAX ? 0 : gd_err_set(err, GD_E_FILE_ACCESS, "the path of the checkpoint is too long");
+    if (!S_ISREG(st.st_mode))
+        return gd_err_set(err, GD_E_FILE_ACCESS, "%s: is %s, not a regular file", path, S_ISDIR(st.st_mode) ? "a directory" : "a device or a pipe");
+    return realpath(path, target) != NULL ? 0 : gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", path);
+}
+
+int gd_checkpoint_write(const char *name, const struct gd_state *state, struct gd_err *err)
+{
+    char path[PATH_MAX], beside[PATH_MAX], unique[GD_UUID_TEXT];
     uint8_t random[16];
+    int found = find_target(name, path, err);
+    if (found != 0)
+        return found;
     if (gd_uuid_make(random) != 0)
         return gd_err_set(err, GD_E_INTERNAL, "the kernel gives no random numbers");
     gd_uuid_format(random, unique);

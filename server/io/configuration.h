@@ -24,4 +24,7 @@ int gd_io_read_configuration_memory(const char *name, const void *data, size_t s
  * in .gz. Atoms without labels are called by their number ("1 UNK X"). */
 int gd_io_write_configuration(const char *path, const struct gd_configuration *conf, struct gd_err *err);
 
+/* Whether it could be written there, by making a file beside the target and taking it away again. */
+int gd_io_check_configuration_path(const char *path, struct gd_err *err);
+
 #endif

@@ -113,6 +113,14 @@ static void put_elevations(struct gd_output *out, const struct gd_configuration 
     gd_output_text(out, "END\n");
 }
 
+int gd_io_check_configuration_path(const char *path, struct gd_err *err)
+{
+    struct gd_output *out = NULL;
+    int rc = gd_output_create(&out, path, GD_OUTPUT_REPLACE, err);
+    gd_output_destroy(&out);
+    return rc;
+}
+
 int gd_io_write_configuration(const char *path, const struct gd_configuration *conf, struct gd_err *err)
 {
     struct gd_output *out = NULL;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -56,22 +57,71 @@ fail:
     return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory to write it", path);
 }
 
-/* A name next to the target that nobody has: rename then stays within one file system. */
-static int open_beside(struct gd_output *out)
+/* What a new file would take the place of: the path itself, or where a symbolic link leads. Only a regular file is replaced; into a pipe or
+ * a device, which a rename would do away with, is written as into a stream. Sets *stream. */
+static int find_target(struct gd_output *out, bool *stream)
 {
-    for (int attempt = 0; attempt < 100; attempt++) {
-        free(out->beside);
-        out->beside = NULL;
-        if (asprintf(&out->beside, "%s.part-%ld-%d", out->path, (long)getpid(), attempt) < 0) {
-            out->beside = NULL;
-            errno = ENOMEM;
-            return -1;
-        }
-        int fd = open(out->beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0 || errno != EEXIST)
-            return fd;
+    struct stat st;
+    *stream = false;
+    if (stat(out->path, &st) != 0)
+        return 0; /* nothing is there, or what is wrong shows when it is opened */
+    if (S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return -1;
     }
-    return -1;
+    *stream = !S_ISREG(st.st_mode);
+    char *target = *stream ? NULL : realpath(out->path, NULL);
+    if (target != NULL) {
+        free(out->path);
+        out->path = target;
+    }
+    return 0;
+}
+
+/* Two that write the same file would make a mess of it, so the first one has it. A file system without locks goes without. */
+static int have_alone(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return 0;
+    return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK ? -1 : 0;
+}
+
+static int taken(const struct gd_output *out, struct gd_err *err)
+{
+    return gd_err_set(err, GD_E_FILE_ACCESS, "%s: is being written already, by this run or another one; every file needs a name of its own",
+                      out->path);
+}
+
+/* A streamed file, emptied once it is ours. */
+static int open_stream(struct gd_output *out, struct gd_err *err)
+{
+    out->fd = open(out->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666); /* a pipe must not keep us waiting */
+    if (out->fd >= 0 && have_alone(out->fd) != 0)
+        return taken(out, err);
+    if (out->fd < 0 || (ftruncate(out->fd, 0) != 0 && errno != EINVAL)) /* EINVAL: a pipe or device */
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", out->path);
+    return 0;
+}
+
+/* A name next to the target that nobody has: rename then stays within one file system. */
+static int open_beside(struct gd_output *out, struct gd_err *err)
+{
+    char *name = NULL;
+    errno = EEXIST;
+    for (int attempt = 0; attempt < 100 && out->fd < 0 && errno == EEXIST; attempt++) {
+        free(name);
+        if (asprintf(&name, "%s.part-%ld-%d", out->path, (long)getpid(), attempt) < 0)
+            return gd_err_set(err, GD_E_OUT_OF_MEMORY, "%s: no memory to write it", out->path);
+        out->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
+    if (out->fd >= 0) {
+        out->beside = name;
+        return 0;
+    }
+    int rc = gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", out->path);
+    free(name); /* nothing of ours is there to be removed */
+    return rc;
 }
 
 int gd_output_create(struct gd_output **made, const char *path, enum gd_output_mode mode, struct gd_err *err)
@@ -80,24 +130,16 @@ int gd_output_create(struct gd_output **made, const char *path, enum gd_output_m
     int rc = new_output(&out, path, err);
     if (rc != 0)
         return rc;
-    if (mode == GD_OUTPUT_REPLACE) {
-        out->fd = open_beside(out);
-        if (out->fd < 0) { /* nothing of ours is there to be removed */
-            int why = errno;
-            free(out->beside);
-            out->beside = NULL;
-            errno = why;
-        }
-    } else {
-        out->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666); /* a pipe must not keep us waiting */
-    }
-    if (out->fd < 0) {
+    bool stream = mode == GD_OUTPUT_STREAM;
+    if (!stream && find_target(out, &stream) != 0)
         rc = gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", path);
+    else
+        rc = stream ? open_stream(out, err) : open_beside(out, err);
+    if (rc != 0)
         gd_output_destroy(&out);
-        return rc;
-    }
-    *made = out;
-    return 0;
+    else
+        *made = out;
+    return rc;
 }
 
 int gd_output_resume(struct gd_output **made, const char *path, int64_t offset, struct gd_err *err)
@@ -110,6 +152,10 @@ int gd_output_resume(struct gd_output **made, const char *path, int64_t offset, 
     out->fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
     if (out->fd < 0 || fstat(out->fd, &st) != 0) {
         rc = gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be continued", path);
+        goto fail;
+    }
+    if (have_alone(out->fd) != 0) {
+        rc = taken(out, err);
         goto fail;
     }
     if (offset < 0 || !S_ISREG(st.st_mode) || st.st_size < offset) {

@@ -4,7 +4,7 @@
  *             is a complete file again (each commit is a gzip member of its own), which is how a continued run drops what
  *             was written after its checkpoint; or
  *   replaced: written beside the target and renamed over it at close, so that the target is the old file or the whole
- *             new one.
+ *             new one. Where a symbolic link leads is the target; a pipe or a device is written to as it is.
  *
  * Text is collected in memory until commit; a failure in between (memory) is kept and reported by the commit. Numbers come
  * out exactly as printf's, in any locale. One thread at a time. */
@@ -20,7 +20,7 @@ enum gd_output_mode { GD_OUTPUT_STREAM, GD_OUTPUT_REPLACE };
 
 struct gd_output;
 
-/* A new file, or an existing one emptied. */
+/* A new file, or an existing one emptied. A streamed file has one writer (flock): a second one is GD_E_FILE_ACCESS. */
 int gd_output_create(struct gd_output **out, const char *path, enum gd_output_mode mode, struct gd_err *err);
 
 /* An existing streamed file, cut back to offset (what a commit returned) and continued there. A file shorter than offset

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,13 @@ int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, cons
     return 0;
 }
 
+static int bad_pair(size_t row, size_t column, int32_t index, size_t limit, struct gd_err *err)
+{
+    char what[48];
+    snprintf(what, sizeof what, "pairs[%zu]", row);
+    return gd_compute_bad_index(column, index, limit, what, err);
+}
+
 int gd_compute_pair_distances_of(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
                                  const struct gd_box *box, void *out, struct gd_err *err)
 {
@@ -29,7 +37,7 @@ int gd_compute_pair_distances_of(const struct gd_kernels *k, struct gd_view x, c
         memcpy(block, pairs + begin, here * sizeof block[0]);
         size_t bad = k->check_indices(block[0], 2 * here, x.num_atoms);
         if (bad < 2 * here)
-            failed = gd_compute_bad_index(2 * begin + bad, block[bad / 2][bad % 2], x.num_atoms, "pairs", err);
+            failed = bad_pair(begin + bad / 2, bad % 2, block[bad / 2][bad % 2], x.num_atoms, err);
         else
             GD_CALL(k, x.dtype, pair_distances, x.data, block, here, &image, to);
     }

@@ -160,6 +160,8 @@ void gd_compute_kinetic_tensor(const struct gd_kernels *k, struct gd_view v, con
 
 int gd_compute_temperature(double kinetic_energy, double dof, double boltzmann, double *out, struct gd_err *err)
 {
+    if (dof == 0.0)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "temperature of no degrees of freedom: the selection is empty");
     if (!(dof > 0.0) || !(boltzmann > 0.0))
         return gd_err_set(err, GD_E_INVALID_ARGUMENT,
                           "a temperature needs a positive number of degrees of freedom, "

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int check_bytes(const struct gd_value *value, const char *name, struct gd_err *err)
 {
@@ -90,6 +91,13 @@ static int take_path(const struct gd_request *request, unsigned argument, const 
     return 0;
 }
 
+/* Several may write to one, such as /dev/null. */
+static int is_device(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISCHR(st.st_mode);
+}
+
 static int take_paths(const struct gd_request *request, struct gd_job_order *order, struct gd_err *err)
 {
     static const struct {
@@ -101,6 +109,11 @@ static int take_paths(const struct gd_request *request, struct gd_job_order *ord
         int code = take_path(request, files[k].argument, files[k].name, &order->path[k], err);
         if (code != 0)
             return code;
+        for (int other = 0; other < k; other++)
+            if (order->path[k] != NULL && order->path[other] != NULL && strcmp(order->path[k], order->path[other]) == 0 &&
+                !is_device(order->path[k]))
+                return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' and '%s' are both %s; every file needs a name of its own",
+                                  files[other].name, files[k].name, order->path[k]);
     }
     return 0;
 }

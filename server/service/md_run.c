@@ -36,7 +36,9 @@ static int open_files(struct gd_md_run *run, const char *const path[GD_MD_FILES]
     if (path[GD_MD_FIN] == NULL || path[GD_MD_FIN][0] == '\0')
         return 0;
     run->final_path = strdup(path[GD_MD_FIN]);
-    return run->final_path != NULL ? 0 : gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a path");
+    if (run->final_path == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for a path");
+    return gd_io_check_configuration_path(run->final_path, err); /* now, not when the run is over */
 }
 
 static int make_special(struct gd_md_run *run, const struct gd_restraints *restraints, struct gd_err *err)

@@ -177,7 +177,7 @@ def test_truncated_octahedron_as_triclinic_has_the_same_images():
     ("call", "error", "words"),
     [
         (lambda: Box.rectangular(3, 0, 5), gromos.InvalidArgumentError, "box edge b has no length"),
-        (lambda: Box.rectangular(3, -4, 5), gromos.InvalidArgumentError, "left-handed"),
+        (lambda: Box.rectangular(3, -4, 5), gromos.InvalidArgumentError, "box edge b is -4 nm; it must be above 0"),
         (lambda: Box.rectangular(3, math.nan, 5), gromos.NotFiniteError, "box vector b"),
         (lambda: Box.rectangular(3, "4nm", 5), gromos.DTypeError, "box edge b must be a real number, not str"),
         (lambda: Box.truncated_octahedron(None), gromos.DTypeError, "box edge a"),

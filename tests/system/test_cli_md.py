@@ -273,6 +273,22 @@ def test_faults_of_arguments_and_files_at_once(run, files):
     assert "@conf FILE" in err and "@input FILE" in err and "b.top: block SOLUTEATOM is missing" in err
 
 
+def test_no_file_is_written_twice(run, files):
+    """Nor one that is read, but for the final configuration in place of the first."""
+    (files / "link.trc").symlink_to("x.trc")
+    kept = (files / "alanine.cnf").read_bytes()
+    err = run(*inputs(files), "@trc", files / "x.trc", "@tre", files / "link.trc", "@trf", files / "alanine.cnf", "@fin", files / "run.imd", status=2).err
+    assert "@tre and @trc are the same file" in err and "@trf and @conf are the same file" in err and "@fin and @input are the same file" in err
+    assert (files / "alanine.cnf").read_bytes() == kept and not (files / "x.trc").exists()
+    run(*inputs(files), "@fin", files / "alanine.cnf", "@trc", "/dev/null", "@tre", "/dev/null")
+    assert (files / "alanine.cnf").read_bytes() != kept
+
+
+def test_where_the_final_configuration_cannot_be_is_told_at_once(run, files):
+    (files / "run.imd").write_text((files / "run.imd").read_text().replace("6 0 0.002", "100000000 0 0.002"))
+    assert "cannot be written: Is a directory" in run(*inputs(files), "@fin", files, status=2).err
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [

@@ -138,6 +138,45 @@ def test_files_that_are_not_there(session, state, tmp_path):
         state.to_file(tmp_path / "x.unknown")
 
 
+def test_paths_that_are_no_files(session, state, tmp_path):
+    for path in (tmp_path, tmp_path / "folder.cnf"):
+        path.mkdir(exist_ok=True)
+        with pytest.raises(gromos.FileAccessError, match="is a directory"):
+            gromos.load(path, session=session)
+        with pytest.raises(gromos.FileAccessError, match="is a directory"):
+            state.to_file(path)
+    with pytest.raises(gromos.FileAccessError, match="is a directory"):
+        state.checkpoint(tmp_path)
+    os.mkfifo(tmp_path / "pipe.h5")
+    with pytest.raises(gromos.FileAccessError, match="pipe.h5: is a device or a pipe, not a regular file"):
+        state.checkpoint(tmp_path / "pipe.h5")
+    for call in (lambda path: gromos.load(path, session=session), state.to_file):
+        with pytest.raises(gromos.InvalidArgumentError, match="the path of the file is empty"):
+            call("")
+    (tmp_path / "system").write_text("no ending")
+    with pytest.raises(gromos.UnsupportedError, match="the format follows from the ending"):
+        gromos.load(tmp_path / "system", session=session)
+    with pytest.raises(gromos.UnsupportedError, match="the format follows from the ending"):
+        state.to_file(tmp_path / "system")
+
+
+def test_a_checkpoint_goes_where_a_link_leads(session, state, tmp_path):
+    (tmp_path / "latest.h5").symlink_to("fifth.h5")
+    (tmp_path / "fifth.h5").write_text("old")
+    state.checkpoint(tmp_path / "latest.h5")
+    assert (tmp_path / "latest.h5").is_symlink()
+    assert gromos.restore(tmp_path / "fifth.h5", "", session=session).num_atoms() == state.num_atoms()
+
+
+def test_a_file_that_cannot_be_taken_up_leaves_no_state(session, tmp_path):
+    pytest.importorskip("MDAnalysis")
+    (tmp_path / "nan.gro").write_text("title\n    1\n    1SOL     OW    1     nan   0.000   0.000\n   1.0 1.0 1.0\n")
+    with pytest.raises(gromos.NotFiniteError):
+        gromos.load(tmp_path / "nan.gro", name="broken", session=session)
+    with pytest.raises(gromos.NotFoundError):
+        gromos.attach("broken", session=session)
+
+
 def test_a_pipe_keeps_nobody_waiting(session, state, tmp_path):
     """Opening one that nobody writes to waits for ever, and a daemon that waits cannot stop."""
     os.mkfifo(tmp_path / "pipe.cnf")

@@ -602,6 +602,22 @@ def test_a_run_writes_gromos_files(start, tmp_path):
     assert np.abs(end.velocities() - system.state.velocities()).max() < 1e-8
 
 
+def test_two_runs_do_not_write_one_file(start, tmp_path):
+    params = settled(nve(10**7))
+    params.writetraj.ntwx = 5
+    first, second = clone(start), clone(start)
+    with pytest.raises(gromos.InvalidArgumentError, match="'trc' and 'tre' are both"):
+        gromos.Simulation(first, params).run(trc=tmp_path / "x", tre=tmp_path / "x")
+    job = gromos.Simulation(first, params).run(trc=tmp_path / "x")
+    wait_until(lambda: (tmp_path / "x").exists() and job.status == "running")
+    with pytest.raises(gromos.SimulationFailedError, match="x: is being written already"):
+        gromos.Simulation(second, params).run(trc=tmp_path / "x", wait=True, progress=False)
+    job.cancel()
+    with pytest.raises(gromos.CancelledError):
+        job.wait()
+    gromos.Simulation(second, params).run(5, trc=tmp_path / "x", wait=True, progress=False)
+
+
 def test_over_tcp(start, remote, tmp_path):
     """Topology and input travel as bytes; files stay on the daemon's machine, so a remote session may not have them written."""
     state = gromos.State(192, dtype="float64", session=remote)

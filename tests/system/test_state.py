@@ -287,12 +287,45 @@ def test_a_closed_state_says_so(any_session):
     assert "closed" in repr(s)
 
 
+def test_a_closed_or_deleted_state_is_not_written(session, tmp_path):
+    s = gromos.State(3, name="gone", session=session)
+    again = session.attach("gone")
+    again.close()
+    with pytest.raises(gromos.ConflictError, match="closed"):
+        again.to_file(tmp_path / "x.cnf")
+    s.delete()
+    with pytest.raises(gromos.StateDeletedError):
+        s.to_file(tmp_path / "x.cnf")
+    assert not (tmp_path / "x.cnf").exists()
+
+
+def test_an_edit_has_no_other_attributes(any_session):
+    """One that were simply set would be looked at by nobody."""
+    s = gromos.State(3, session=any_session)
+    with s.edit() as e:
+        for name in ("positions", "possitions"):
+            with pytest.raises(AttributeError):
+                setattr(e, name, np.ones((3, 3)))
+        with pytest.raises(gromos.InvalidArgumentError, match="'box' must be a gromos.Box, not NoneType"):
+            e.box = None
+    assert (s.positions() == 0).all()
+
+
+def test_a_session_is_a_session(session):
+    for call in (lambda: gromos.State(3, session="tcp://node:5870"), lambda: gromos.attach("x", session=5), lambda: gromos.jobs("x")):
+        with pytest.raises(gromos.InvalidArgumentError, match=r"'session' must be a gromos.Session"):
+            call()
+
+
 def test_a_deleted_state_says_so(any_session):
     s = gromos.State(3, session=any_session)
     s.set_positions(np.ones((3, 3)))
     array = s.positions()
     s.delete()
-    for call in (s.center_of_mass, lambda: s.set_positions(array), s.describe, lambda: s.wait(timeout=1), s.delete):
+    for call in (
+        s.center_of_mass, lambda: s.set_positions(array), s.describe, lambda: s.wait(timeout=1), s.delete, lambda: s.edit().__enter__(),
+        lambda: s.set(time=1.0),
+    ):  # fmt: skip
         with pytest.raises(gromos.StateDeletedError):
             call()
     assert (array == 1).all()
@@ -400,7 +433,10 @@ def wrong(error, match, call, id):
         wrong(gromos.ShapeError, "atoms", lambda s: s.center_of_mass([[0, 1]]), "indices in rows"),
         wrong(gromos.InvalidArgumentError, "atom", lambda s: s.center_of_mass([]), "no atoms"),
         wrong(gromos.ShapeError, "pairs", lambda s: s.distances([[0, 1, 2]]), "triples"),
-        wrong(gromos.IndexRangeError, "99", lambda s: s.distances([[0, 99]]), "pair beyond"),
+        wrong(gromos.IndexRangeError, r"pairs\[1\]\[0\] is 99", lambda s: s.distances([[0, 1], [99, 0]]), "pair beyond"),
+        wrong(gromos.DTypeError, "'atoms' is a set; give a list", lambda s: s.center_of_mass({1, 2}), "a set"),
+        wrong(gromos.InvalidArgumentError, "the selection is empty", lambda s: s.temperature([]), "temperature of nothing"),
+        wrong(gromos.InvalidArgumentError, "'box' must be a gromos.Box", lambda s: setattr(s, "box", None), "no box"),
         wrong(gromos.ShapeError, "vector", lambda s: s.translate([1, 2]), "vector of two"),
         wrong(gromos.NotFiniteError, "beyond what the State's float32 hold", lambda s: s.translate([1e39, 0, 0]), "vector too long"),
         wrong(gromos.NotFiniteError, "beyond what the State's float32 hold", lambda s: s.scale(1e39), "factor too large"),

@@ -1,10 +1,12 @@
 /* Coordinate files: values, box, round trip byte for byte, and what is said about broken ones. */
 #include <criterion/criterion.h>
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/box.h"
@@ -250,6 +252,34 @@ Test(io_configuration, a_failed_write_leaves_the_old_file)
     char *text = io_data_read(old, &size);
     cr_assert_str_eq(text, "old");
     free(text);
+    gd_configuration_destroy(&c);
+}
+
+/* A rename would put a file in the place of what is no file. */
+Test(io_configuration, what_a_link_leads_to_is_replaced_and_no_device)
+{
+    struct gd_configuration *c = load(io_data_path("small.cnf"));
+    struct gd_err err;
+    struct stat st;
+    char text[16] = "";
+    gd_err_clear(&err);
+    const char *link = io_scratch(0, "latest.cnf"), *file = io_scratch(1, "fifth.cnf"), *pipe = io_scratch(2, "pipe.cnf");
+    io_data_write(file, "old", 3);
+    cr_assert_eq(symlink("fifth.cnf", link), 0);
+    cr_assert_eq(gd_io_write_configuration(link, c, &err), 0, "%s", err.text);
+    cr_assert(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+    gd_configuration_destroy(&c);
+    c = load(file);
+    cr_assert_eq(mkfifo(pipe, 0600), 0);
+    int reader = open(pipe, O_RDONLY | O_NONBLOCK);
+    cr_assert_eq(gd_io_check_configuration_path(pipe, &err), 0, "%s", err.text);
+    cr_assert_eq(gd_io_write_configuration(pipe, c, &err), 0, "%s", err.text);
+    cr_assert(lstat(pipe, &st) == 0 && S_ISFIFO(st.st_mode));
+    cr_assert_eq(read(reader, text, 5), 5);
+    cr_assert_str_eq(text, "TITLE");
+    close(reader);
+    cr_assert_eq(gd_io_check_configuration_path("/tmp", &err), GD_E_FILE_ACCESS);
+    cr_assert_not_null(strstr(err.text, "/tmp: cannot be written: Is a directory"), "%s", err.text);
     gd_configuration_destroy(&c);
 }
 

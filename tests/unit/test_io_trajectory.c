@@ -85,6 +85,26 @@ static void continue_after_cut(const char *whole_name, const char *cut_name)
     cr_assert_null(t);
 }
 
+Test(io_trajectory, a_file_has_one_writer)
+{
+    struct gd_trajectory *t = NULL, *second = NULL;
+    struct gd_err err;
+    int64_t offset[3];
+    const char *path = io_scratch(0, "one.trc");
+    gd_err_clear(&err);
+    cr_assert_eq(gd_trajectory_create(&t, path, GD_TRAJECTORY_POSITIONS, "the first", &err), 0, "%s", err.text);
+    put_frames(t, 0, 2, offset);
+    cr_assert_eq(gd_trajectory_create(&second, path, GD_TRAJECTORY_VELOCITIES, "the second", &err), GD_E_FILE_ACCESS);
+    cr_assert_not_null(strstr(err.text, "is being written already"), "%s", err.text);
+    cr_assert_eq(gd_trajectory_resume(&second, path, GD_TRAJECTORY_POSITIONS, offset[0], &err), GD_E_FILE_ACCESS);
+    put_frames(t, 2, 3, offset);
+    cr_assert_eq(gd_trajectory_close(&t, &err), 0);
+    check_positions(path, 3);
+    cr_assert_eq(gd_trajectory_create(&t, path, GD_TRAJECTORY_POSITIONS, "the next", &err), 0, "%s", err.text);
+    cr_assert_eq(gd_trajectory_close(&t, &err), 0);
+    check_positions(path, 0);
+}
+
 Test(io_trajectory, continues_plain)
 {
     continue_after_cut("whole.trc", "cut.trc");

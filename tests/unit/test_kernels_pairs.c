@@ -385,7 +385,7 @@ Test(kernels_pairs, distances_of_unchecked_pairs)
             int32_t kept = pairs[at / 2][at % 2];
             pairs[at / 2][at % 2] = at % 4 == 1 ? N : -1;
             cr_assert_eq(gd_compute_pair_distances_of(k, f, given, PAIRS, &BOXES[1], other, &err), GD_E_INDEX_OUT_OF_RANGE);
-            snprintf(named, sizeof named, "pairs[%d] is %d;", at, (int)pairs[at / 2][at % 2]);
+            snprintf(named, sizeof named, "pairs[%d][%d] is %d;", at / 2, at % 2, (int)pairs[at / 2][at % 2]);
             cr_assert_not_null(strstr(err.text, named), "'%s' in '%s'", named, err.text);
             pairs[at / 2][at % 2] = kept;
         }

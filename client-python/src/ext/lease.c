@@ -235,6 +235,8 @@ int gd_lease_acquire(struct gd_mapping *mapping, int64_t timeout)
         gd_raise(GD_E_CONFLICT, "this thread edits the State already; use that edit");
         return -1;
     }
+    if ((atomic_load(&mapping->live->flags) & GD_STATE_DELETED) != 0)
+        return gd_raise_ended(mapping, GD_STATE_DELETED);
     if (gd_door_require(mapping->door) < 0 || (mapping->write == NULL && gd_mapping_open_write(mapping) < 0))
         return -1;
     int64_t deadline = 0;

@@ -115,7 +115,7 @@ class Bound(_ext.StateBase):
 
     def _call(self, command: str, args: dict[str, Any], /) -> dict[str, Any]:
         if self._closed:
-            raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+            raise self._shut()
         mapping = _get_mapping(self)
         if mapping is not None and mapping.deleted and not self._session.closed:
             raise self._gone()
@@ -129,13 +129,16 @@ class Bound(_ext.StateBase):
     def _gone(self) -> StateDeletedError:
         return StateDeletedError(f"the State {self._label()} was deleted; arrays over it stay valid and do not move any more")
 
+    def _shut(self) -> ConflictError:
+        return ConflictError(f"the State {self._label()} is closed here; attach to it again")
+
     def _label(self) -> str:
         return repr(self._name) if self._name else str(self._uuid)
 
     def _bound(self) -> _ext.Mapping:
         mapping = self._mapping
         if mapping is None:
-            raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+            raise self._shut()
         return mapping
 
     def _with_mapping(self, action: Callable[[_ext.Mapping], T]) -> T:
@@ -174,7 +177,7 @@ class Bound(_ext.StateBase):
 
     def _remote_of(self) -> Remote:
         if self._closed:
-            raise ConflictError(f"the State {self._label()} is closed here; attach to it again")
+            raise self._shut()
         return self._remote
 
     def _remote_array(self, which: int, mode: str) -> FloatArray:

@@ -384,7 +384,9 @@ def _check(kind: BoxKind, matrix: Matrix) -> None:
                 raise NotFiniteError(f"box vector {name} has a component that is not finite")
             if i != j and kind is not BoxKind.TRICLINIC and x != 0.0:
                 raise InvalidArgumentError(f"box vector {name} is not along its axis; such a box is triclinic")
-        length = math.sqrt(row[0] * row[0] + row[1] * row[1] + row[2] * row[2])
+        length = math.sqrt(row[0] * row[0] + row[1] * row[1] + row[2] * row[2]) if kind is BoxKind.TRICLINIC else row[i]
+        if length < 0.0:
+            raise InvalidArgumentError(f"box edge {name} is {length:g} nm; it must be above 0")
         if not length > 0.0:
             raise InvalidArgumentError(f"box edge {name} has no length; a box without edges is vacuum")
         longest = max(longest, length)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _wire
-from ._errors import ConflictError, ShapeError, UnsupportedError
+from ._errors import ConflictError, DTypeError, ShapeError, UnsupportedError
 from ._frames import AnyFrame, FloatArray, checked_array
 from ._protocol import Commands
 
@@ -393,6 +393,8 @@ class Compute:
         if isinstance(atoms, str):
             raise UnsupportedError(f"'{name}' is a string; give indices or a boolean mask")
         array = np.asarray(atoms)
+        if array.dtype.char == "O" and array.ndim == 0:
+            raise DTypeError(f"'{name}' is a {type(atoms).__name__}; give a list or an array of indices, a boolean mask, or a slice")
         if array.dtype.char == "?" and array.shape != (self._num_atoms,):
             raise ShapeError(f"'{name}' is a mask of shape {array.shape}; the State has {self._num_atoms} atoms, so it must be ({self._num_atoms},)")
         return array

@@ -18,7 +18,8 @@ from . import _ext
 from ._box import Box, BoxKind
 from ._errors import FileAccessError, FileFormatError, InvalidArgumentError, UnsupportedError
 from ._progress import track
-from ._session import Dtype, Session, default_session
+from ._protocol import Commands
+from ._session import Dtype, Session, chosen_session
 
 if TYPE_CHECKING:
     from ._state import State
@@ -31,6 +32,16 @@ def _suffix(path: Path) -> str:
     """The ending that tells the format; a .gz behind it does not."""
     name = path.name.lower()
     return Path(name.removesuffix(".gz")).suffix
+
+
+def _file(path: str | os.PathLike[str]) -> Path:
+    """The path in full, of what may be a file."""
+    if not os.fspath(path):
+        raise InvalidArgumentError("the path of the file is empty")
+    file = Path(path).expanduser().absolute()
+    if file.is_dir():
+        raise FileAccessError(f"{file} is a directory")
+    return file
 
 
 def load(
@@ -76,8 +87,8 @@ def load(
     """
     from ._state import State
 
-    session = session if session is not None else default_session()
-    file = Path(path).expanduser().absolute()
+    session = chosen_session(session)
+    file = _file(path)
     if _suffix(file) in GROMOS_SUFFIXES:
         if frame != 0:
             raise UnsupportedError(f"{file.name}: only the first frame of a GROMOS configuration is read")
@@ -86,7 +97,7 @@ def load(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about guessed elements and missing fields: nothing a State holds
-        universe = _universe(file, None if topology is None else Path(topology).expanduser().absolute())
+        universe = _universe(file, None if topology is None else _file(topology))
         contents = _contents(universe, frame, file)
     state = State(
         len(contents["positions"]),
@@ -96,7 +107,11 @@ def load(
         dtype=dtype,
         session=session,
     )
-    state.set(**contents)
+    try:
+        state.set(**contents)
+    except BaseException:
+        state.delete()  # or one with a name would stay, empty
+        raise
     return state
 
 
@@ -116,6 +131,8 @@ def _universe(file: Path, topology: Path | None) -> Any:
     for path in (file, topology):
         if path is not None and not os.access(path, os.R_OK):
             raise FileAccessError(f"{path} does not exist or cannot be read")
+        if path is not None and not _suffix(path):
+            raise UnsupportedError(f"{path}: the format follows from the ending (.cnf, .g96, .gro, .pdb, ...), and this name has none")
     try:
         return mda.Universe(str(topology), str(file)) if topology is not None else mda.Universe(str(file))
     except Exception as error:
@@ -193,12 +210,12 @@ def save(
     resids: Any = None,
 ) -> None:
     """See `State.to_file`."""
-    file = Path(path).expanduser().absolute()
+    file = _file(path)
     if _suffix(file) in GROMOS_SUFFIXES:
         if not state.session.local:
             raise UnsupportedError(f"{file.name}: a daemon on another machine writes GROMOS files there only; use a local session")
         options = {} if title is None else {"title": title}
-        state.session.commands.state_save(state.uuid, path=str(file), **options)
+        Commands.state_save(state, state._identity, path=str(file), **options)
         return
     write_frames(file, [state.snapshot()], state.masses(), names=names, resnames=resnames, resids=resids)
 
@@ -216,6 +233,8 @@ def write_frames(
     mda = _mdanalysis()
     file = Path(path)
     writer = None
+    if not _suffix(file):
+        raise UnsupportedError(f"{file}: the format follows from the ending (.cnf, .g96, .gro, .pdb, ...), and this name has none")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

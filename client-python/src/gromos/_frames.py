@@ -51,6 +51,8 @@ class Frame(_ext.Frame):
     block, or drop it when done: the publisher has to go round every frame that is held.
     """
 
+    __slots__ = ()
+
     @property
     def box(self) -> Box:
         """The box of this step."""
@@ -73,13 +75,15 @@ class Edit(_ext.Edit):
     puts back what stood there before. The arrays turn private when the block ends.
     """
 
+    __slots__ = ()  # so that `e.positions = ...` is an error and not an attribute nobody looks at
+
     @property
     def box(self) -> Box:
         return Box._from_wire(*self.get_box())
 
     @box.setter
     def box(self, box: Box) -> None:
-        self.set_box(*box._to_wire())
+        self.set_box(*checked_box(box)._to_wire())
 
     def set_positions(self, positions: npt.ArrayLike) -> None:
         self.set_array(_ext.POSITIONS, positions)
@@ -206,6 +210,18 @@ def checked_masses(masses: npt.ArrayLike, num_atoms: int) -> npt.NDArray[np.floa
     return array
 
 
+def checked_box(box: Box) -> Box:
+    """The box, if it is one.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    if not isinstance(box, Box):
+        raise InvalidArgumentError(f"'box' must be a gromos.Box, not {type(box).__name__}; without edges it is Box.vacuum()")
+    return box
+
+
 def longest_wait(timeout: float | None) -> float:
     """What the daemon is asked to wait for a lease: a day stands for ever."""
     limit = _wire.seconds("timeout", timeout)
@@ -219,6 +235,8 @@ class RemoteEdit:
     `LeaseLostError` and nothing has changed. What is read belongs to one commit, the one the lease was granted on: a read after the
     lease was lost and somebody else has committed ends in `LeaseLostError` too.
     """
+
+    __slots__ = ("_arrays", "_base", "_fence", "_publish", "_small", "_state", "_timeout", "_version")
 
     def __init__(self, state: State, timeout: float | None, publish: bool) -> None:
         self._state = state
@@ -393,7 +411,7 @@ class RemoteEdit:
     @box.setter
     def box(self, box: Box) -> None:
         self._require()
-        kind, vectors = box._to_wire()
+        kind, vectors = checked_box(box)._to_wire()
         self._small["box"] = {"kind": kind, "vectors": list(vectors)}
 
 

@@ -13,7 +13,7 @@ from . import _progress, _wire
 from ._energy import Energy
 from ._errors import CancelledError, SimulationFailedError, TimeoutExpired
 from ._protocol import JobDescribeResult
-from ._session import Session, default_session
+from ._session import Session, chosen_session
 from ._state import State
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Job:
 
     def __init__(self, number: int, session: Session | None = None) -> None:
         self._number = _wire.count("number", number, 1)
-        self._session = session if session is not None else default_session()
+        self._session = chosen_session(session)
         self._state: State | None = None
         self._reporters: list[Reporter] = []
 
@@ -351,5 +351,5 @@ def jobs(session: Session | None = None) -> list[Job]:
     >>> [job.status for job in gromos.jobs() if job.status == "queued"]
     []
     """
-    session = session if session is not None else default_session()
+    session = chosen_session(session)
     return [Job(int(about["job"]), session) for about in session.commands.job_list().jobs]

@@ -16,7 +16,7 @@ from ._box import BoxKind
 from ._energy import BAR_PER_PRESSURE_UNIT
 from ._errors import FileAccessError, InvalidArgumentError
 from ._files import read_bytes
-from ._session import Session, default_session
+from ._session import Session, chosen_session
 
 if TYPE_CHECKING:
     from ._system import System
@@ -144,7 +144,7 @@ class InputParameters:
 
     @classmethod
     def _from_bytes(cls, data: bytes, name: str, session: Session | None) -> Self:
-        session = session if session is not None else default_session()
+        session = chosen_session(session)
         return cls._from_blocks(session.commands.input_parse(data=np.frombuffer(data, np.uint8), name=name).blocks)
 
     @classmethod

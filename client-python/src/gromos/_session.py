@@ -22,6 +22,7 @@ from . import _endpoint, _ext, _private, _protocol, _wire
 from ._events import Events
 from ._errors import (
     GromosError,
+    InvalidArgumentError,
     NoDaemonError,
     NotAuthorizedError,
     OutcomeUnknownError,
@@ -709,6 +710,21 @@ def default_session() -> Session:
             _default = Session(os.environ.get("GROMOSD_ENDPOINT"))
             _default_explicit = False
         return _default
+
+
+def chosen_session(session: Session | None) -> Session:
+    """What ``session=`` stands for: the default session if it was left out.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is no Session.
+    """
+    if session is None:
+        return default_session()
+    if not isinstance(session, Session):
+        raise InvalidArgumentError(f"'session' must be a gromos.Session, as gromos.connect gives one, not {type(session).__name__}")
+    return session
 
 
 def _session_for(endpoint: str) -> Session:

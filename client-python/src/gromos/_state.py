@@ -32,11 +32,12 @@ from ._frames import (
     Policy,
     RemoteEdit,
     RemoteFrames,
+    checked_box,
     checked_masses,
     longest_wait,
 )
 from ._protocol import Commands, StateCheckpointResult, StateDescribeResult
-from ._session import Dtype, Session, _session_for, default_session
+from ._session import Dtype, Session, _session_for, chosen_session
 from ._binding import Bound, _create_mapping, _fits_door
 from ._box import Box
 from ._compute import Atoms, Compute
@@ -100,7 +101,7 @@ class State(Bound, Compute):
         slots: int = 0,
         frame_forces: bool = False,
     ) -> None:
-        session = session if session is not None else default_session()
+        session = chosen_session(session)
         if session.local and _fits_door(num_atoms, num_temp_groups, num_energy_groups, name, slots, frame_forces):
             options = (num_temp_groups, num_energy_groups, name, _dtype_name(dtype) == "float64", slots, frame_forces)
             self._bind_new(session, _create_mapping(session, num_atoms, options), name or "")
@@ -233,7 +234,7 @@ class State(Bound, Compute):
 
     @box.setter
     def box(self, box: Box) -> None:
-        self.set(box=box)
+        self.set(box=checked_box(box))
 
     @property
     def step(self) -> int:
@@ -345,8 +346,7 @@ class State(Bound, Compute):
         ------
         ShapeError, DTypeError, NotFiniteError, InvalidArgumentError, LeaseTimeoutError
         """
-        if box is not None and not isinstance(box, Box):
-            raise InvalidArgumentError(f"'box' must be a gromos.Box, not {type(box).__name__}")
+        box = None if box is None else checked_box(box)
         step = None if step is None else _wire.count("step", step)
         time = None if time is None else _wire.number("time", time)
         arrays = ((_ext.POSITIONS, positions), (_ext.VELOCITIES, velocities), (_ext.FORCES, forces))
@@ -724,7 +724,7 @@ def attach(state: str | bytes | uuid.UUID, *, session: Session | None = None) ->
     True
     >>> made.delete()
     """
-    return State._attach(state, session if session is not None else default_session())
+    return State._attach(state, chosen_session(session))
 
 
 def restore(path: str | os.PathLike[str], name: str | None = None, *, session: Session | None = None) -> State:
@@ -760,7 +760,7 @@ def restore(path: str | os.PathLike[str], name: str | None = None, *, session: S
     0
     3
     """
-    session = session if session is not None else default_session()
+    session = chosen_session(session)
     _local_only(session, path)
     made = session.commands.state_restore(path=os.path.abspath(os.path.expanduser(os.fspath(path))), name=name)
     state = State.__new__(State)

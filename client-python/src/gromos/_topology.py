@@ -17,7 +17,7 @@ from . import _select, _topology_text, _wire
 from ._errors import FileAccessError, InvalidArgumentError, NotFoundError, ShapeError
 from ._files import read_bytes
 from ._frames import checked_array
-from ._session import Session, default_session
+from ._session import Session, chosen_session
 
 if TYPE_CHECKING:
     from ._state import State
@@ -267,7 +267,7 @@ class Topology:
 
     @classmethod
     def _from_bytes(cls, data: bytes, name: str, num_solvent_molecules: int, session: Session | None) -> Self:
-        session = session if session is not None else default_session()
+        session = chosen_session(session)
         made = session.commands.topology_create(data=np.frombuffer(data, np.uint8), name=name)
         got = session.commands.topology_get(topology=made.topology, num_solvent_molecules=1 if made.num_solvent_atoms else 0)
         text = data.decode("utf-8", errors="replace")

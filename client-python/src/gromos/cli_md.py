@@ -269,6 +269,16 @@ class _Run:
         for name, path in self.outputs.items():
             if not os.path.isdir(os.path.dirname(path)):
                 options.faults.append(f"@{name}: the directory of {path} does not exist")
+        self.check_distinct()
+
+    def check_distinct(self) -> None:
+        """No file is written twice, and none that is read but for @fin in place of @conf, which is read before."""
+        used: dict[str, str] = {}
+        for name, path in {**{name: self.options.files[name] for name in self.data}, **self.outputs}.items():
+            full = os.path.realpath(path)
+            other = used.setdefault(full, name)
+            if name in OUTPUTS and other != name and (other, name) != ("conf", "fin") and (os.path.isfile(full) or not os.path.exists(full)):
+                self.options.faults.append(f"@{name} and @{other} are the same file, {path}; it would be overwritten")
 
     def go(self, session: Session) -> int:
         state, topology, params = self.prepare(session)
