@@ -24,6 +24,8 @@ struct gd_segment {
 
 #define GD_SEGMENT_SPARSE 1u      /* memory is allocated by gd_segment_allocate, not now */
 #define GD_SEGMENT_WRITER_ONLY 2u /* F_SEAL_FUTURE_WRITE after mapping: nobody else can ever map it for writing */
+/* In pages of 2 MB as far as the machine has them; for what is written and read as a whole, and often. */
+#define GD_SEGMENT_LARGE_PAGES 4u
 
 /* bytes is rounded up to whole pages. name is for /proc listings only. On failure *out is untouched.
  * Errors: GD_E_OUT_OF_MEMORY (also: above what the memory cgroup or MemAvailable, less a reserve, allow; too few

@@ -163,7 +163,7 @@ static size_t with_slack(size_t bytes)
 static int fill_place(struct gd_result_pool *pool, struct gd_pooled *place, size_t bytes, struct gd_err *err)
 {
     struct gd_segment segment = GD_SEGMENT_NONE;
-    int code = gd_segment_create(&segment, "gromosd-result", bytes, 0, err);
+    int code = gd_segment_create(&segment, "gromosd-result", bytes, GD_SEGMENT_LARGE_PAGES, err);
     if (code == 0)
         madvise(segment.base, segment.bytes, MADV_POPULATE_WRITE); /* an older kernel takes the faults one by one */
     pthread_mutex_lock(&pool->mutex);

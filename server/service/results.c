@@ -34,7 +34,7 @@ static int allocate_segment(struct gd_result_buffer *buffer, struct gd_session *
     }
     if (place == GD_E_OUT_OF_MEMORY)
         return place;
-    int code = gd_segment_create(&buffer->segment, "gromosd-result", buffer->bytes, 0, err);
+    int code = gd_segment_create(&buffer->segment, "gromosd-result", buffer->bytes, GD_SEGMENT_LARGE_PAGES, err);
     if (code != 0)
         return code;
     buffer->data = buffer->segment.base;

@@ -1,5 +1,6 @@
 /* Segments: sizes, seals, modes, what readers can and cannot do, adoption, and the memory check on made-up machines. */
 #include "core/segment.h"
+#include "proto/gd_map.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -96,6 +97,30 @@ Test(segment, sparse_takes_memory_only_where_asked)
     memset((char *)s.base + 512 * GD_PAGE, 7, 16 * GD_PAGE);
     cr_assert_eq(gd_segment_allocate(&s, 512 * GD_PAGE, 16 * GD_PAGE, &err), 0);
     cr_assert_eq(((char *)s.base)[512 * GD_PAGE], 7, "allocating twice changes nothing");
+    gd_segment_close(&s);
+}
+
+Test(segment, with_large_pages_is_like_any_other_but_for_where_it_lies)
+{
+    const size_t bytes = ((size_t)9 << 20) + 3 * GD_PAGE;
+    struct gd_segment s;
+    cr_assert_eq(make(&s, bytes, GD_SEGMENT_LARGE_PAGES), 0);
+    cr_assert_eq(s.bytes, bytes);
+    cr_assert_eq((uintptr_t)s.base % GD_LARGE_PAGE, 0);
+    cr_assert_geq(blocks_bytes(s.fd), bytes);
+    cr_assert_lt(blocks_bytes(s.fd), bytes + GD_LARGE_PAGE);
+    for (size_t i = 0; i < bytes; i++)
+        cr_assert_eq(((char *)s.base)[i], 0);
+    memset(s.base, 'x', bytes);
+    cr_assert_eq(ftruncate(s.fd, GD_PAGE), -1);
+    const char *seen = gd_map_shared(s.fd_reader, bytes, PROT_READ);
+    cr_assert_neq(seen, MAP_FAILED);
+    cr_assert_eq((uintptr_t)seen % GD_LARGE_PAGE, 0);
+    cr_assert_eq(memcmp(seen, s.base, bytes), 0);
+    cr_assert_eq(munmap((void *)(uintptr_t)seen, bytes), 0);
+    gd_segment_close(&s);
+    cr_assert_eq(make(&s, GD_PAGE, GD_SEGMENT_LARGE_PAGES), 0, "a short one has small pages");
+    cr_assert_eq(blocks_bytes(s.fd), GD_PAGE);
     gd_segment_close(&s);
 }
 

@@ -5,6 +5,8 @@
  * the process that was given the result, and not when a child was forked meanwhile: it may have arrays of its own. */
 #include "mapping.h"
 
+#include "proto/gd_map.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -126,7 +128,7 @@ static struct gd_result *map_result(int fd, uint64_t number, uint64_t bytes)
     struct gd_result *result = result_create(number, bytes);
     if (result == NULL)
         return NULL;
-    void *base = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    void *base = gd_map_shared(fd, (size_t)status.st_size, PROT_READ);
     if (base == MAP_FAILED) {
         Py_DECREF(result);
         gd_raise(GD_E_OUT_OF_MEMORY, "a result of %llu bytes cannot be mapped: %s", (unsigned long long)bytes, strerror(errno));
