@@ -58,6 +58,8 @@ int gd_compute_rdf_counts(const struct gd_kernels *k, struct gd_view a, struct g
     if (failed)
         return failed;
     int same = same_selection(a, b);
+    if (same)
+        b = a; /* the grid then places them once */
     const struct gd_grid_request request = {&image, r_max, a, b, same};
     failed = gd_grid_build(&grid, &request, err);
     if (failed)

@@ -478,8 +478,16 @@ int gd_cmd_state_neighbor_pairs(struct gd_request *request, struct gd_err *err)
     return 0;
 }
 
+static int is_ascending(const int32_t *atoms, size_t count)
+{
+    for (size_t k = 1; k < count; k++)
+        if (atoms[k] <= atoms[k - 1])
+            return 0;
+    return 1;
+}
+
 /* How many atoms are in both selections; a repeated atom is refused. marks has num_atoms bytes, zero. */
-static int count_shared(struct gd_view a, struct gd_view b, unsigned char *marks, size_t *shared, struct gd_err *err)
+static int mark_shared(struct gd_view a, struct gd_view b, unsigned char *marks, size_t *shared, struct gd_err *err)
 {
     for (size_t i = 0; i < a.count; i++) {
         size_t atom = a.atoms != NULL ? (size_t)a.atoms[i] : i;
@@ -498,6 +506,19 @@ static int count_shared(struct gd_view a, struct gd_view b, unsigned char *marks
     return 0;
 }
 
+static int count_shared(struct gd_view a, struct gd_view b, size_t *shared, struct gd_err *err)
+{
+    *shared = a.count;
+    if (a.atoms == b.atoms && (a.atoms == NULL || is_ascending(a.atoms, a.count)))
+        return 0;
+    unsigned char *marks = calloc(a.num_atoms, 1);
+    if (marks == NULL)
+        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %zu marks", a.num_atoms);
+    int code = mark_shared(a, b, marks, shared, err);
+    free(marks);
+    return code;
+}
+
 int gd_cmd_state_rdf(struct gd_request *request, struct gd_err *err)
 {
     struct gd_view a, b;
@@ -507,13 +528,8 @@ int gd_cmd_state_rdf(struct gd_request *request, struct gd_err *err)
     int code = select_rows(request, GD_POSITIONS, gd_arg(request, GD_STATE_RDF_ATOMS_A), "atoms_a", &a, err);
     if (code == 0)
         code = select_rows(request, GD_POSITIONS, gd_arg(request, GD_STATE_RDF_ATOMS_B), "atoms_b", &b, err);
-    if (code != 0)
-        return code;
-    unsigned char *marks = calloc(a.num_atoms, 1);
-    if (marks == NULL)
-        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %zu marks", a.num_atoms);
-    code = count_shared(a, b, marks, &shared, err);
-    free(marks);
+    if (code == 0)
+        code = count_shared(a, b, &shared, err);
     struct gd_result_buffer buffer;
     if (code == 0)
         code = gd_result_allocate(&buffer, request, 3 * bins * 8, err);

@@ -410,6 +410,22 @@ def test_rdf(state, dtype):
     assert g[0] < 50  # an atom is no pair with itself
 
 
+@pytest.mark.parametrize("dtype_of_atoms", [np.int32, np.int64])
+def test_rdf_of_a_selection_with_itself(state, dtype_of_atoms, rng):
+    atoms = np.sort(rng.permutation(N)[: N // 2]).astype(dtype_of_atoms)
+    _, g = state.rdf(atoms, atoms.copy(), r_max=1.4, bins=28)
+    for one in (atoms, atoms[::-1].copy()):  # ascending, and not
+        np.testing.assert_array_equal(state.rdf(one, one, r_max=1.4, bins=28)[1], g)
+    d = state.distance_array(atoms, atoms)[np.triu_indices(len(atoms), 1)]
+    expected = 2 * np.count_nonzero(d < 1.4)
+    shells = 4 / 3 * np.pi * np.diff((np.arange(29) * 0.05) ** 3)
+    found = (g * len(atoms) * (len(atoms) - 1) / state.box.volume() * shells).sum()
+    assert abs(found - expected) <= 2.0001  # a distance within rounding of r_max
+    for wrong in (np.append(atoms, atoms[-1]), np.append(atoms, atoms[0])):
+        with pytest.raises(gromos.InvalidArgumentError, match="twice"):
+            state.rdf(wrong, wrong, r_max=1.4)
+
+
 def test_rdf_of_an_ideal_gas_is_one(any_session):
     n = 20_000
     with gromos.State(n, session=any_session) as s:

@@ -27,6 +27,14 @@ def test_arrays_become_parts():
     assert request.parts[0].tobytes() == pairs.tobytes()
 
 
+def test_an_array_given_twice_is_sent_once():
+    atoms, equal = np.arange(5, dtype=np.int32), np.arange(5, dtype=np.int32)
+    request = _wire.encode("state.rdf", {"state": b"0" * 16, "atoms_a": atoms, "atoms_b": atoms, "other": equal})
+    args = msgpack.unpackb(request.head(1))["args"]
+    assert [args[name]["part"] for name in ("atoms_a", "atoms_b", "other")] == [1, 1, 2]
+    assert [part is atoms for part in request.parts] == [True, False]
+
+
 def test_what_cannot_be_sent_is_named():
     with pytest.raises(gromos.InvalidArgumentError, match="state.create"):
         _wire.encode("state.create", {"name": object()})

@@ -220,6 +220,15 @@ static const char *element_code(PyArrayObject *array)
     return NULL;
 }
 
+/* The number of the part that an array is, from 1; it becomes the last part if it is none yet. 0 with an exception. */
+static Py_ssize_t part_number(PyObject *parts, PyObject *part)
+{
+    Py_ssize_t at = 0, count = PyList_GET_SIZE(parts);
+    while (at < count && PyList_GET_ITEM(parts, at) != part)
+        at++;
+    return at == count && PyList_Append(parts, part) < 0 ? 0 : at + 1;
+}
+
 /* {part, dtype, shape} in its place, and the array, contiguous, into the list of parts. */
 static int put_array(struct writer *w, PyArrayObject *array, PyObject **parts)
 {
@@ -229,9 +238,9 @@ static int put_array(struct writer *w, PyArrayObject *array, PyObject **parts)
     PyObject *part = (PyObject *)PyArray_GETCONTIGUOUS(array);
     if (part == NULL)
         return -1;
-    int failed = PyList_Append(*parts, part);
+    Py_ssize_t number = part_number(*parts, part);
     Py_DECREF(part);
-    if (failed < 0 || put(w, "\x83\xa4part", 6) < 0 || put_unsigned(w, (uint64_t)PyList_GET_SIZE(*parts)) < 0 ||
+    if (number == 0 || put(w, "\x83\xa4part", 6) < 0 || put_unsigned(w, (uint64_t)number) < 0 ||
         put(w,
             "\xa5"
             "dtype\xa2",
