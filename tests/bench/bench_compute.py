@@ -135,7 +135,7 @@ def calls(report: Report, build: Path, seconds: float) -> None:
     report.title(f"whole calls from Python on {ATOMS:,} atoms, float32: kernel + 1.15 ping is the limit; others on the same data")
     lib = library(build / "bench" / "kernel_calls.so")
     lib.kc_init.restype = ctypes.c_char_p
-    report.note(f"kernels {lib.kc_init().decode()}, timed in this process over the same memory")
+    report.note(f"kernels {lib.kc_init().decode()}, timed in this process over the same memory and the same selections of atoms")
     report.note("same core: client, daemon and its workers on one; two cores: the client on one, all of the daemon on the other")
     with Daemon(build) as daemon, daemon.connect() as session:
         case = Case(session)
@@ -144,8 +144,10 @@ def calls(report: Report, build: Path, seconds: float) -> None:
         others = elsewhere(case, report)
         tools: dict[str, tuple[Callable[[], Any], Turn, Turn, int]] = {}
 
-        def add(name: str, call: Callable[[], Any], arguments: tuple[Any, ...], count: int = 5) -> None:
-            tools[name] = (call, native(getattr(lib, f"kc_{name}"), *arguments), native(getattr(lib, f"pl_{name}"), *arguments), count)
+        def add(name: str, call: Callable[[], Any], arguments: tuple[Any, ...], count: int = 5, plain: tuple[Any, ...] | None = None) -> None:
+            """`plain`: the arguments of the plain loop, where it is given its atoms already picked out."""
+            loop = native(getattr(lib, f"pl_{name}"), *(arguments if plain is None else plain))
+            tools[name] = (call, native(getattr(lib, f"kc_{name}"), *arguments), loop, count)
 
         state = case.state
         add("center_of_mass", state.center_of_mass, small)
@@ -160,15 +162,18 @@ def calls(report: Report, build: Path, seconds: float) -> None:
         tools.clear()
         some = np.arange(10_000, dtype=np.int32)
         block = np.zeros((1000, 10_000), np.float32)
-        add("distance_array", lambda: state.distance_array(some[:1000], some), (case.x, n_of(10_000), n_of(1000), case.box, block), 2)
+        array = (case.x, n_of(ATOMS), some, n_of(1000), some, n_of(10_000), case.box, block)
+        packed = (case.x, n_of(10_000), n_of(1000), case.box, block)
+        add("distance_array", lambda: state.distance_array(some[:1000], some), array, 2, packed)
         room = 22_000_000
         found, lengths = np.zeros((room, 2), np.int32), np.zeros(room, np.float32)
         cutoff = ctypes.c_double(1.0)
         arguments = (case.x, n_of(ATOMS), case.box, cutoff, found, lengths, n_of(room))
         add("neighbor_pairs", lambda: state.neighbor_pairs(1.0), arguments, 1)
         counts, oxygen = np.zeros(200, np.uint64), np.ascontiguousarray(case.x[case.oxygens])
-        rdf = (oxygen, n_of(len(oxygen)), case.box, cutoff, n_of(200), counts)
-        add("rdf", lambda: state.rdf(case.oxygens, case.oxygens, r_max=1.0, bins=200), rdf, 1)
+        rdf = (case.x, n_of(ATOMS), case.oxygens, n_of(len(oxygen)), case.box, cutoff, n_of(200), counts)
+        packed = (oxygen, n_of(len(oxygen)), case.box, cutoff, n_of(200), counts)
+        add("rdf", lambda: state.rdf(case.oxygens, case.oxygens, r_max=1.0, bins=200), rdf, 1, packed)
         for name in tools:
             whole(report, session, daemon.pid, name, tools[name], others.get(name, {}), seconds)
         report.note("wrap() also keeps the old positions aside: one copy of 1.2 MB. The limits are those of small results and warm memory:")

@@ -11,6 +11,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define VIEW(x) gd_view_all(GD_FLOAT32, x, n)
+#define SELECTED(x, atoms, count) gd_view_of(GD_FLOAT32, x, n, atoms, count)
 
 static struct gd_kernels kernels;
 
@@ -68,8 +69,10 @@ ONE(kc_distances, (const float *x, size_t n, const int32_t (*pairs)[2], size_t c
     code = gd_compute_pair_distances(&kernels, VIEW(x), pairs, count, &box, out, NULL))
 ONE(pl_distances, (const float *x, size_t n, const int32_t (*pairs)[2], size_t count, const double *edge, float *out), (void)n;
     plain_pairs_f32(x, pairs, count, edge, out))
-ONE(kc_distance_array, (const float *x, size_t n, size_t m, const double *edge, float *out), struct gd_box box = rectangular(edge);
-    code = gd_compute_distance_array(&kernels, gd_view_all(GD_FLOAT32, x, m), VIEW(x), &box, out, NULL))
+ONE(kc_distance_array,
+    (const float *x, size_t n, const int32_t *a, size_t count_a, const int32_t *b, size_t count_b, const double *edge, float *out),
+    struct gd_box box = rectangular(edge);
+    code = gd_compute_distance_array(&kernels, SELECTED(x, a, count_a), SELECTED(x, b, count_b), &box, out, NULL))
 ONE(pl_distance_array, (const float *x, size_t n, size_t m, const double *edge, float *out), plain_array_f32(x, m, x, n, edge, out))
 ONE(kc_neighbor_pairs, (const float *x, size_t n, const double *edge, double cutoff, int32_t (*pairs)[2], float *distances, size_t room),
     struct gd_box box = rectangular(edge);
@@ -78,8 +81,8 @@ ONE(kc_neighbor_pairs, (const float *x, size_t n, const double *edge, double cut
     gd_pairs_destroy(&p))
 ONE(pl_neighbor_pairs, (const float *x, size_t n, const double *edge, double cutoff, int32_t (*pairs)[2], float *distances, size_t room),
     plain_neighbors_f32(x, n, edge, cutoff, pairs, distances, room))
-ONE(kc_rdf, (const float *x, size_t n, const double *edge, double r_max, size_t bins, uint64_t *counts),
+ONE(kc_rdf, (const float *x, size_t n, const int32_t *atoms, size_t count, const double *edge, double r_max, size_t bins, uint64_t *counts),
     struct gd_box box = rectangular(edge);
-    code = gd_compute_rdf_counts(&kernels, VIEW(x), VIEW(x), &box, r_max, bins, counts, NULL))
+    code = gd_compute_rdf_counts(&kernels, SELECTED(x, atoms, count), SELECTED(x, atoms, count), &box, r_max, bins, counts, NULL))
 ONE(pl_rdf, (const float *x, size_t n, const double *edge, double r_max, size_t bins, uint64_t *counts),
     plain_rdf_f32(x, n, edge, r_max, bins, counts))
