@@ -1,5 +1,6 @@
 #include "core/cpu.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -56,4 +57,12 @@ const char *gd_cpu_name(unsigned flags)
     if (flags & GD_CPU_AVX512)
         return "avx512";
     return flags & GD_CPU_AVX2 ? "avx2" : "scalar";
+}
+
+int gd_cpu_allowed(unsigned *flags, struct gd_err *err)
+{
+    unsigned mask = 0;
+    int code = gd_cpu_parse_mask(getenv("GROMOSD_CPU"), &mask, err);
+    *flags = gd_cpu_detect() & mask;
+    return code;
 }

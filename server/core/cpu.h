@@ -20,6 +20,9 @@ unsigned gd_cpu_detect(void);
  * text is "auto". */
 int gd_cpu_parse_mask(const char *text, unsigned *mask, struct gd_err *err);
 
+/* The flags of this processor that the environment's GROMOSD_CPU leaves. */
+int gd_cpu_allowed(unsigned *flags, struct gd_err *err);
+
 /* "scalar", "avx2" or "avx512": the name of the best variant in flags, as gd_cpu_parse_mask() reads it. */
 const char *gd_cpu_name(unsigned flags);
 

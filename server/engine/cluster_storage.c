@@ -5,15 +5,12 @@
 
 #include "core/cpu.h"
 
-/* GROMOSD_CPU restrains the choice, as it does for all kernels. */
 static int choose_kernel(struct gd_cluster_pairs *p, int single, struct gd_err *err)
 {
-    unsigned mask;
-    int rc = gd_cpu_parse_mask(getenv("GROMOSD_CPU"), &mask, err);
+    unsigned flags;
+    int rc = gd_cpu_allowed(&flags, err);
     if (rc != 0)
         return rc;
-    unsigned flags = gd_cpu_detect() & mask;
-    (void)flags;
     p->real_size = single ? sizeof(float) : sizeof(double);
     p->kernels = single ? &gd_cluster_kernels_f32 : &gd_cluster_kernels_f64;
 #if defined(__x86_64__)

@@ -92,6 +92,8 @@ static int create_algorithms(struct gd_md *md, struct gd_err *err)
         rc = gd_lincs_create(&c->lincs_solvent, c->solvent_distances, c->num_solvent, md->top->solvent_mass, err);
     if (rc == 0 && c->solvent == GD_CONSTRAINT_SETTLE)
         rc = gd_settle_check(md, err);
+    if (rc == 0)
+        rc = gd_settle_choose(c, err);
     if (rc == 0 && c->solvent == GD_CONSTRAINT_M_SHAKE)
         rc = gd_mshake_check(md, err);
     return rc;

@@ -5,6 +5,7 @@
 #define GD_ENGINE_CONSTRAINTS_H
 
 #include "engine/md_internal.h"
+#include "engine/settle.h"
 
 struct gd_distance {
     int32_t atom[2];
@@ -30,6 +31,7 @@ struct gd_constraints {
     double *lincs_scratch;
     double *flexible_velocity; /* [num_distances] nm/ps, change of the flexible lengths in the last step */
     gd_mat3 *thread_virial;    /* [threads] */
+    gd_settle_kernel *settle;  /* where that is the solvent's algorithm */
     int *thread_failed;        /* [threads] first molecule that failed + 1, or 0 */
 };
 
@@ -42,6 +44,7 @@ int gd_shake_solute(struct gd_md *md, struct gd_err *err);
 /* Molecules [begin, end); the number of the first one that failed, or -1. */
 int64_t gd_shake_solvent(struct gd_md *md, size_t begin, size_t end, gd_mat3 virial);
 int gd_settle_check(const struct gd_md *md, struct gd_err *err);
+int gd_settle_choose(struct gd_constraints *constraints, struct gd_err *err); /* the kernel */
 int64_t gd_settle_solvent(struct gd_md *md, size_t begin, size_t end, gd_mat3 virial, int correct_velocity);
 int gd_mshake_check(const struct gd_md *md, struct gd_err *err);
 int64_t gd_mshake_solvent(struct gd_md *md, size_t begin, size_t end, gd_mat3 virial);

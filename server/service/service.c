@@ -159,6 +159,7 @@ static int choose_kernels(struct gd_service *service, struct gd_err *err)
     const char *text = service->settings.cpu, *environment = getenv("GROMOSD_CPU");
     if (environment != NULL && strcmp(text, "auto") == 0)
         text = environment;
+    setenv("GROMOSD_CPU", text, 1); /* for the engine, which chooses for itself */
     unsigned mask = 0;
     int code = gd_cpu_parse_mask(text, &mask, err);
     if (code != 0)

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cpu.h"
 #include "engine/md_internal.h"
+#include "engine/settle.h"
 #include "test_engine_systems.h"
 
 /* Diatomic molecules of masses 12 and 16 in vacuum, bonds of 0.12 nm and 3e5 kJ mol^-1 nm^-2, charges 0.3 and
@@ -324,6 +326,127 @@ Test(engine_constraints, the_start_with_settle)
         gd_md_destroy(&shake);
         test_system_destroy(&s);
     }
+}
+
+enum { SETTLED = 21 };
+
+/* Molecules of SPC water turned at random, and where their sites have gone by themselves. */
+static void scatter(gd_vec3 old[3 * SETTLED], gd_vec3 new[3 * SETTLED])
+{
+    const double x = 0.1 * cos(GD_PI * 109.4712 / 360.0), y = 0.1 * sin(GD_PI * 109.4712 / 360.0);
+    unsigned seed = 11;
+    for (int m = 0; m < SETTLED; m++) {
+        double u[3], v[3], w[3];
+        for (int d = 0; d < 3; d++) {
+            u[d] = test_random(&seed) - 0.5;
+            v[d] = test_random(&seed) - 0.5;
+        }
+        gd_vec3_cross(u, v, w);
+        gd_vec3_cross(w, u, v);
+        for (int s = 0; s < 3; s++)
+            for (int d = 0; d < 3; d++) {
+                double along = s == 0 ? 0.0 : x * u[d] / gd_vec3_norm(u), across = s == 0 ? 0.0 : y * v[d] / gd_vec3_norm(v);
+                old[3 * m + s][d] = 0.3 * m + along + (s == 1 ? across : -across);
+                new[3 * m + s][d] = old[3 * m + s][d] + 0.004 * (test_random(&seed) - 0.5);
+            }
+    }
+}
+
+static struct gd_settle spc_settle(void)
+{
+    struct gd_settle t = {.heavy = 15.9994, .light = 1.008, .rate = 500.0};
+    t.rc = 0.1 * sin(GD_PI * 109.4712 / 360.0);
+    t.ra = 0.1 * cos(GD_PI * 109.4712 / 360.0) / (1.0 + 0.5 * t.heavy / t.light);
+    t.rb = 0.5 * t.heavy / t.light * t.ra;
+    return t;
+}
+
+/* The sites are as far apart as they should be, what was moved has no momentum, and the forces are along the old distances. */
+static void check_settled(const struct gd_settle *t, const gd_vec3 *before, size_t m)
+{
+    const double mass[3] = {t->heavy, t->light, t->light}, length[3] = {0.1, 0.1, 2.0 * t->rc};
+    double sum[3] = {0.0}, torque[3] = {0.0};
+    for (size_t s = 0; s < 3; s++) {
+        double r[3], step[3], turn[3];
+        bond_vector(t->pos, 3 * m + (s == 2), 3 * m + (s == 0 ? 1 : 2), r);
+        cr_expect_float_eq(gd_vec3_norm(r), length[s], 1e-14, "molecule %zu, distance %zu: %.17g", m, s, gd_vec3_norm(r));
+        gd_vec3_sub(t->pos[3 * m + s], before[3 * m + s], step);
+        for (int d = 0; d < 3; d++)
+            cr_expect_float_eq(t->force[3 * m + s][d], mass[s] * step[d] * 250000.0, 1e-6); /* coordinates of 6 nm, rounded */
+        gd_vec3_sub(t->old_pos[3 * m + s], t->old_pos[3 * m], r);
+        gd_vec3_cross(r, t->force[3 * m + s], turn);
+        gd_vec3_add_scaled(sum, 1.0, t->force[3 * m + s]);
+        gd_vec3_add_scaled(torque, 1.0, turn);
+    }
+    for (int d = 0; d < 3; d++) {
+        cr_expect_float_eq(sum[d], 0.0, 1e-8);
+        cr_expect_float_eq(torque[d], 0.0, 1e-6); /* of forces of some 1e4 kJ/mol/nm */
+    }
+}
+
+/* For any number of molecules, of which a vector takes several, in any position. */
+static void settle_with(gd_settle_kernel *kernel, const char *name)
+{
+    static gd_vec3 old[3 * SETTLED], new[3 * SETTLED], expected[3 * SETTLED], pos[3 * SETTLED], vel[3 * SETTLED], force[3 * SETTLED];
+    scatter(old, new);
+    for (size_t begin = 0; begin < 3; begin++)
+        for (size_t end = begin; end <= SETTLED; end++) {
+            gd_mat3 virial = {{1.0}}, summed = {{1.0}};
+            struct gd_settle t = spc_settle();
+            memcpy(expected, new, sizeof new);
+            memcpy(pos, new, sizeof new);
+            memset(vel, 0, sizeof vel);
+            memset(force, 0, sizeof force);
+            t.old_pos = (const gd_vec3 *)old;
+            t.pos = expected;
+            t.force = force;
+            t.begin = begin;
+            t.end = end;
+            cr_assert_eq(gd_settle_plain(&t), -1);
+            memset(force, 0, sizeof force);
+            t.pos = pos;
+            t.vel = vel;
+            t.virial = virial;
+            cr_assert_eq(kernel(&t), -1);
+            cr_expect(memcmp(pos, expected, sizeof pos) == 0, "%s, %zu to %zu: another place than without vectors", name, begin, end);
+            for (size_t m = begin; m < end; m++) {
+                check_settled(&t, (const gd_vec3 *)new, m);
+                for (size_t s = 3 * m; s < 3 * m + 3; s++) {
+                    gd_mat3_add_outer(summed, 1.0, old[s], force[s]);
+                    for (int d = 0; d < 3; d++)
+                        cr_expect_float_eq(vel[s][d], 500.0 * (pos[s][d] - new[s][d]), 1e-11);
+                }
+            }
+            for (int k = 0; k < 9; k++)
+                cr_expect_float_eq(virial[k / 3][k % 3], summed[k / 3][k % 3], 1e-9 * (1.0 + fabs(summed[k / 3][k % 3])));
+        }
+    for (size_t wrong = 0; wrong < SETTLED; wrong++) { /* a molecule beyond help is named, with another one behind it */
+        struct gd_settle t = spc_settle();
+        memcpy(pos, new, sizeof new);
+        for (size_t later = wrong; later < SETTLED; later += 5) {
+            double r[2][3], normal[3];
+            gd_vec3_sub(old[3 * later + 1], old[3 * later], r[0]);
+            gd_vec3_sub(old[3 * later + 2], old[3 * later], r[1]);
+            gd_vec3_cross(r[0], r[1], normal);
+            gd_vec3_add_scaled(pos[3 * later + 1], 0.5 / gd_vec3_norm(normal), normal);
+        }
+        t.old_pos = (const gd_vec3 *)old;
+        t.pos = pos;
+        t.force = force;
+        t.end = SETTLED;
+        cr_expect_eq(kernel(&t), (int64_t)wrong, "%s: molecule %zu", name, wrong);
+    }
+}
+
+Test(engine_constraints, settle_is_the_same_with_every_kernel)
+{
+    settle_with(gd_settle_plain, "plain");
+#if defined(__x86_64__)
+    if (gd_cpu_detect() & GD_CPU_AVX2)
+        settle_with(gd_settle_avx2, "avx2");
+    if (gd_cpu_detect() & GD_CPU_AVX512)
+        settle_with(gd_settle_avx512, "avx512");
+#endif
 }
 
 /* How far from the start one is after so long there and back; the lengths get to go 20 fs before. */
