@@ -35,7 +35,7 @@ def test_a_full_holder_is_reported(runtime_dir):
     room = 8
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as holder:
         holder.bind(str(runtime_dir / "notify"))
-        holder.settimeout(10)
+        holder.settimeout(60)
         process = subprocess.Popen(
             [BINARY],
             env={**os.environ, "NOTIFY_SOCKET": str(runtime_dir / "notify"), "FDSTORE": str(room), "GROMOSD_RUNTIME_DIR": str(runtime_dir)},
@@ -62,7 +62,7 @@ def test_a_full_holder_is_reported(runtime_dir):
                     state.delete()
         finally:
             process.terminate()
-            said = process.communicate(timeout=10)[1]
+            said = process.communicate(timeout=60)[1]
     assert said.count(f"the holder has room for no more than {room} descriptors") == 1
 
 

@@ -14,7 +14,7 @@ NOTEBOOK = Path(__file__).resolve().parents[1] / "notebook" / "first_steps.py"
 
 
 def test_first_steps(runtime_dir, tmp_path):
-    done = subprocess.run([sys.executable, "-W", "error", str(NOTEBOOK)], capture_output=True, text=True, timeout=55, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-W", "error", str(NOTEBOOK)], capture_output=True, text=True, timeout=200, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "a State with 10000 atoms" in done.stdout

@@ -39,7 +39,7 @@ def vanishing(numbers: np.ndarray, pages: int) -> np.ndarray:
 
 def content(state: gromos.State) -> list[float]:
     """What the next one to edit finds: smallest and largest element of each array."""
-    with state.edit(timeout=20, publish=False) as e:
+    with state.edit(timeout=60, publish=False) as e:
         return [float(v) for a in (e.state.positions(), e.state.velocities(), e.state.forces()) for v in (a.min(), a.max())]
 
 

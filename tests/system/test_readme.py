@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +97,7 @@ class Reader:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                timeout=30,
+                timeout=200,
             )
         output = self.log.read_text(encoding="utf-8")
         assert done.returncode == 0, f"{text}\n{output}"
@@ -112,7 +111,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         assert done.stderr == ""
@@ -126,7 +125,7 @@ class Reader:
             self.public_key = output.strip()
             assert len(self.public_key) == 40
         if "--listen" in block.text:
-            wait_until(self.listens, 10, "a daemon that listens")
+            wait_until(self.listens, what="a daemon that listens")
             self.server_key = (self.folder / ".config/gromosd/server.key.public").read_text().strip()
         return output
 
@@ -135,7 +134,6 @@ class Reader:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-@pytest.mark.timeout(120)
 def test_as_written(tmp_path: Path, runtime_dir: Path) -> None:
     reader = Reader(tmp_path, runtime_dir)
     outputs = []
@@ -152,9 +150,6 @@ def test_as_written(tmp_path: Path, runtime_dir: Path) -> None:
     expected = 0.1 * np.sqrt((100**2 - 1) / 12)
     assert abs(float(printed[-1].split()[0]) - expected) < 1e-6
     reader.shell("gromos shutdown --force")
-    deadline = time.monotonic() + 10
-    while reader.listens() and time.monotonic() < deadline:
-        time.sleep(0.02)
     assert not reader.listens()
 
 

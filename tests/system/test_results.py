@@ -206,7 +206,7 @@ def test_idle_memory_is_given_back(one):
     arrays = [one.norms() for _ in range(3)]
     gone = {inode(a) for a in arrays}
     del arrays
-    wait_until(lambda: not in_daemon(pid_of(one)), 30.0, "the daemon's end of it")
+    wait_until(lambda: not in_daemon(pid_of(one)), what="the daemon's end of it")
     usage = [line for line in Path("/proc/self/smaps").read_text().splitlines() if "gromosd-result" in line or line.startswith("Rss:")]
     resident = [usage[i + 1] for i, line in enumerate(usage) if "gromosd-result" in line]
     assert all(line.split()[1] == "0" for line in resident)
@@ -266,14 +266,14 @@ def test_the_memory_of_a_killed_client_goes(one):
         f"state = gromos.connect(sys.argv[1]).create({N})\n"
         "held = [state.norms() for _ in range(3)]\n"
         "idle = state.norms(); del idle\n"
-        "print('ready', flush=True); time.sleep(60)\n"
+        "print('ready', flush=True); time.sleep(600)\n"
     )
     endpoint = one.session.endpoint
     with subprocess.Popen([sys.executable, "-c", code, endpoint], stdout=subprocess.PIPE, cwd=ROOT) as client:
         assert client.stdout.readline() == b"ready\n"
         assert len(in_daemon(pid_of(one))) == 8
         client.send_signal(signal.SIGKILL)
-    wait_until(lambda: not in_daemon(pid_of(one)), 10.0, "the end of the client's results")
+    wait_until(lambda: not in_daemon(pid_of(one)), what="the end of the client's results")
 
 
 def hammer(state, turns):
@@ -309,7 +309,6 @@ def test_threads_do_not_get_each_others_results(one):
     assert hammer(one, 40) is None
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "before, after",
     [

@@ -25,7 +25,7 @@ def start(*options: object, **environment: str) -> tuple[int, list[str], str]:
         )
         os.close(writer)
         try:
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=200)
         finally:
             process.kill()
         return process.returncode, errors.splitlines(), pipe.read()

@@ -120,17 +120,17 @@ class Reporter:
         """Report frames until the end."""
         frames = self._frames
         assert frames is not None
-        ended = False
+        last = False
         while True:
             frame = frames._next(QUIET)
             if frame is not None:
                 self.report(frame)
                 del frame
-            elif ended or self._stop.is_set():
+            elif last:
                 return
-            elif self._job is not None:
+            else:
                 # One more look after the end: the last frame may have come in between.
-                ended = self._job.status in ENDED
+                last = self._stop.is_set() or (self._job is not None and self._job.status in ENDED)
 
     def _run(self) -> None:
         try:

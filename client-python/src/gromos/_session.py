@@ -493,28 +493,27 @@ class Session:
         except NoDaemonError:
             pass
         with _private.start_lock(self._directory):
-            try:
-                return self._open_local(self._directory)
-            except NoDaemonError:
-                # A daemon that holds the instance but does not answer yet is starting, or stopping.
-                if (pid := _private.owner_pid(self._directory)) is not None:
-                    return self._await_owner(self._directory, pid)
-            _private.start(self._directory)
-            return self._open_local(self._directory)
+            return self._open_private(self._directory)
 
-    def _await_owner(self, directory: Path, pid: int) -> _Link:
+    def _open_private(self, directory: Path) -> _Link:
+        """Starts the daemon if nobody holds the instance; one that holds it but does not answer is starting, or stopping."""
         deadline = time.monotonic() + CONNECT_TIMEOUT
         while True:
+            late = time.monotonic() > deadline
             try:
                 return self._open_local(directory)
             except NoDaemonError as error:
-                if _private.owner_pid(directory) is None:
-                    _private.start(directory)
-                elif time.monotonic() > deadline:
+                pid = _private.owner_pid(directory)
+                if late and pid is None:
+                    raise NoDaemonError(f"the daemon of {directory} ends before it is found; see {directory}/log") from None
+                if late:
                     raise NoDaemonError(
                         f"the daemon of {directory} (pid {pid}) does not answer: {error}; see {directory}/log, or end it with kill {pid}"
                     ) from None
-            time.sleep(0.02)
+            if pid is None:
+                _private.start(directory)
+            else:
+                time.sleep(0.02)
 
     def _open_local(self, directory: Path) -> _Link:
         _private.check_socket_path(directory)

@@ -273,7 +273,12 @@ def _steer(options: argparse.Namespace) -> None:
 
 def _shutdown(options: argparse.Namespace) -> None:
     with _session(options) as session:
+        directory = session._directory
+        pid = _private.owner_pid(directory) if directory is not None else None
         session.shutdown(force=options.force)
+    # Until it is gone: the next command may start another one in its place.
+    while directory is not None and pid is not None and _private.owner_pid(directory) == pid and os.path.exists(f"/proc/{pid}"):
+        time.sleep(0.02)
 
 
 def _keygen(options: argparse.Namespace) -> None:
