@@ -90,7 +90,7 @@ def run_mutated_messages(d):
         assert refused > COUNT // 2
         assert bystander.ping() < 5
         assert state.num_atoms() == 3
-        wait_until(lambda: d.resident() - early < 4 << 20, what="the end of the growth of the daemon's memory")
+        wait_until(lambda: d.resident() - early < 4 << 20, 20.0, "the daemon's memory to be given back")
 
 
 def test_the_measure_of_memory_sees_a_leak(make_daemon):
