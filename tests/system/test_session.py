@@ -259,14 +259,19 @@ def test_an_evicted_session_connects_anew(own_daemon):
 
 
 def test_a_silent_remote_session_is_kept_alive(make_daemon):
-    d = make_daemon("--session-ttl", "0.6", tcp=True)
-    with d.connect_tcp() as s:
+    d = make_daemon("--session-ttl", "3", tcp=True)
+    with d.connect_tcp() as s, d.connect() as other:
         number = s.number
         state = gromos.State(3, session=s)
-        time.sleep(1.8)
+        wait_until(lambda: beats(other) > 3, what="heartbeats for longer than that")  # a second lies between two
         assert state.describe().num_atoms == 3
         assert s.number == number
         state.close()
+
+
+def beats(session):
+    """How many heartbeats the daemon has had."""
+    return session.stats().commands.get("heartbeat", [0])[0]
 
 
 def test_command_timeout(daemon):
