@@ -55,7 +55,7 @@ def ask(state, pairs, where, parts=()):
     inside = request.in_memory(where)
     if parts:
         inside = inside.with_parts(parts)
-    reply, _ = state.session._link.transport.roundtrip(inside, 10.0)
+    reply, _ = state.session._link.transport.roundtrip(inside, 60.0)
     return reply["error"]["code"] if not reply["ok"] else None
 
 

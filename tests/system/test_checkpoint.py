@@ -386,7 +386,7 @@ def test_from_many_threads(session, tmp_path):
         step = 0
         while not stop.is_set():
             step += 1
-            s.set(positions=np.full((500, 3), step), step=step)
+            s.set(positions=np.full((500, 3), step), step=step, timeout=60)
 
     def write(k):
         try:
