@@ -74,7 +74,7 @@ class Reader:
         run = (data / "alanine.imd").read_text()
         assert "\n1000 0 0.002\n" in run
         (data / "alanine.imd").write_text(run.replace("\n1000 0 0.002\n", "\n20 0 0.002\n"))
-        self.log = folder / "shell-output"
+        self.commands = 0
         self.environment = {
             **os.environ,
             "HOME": str(folder),
@@ -88,8 +88,10 @@ class Reader:
         return text.replace("PUBLIC_KEY", self.public_key).replace("SERVER_KEY\"", self.server_key + '"')
 
     def shell(self, text: str) -> str:
-        # To a file: what is left running in the background would hold a pipe open.
-        with open(self.log, "w", encoding="utf-8") as log:
+        # To a file: what is left running in the background would hold a pipe open. To one of its own: that goes on writing there.
+        self.commands += 1
+        path = self.folder / f"shell-output-{self.commands}"
+        with open(path, "w", encoding="utf-8") as log:
             done = subprocess.run(
                 ["sh", "-e", "-c", self.filled_in(text)],
                 cwd=self.folder,
@@ -99,7 +101,7 @@ class Reader:
                 stderr=subprocess.STDOUT,
                 timeout=200,
             )
-        output = self.log.read_text(encoding="utf-8")
+        output = path.read_text(encoding="utf-8")
         assert done.returncode == 0, f"{text}\n{output}"
         return output
 
