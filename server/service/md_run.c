@@ -2,13 +2,16 @@
 
 #include "io/configuration.h"
 #include "io/trajectory.h"
+#include "service/md_h5md.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct gd_md_run {
     struct gd_md *md;
     struct gd_trajectory *file[GD_MD_FIN]; /* NULL: not asked for */
+    struct gd_md_h5md *h5md;               /* in place of file[GD_MD_TRC] */
     char *final_path;
     struct gd_energy_frame *energy;
     double (*distances)[3], (*angles)[2], (*dihedrals)[2];
@@ -28,6 +31,17 @@ static int open_files(struct gd_md_run *run, const char *const path[GD_MD_FILES]
     for (int k = 0; k < GD_MD_FIN; k++) {
         if (path[k] == NULL || path[k][0] == '\0')
             continue;
+        if (gd_md_h5md_named(path[k])) {
+            if (k != GD_MD_TRC)
+                return gd_err_set(err, GD_E_UNSUPPORTED,
+                                  "%s: the H5MD file of a run is its trc, which holds energies, velocities and forces too; this one is "
+                                  "in GROMOS format, so its name must not end in .h5 or .h5md",
+                                  path[k]);
+            int code = gd_md_h5md_create(&run->h5md, path[k], run->md, resume_step, err);
+            if (code != 0)
+                return code;
+            continue;
+        }
         int code = resume_step >= 0 ? gd_trajectory_resume_at_step(&run->file[k], path[k], kinds[k], resume_step - 1, err)
                                     : gd_trajectory_create(&run->file[k], path[k], kinds[k], title, err);
         if (code != 0)
@@ -140,6 +154,7 @@ void gd_md_run_destroy(struct gd_md_run **pointer)
         return;
     for (int k = 0; k < GD_MD_FIN; k++)
         gd_trajectory_close(&run->file[k], NULL);
+    gd_md_h5md_close(&run->h5md, NULL);
     gd_energy_frame_destroy(&run->energy);
     gd_md_destroy(&run->md);
     free(run->distances);
@@ -279,7 +294,8 @@ static int write_special(struct gd_md_run *run, int64_t step, double time, struc
 static int due(const struct gd_md_run *run, enum gd_md_file file, int64_t step)
 {
     int64_t every = run->every[file] < 0 ? -run->every[file] : run->every[file];
-    return run->file[file] != NULL && every != 0 && step % every == 0;
+    bool asked = run->file[file] != NULL || (file == GD_MD_TRC && run->h5md != NULL);
+    return asked && every != 0 && step % every == 0;
 }
 
 /* Positions and velocities of a step are written before it moves them, as the original does. */
@@ -289,7 +305,10 @@ static int write_before(struct gd_md_run *run, int64_t step, double time, struct
     if (!positions && !velocities)
         return 0;
     struct gd_configuration *now = NULL;
-    int code = gd_md_get_configuration(run->md, &now, err);
+    int code = positions && run->h5md != NULL ? gd_md_h5md_before(run->h5md, run->md, err) : 0;
+    positions = positions && run->h5md == NULL;
+    if (code == 0 && (positions || velocities))
+        code = gd_md_get_configuration(run->md, &now, err);
     if (code == 0 && positions)
         code = gd_trajectory_put_positions(run->file[GD_MD_TRC], step, time, (struct gd_rows){now->position, now->num_atoms, GD_FLOAT64},
                                            gd_md_box(run->md), err);
@@ -311,6 +330,8 @@ static int write_after(struct gd_md_run *run, int64_t step, double time, struct 
     if (code == 0 && due(run, GD_MD_TRF, step))
         code = gd_trajectory_put_forces(run->file[GD_MD_TRF], step, time, (struct gd_rows){gd_md_forces(run->md), n, GD_FLOAT64},
                                         (struct gd_rows){gd_md_constraint_forces(run->md), n, GD_FLOAT64}, err);
+    if (code == 0 && run->h5md != NULL && due(run, GD_MD_TRC, step))
+        code = gd_md_h5md_after(run->h5md, run->md, step, time, err);
     if (code == 0 && due(run, GD_MD_TRS, step))
         code = write_special(run, step, time, err);
     return code;
@@ -320,7 +341,7 @@ int gd_md_run_step(struct gd_md_run *run, int published, struct gd_err *err)
 {
     int64_t step = gd_md_step_number(run->md);
     double time = gd_md_time(run->md);
-    gd_md_want_energies(run->md, published || due(run, GD_MD_TRE, step));
+    gd_md_want_energies(run->md, published || due(run, GD_MD_TRE, step) || (run->h5md != NULL && due(run, GD_MD_TRC, step)));
     int code = write_before(run, step, time, err);
     if (code == 0)
         code = gd_md_step(run->md, err);
@@ -334,6 +355,8 @@ int gd_md_run_finish(struct gd_md_run *run, struct gd_err *err)
         int closed = gd_trajectory_close(&run->file[k], code == 0 ? err : NULL);
         code = code != 0 ? code : closed;
     }
+    int closed = gd_md_h5md_close(&run->h5md, code == 0 ? err : NULL);
+    code = code != 0 ? code : closed;
     if (code != 0 || run->final_path == NULL)
         return code;
     struct gd_configuration *last = NULL;

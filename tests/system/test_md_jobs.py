@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import gromos
+import h5py
 import numpy as np
 import pytest
 from gromos import _parameter_blocks as blocks
@@ -604,6 +605,47 @@ def test_a_run_writes_gromos_files(start, tmp_path):
     end = gromos.load(files["fin"], dtype="float64", session=start.state.session)
     assert np.abs(displacement(end.positions(), system.state.positions(), system.state.box)).max() < 1e-8
     assert np.abs(end.velocities() - system.state.velocities()).max() < 1e-8
+
+
+@pytest.mark.parametrize("suffix", ["h5", "h5md"])
+def test_a_run_writes_h5md(start, tmp_path, suffix):
+    """The same steps and numbers as the GROMOS files of the same run, which have nine decimals."""
+    params = settled(nve(12))
+    params.writetraj.ntwx = params.writetraj.ntwe = params.writetraj.ntwf = params.writetraj.ntwv = 4
+    files = {name: tmp_path / f"run.{name}" for name in ("trc", "trv", "trf", "tre")}
+    gromos.Simulation(clone(start), params).run(wait=True, progress=False, **files)
+    gromos.Simulation(clone(start), params).run(wait=True, progress=False, trc=tmp_path / f"run.{suffix}")
+    x = gromos.read_trajectory(files["trc"])
+    energies = gromos.read_energies(files["tre"])
+    with h5py.File(tmp_path / f"run.{suffix}") as f:
+        assert f["particles/all/position/step"][:].tolist() == [0, 4, 8] == x.steps.tolist()
+        assert np.abs(f["particles/all/position/value"][:] - x.positions).max() < 1e-9
+        for name, other in (("velocity", "trv"), ("force", "trf")):
+            values = gromos.read_trajectory(files[other])
+            there = values.velocities if name == "velocity" else values.forces
+            assert np.abs(f[f"particles/all/{name}/value"][:] - there).max() < 1e-9 * max(1.0, np.abs(there).max())
+        assert f["particles/all/position/value"].attrs["unit"] == "nm"
+        assert f["particles/all/mass"].shape == (start.state.num_atoms(),)
+        for name, column in (("total_energy", "total"), ("kinetic_energy", "kinetic"), ("coulomb_energy", "coulomb")):
+            assert f[f"observables/{name}/value"][:] == pytest.approx(energies[column], rel=1e-9)
+    # What others take it for.
+    mda = pytest.importorskip("MDAnalysis")
+    if suffix == "h5md":
+        universe = mda.Universe.empty(start.state.num_atoms(), trajectory=False)
+        universe.load_new(str(tmp_path / "run.h5md"))
+        assert len(universe.trajectory) == 3
+        assert np.abs(universe.trajectory[2].positions / 10.0 - x.positions[2]).max() < 1e-5
+
+
+def test_h5md_holds_what_the_input_has_written(start, tmp_path):
+    params = settled(nve(6))
+    params.writetraj.ntwx, params.writetraj.ntwv, params.writetraj.ntwf = 2, 0, 0
+    gromos.Simulation(clone(start), params).run(wait=True, progress=False, trc=tmp_path / "run.h5")
+    with h5py.File(tmp_path / "run.h5") as f:
+        assert set(f["particles/all"]) == {"box", "position", "mass", "charge", "species"}
+        assert len(f["observables/temperature/value"]) == 3
+    with pytest.raises(gromos.SimulationFailedError, match=r"x.h5: the H5MD file of a run is its trc"):
+        gromos.Simulation(clone(start), params).run(wait=True, progress=False, tre=tmp_path / "x.h5")
 
 
 def test_two_runs_do_not_write_one_file(start, tmp_path):

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import gromos
+import h5py
 import numpy as np
 import pytest
 from conftest import wait_until
@@ -92,6 +93,22 @@ def test_a_killed_daemon_resumes_bit_for_bit(kept, tmp_path, threads, ending):
             assert content(paths(tmp_path, "whole", ending)[k]) == content(paths(tmp_path, "killed", ending)[k]), k
         assert_goes_on_as(whole, killed, p, threads=threads)
         assert max(other.number for other in gromos.jobs(session)) > job.number
+
+
+def test_an_h5md_file_goes_on_too(kept, tmp_path):
+    p = parameters(ENDLESS, every=7)
+    with kept.connect() as session:
+        whole, killed = water(session), water(session, name="killed")
+        job = gromos.Simulation(killed, p).run(resume=True, trc=tmp_path / "killed.h5")
+        for step in (300, 600):
+            run_until(job, step)
+            kill_worker(kept)
+        run_until(job, 900)
+        gromos.Simulation(whole, p).run(stopped(job), wait=True, trc=tmp_path / "whole.h5")
+    with h5py.File(tmp_path / "killed.h5") as a, h5py.File(tmp_path / "whole.h5") as b:
+        for name in ("position/step", "position/time", "position/value", "velocity/value", "box/edges/value"):
+            assert np.array_equal(a["particles/all"][name][:], b["particles/all"][name][:]), name
+        assert np.array_equal(a["observables/total_energy/value"][:], b["observables/total_energy/value"][:])
 
 
 def test_the_end_of_a_run_survives(kept):

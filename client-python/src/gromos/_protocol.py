@@ -1760,7 +1760,8 @@ class Commands:
         threads : int
             at most the daemon's budget; 1 to 256
         trc : str, optional
-            positions, absolute path
+            positions, absolute path; ending in .h5 or .h5md: an H5MD file, with energies, and velocities and forces if
+            NTWV and NTWF are not 0
         trv : str, optional
             velocities
         trf : str, optional

@@ -160,7 +160,10 @@ class Simulation:
             See every frame of this run.
         trc, trv, trf, tre, trs : path, optional
             Trajectories of positions, velocities, forces, energies and restraints, written on the daemon's machine as often as
-            `params.writetraj` says. Gzipped where the name ends in .gz.
+            `params.writetraj` says. Gzipped where the name ends in .gz. Where that of `trc` ends in .h5 or .h5md the file is H5MD, for
+            h5py, MDAnalysis and others: every `ntwx` steps positions, box, energies, temperature and pressure, and velocities and
+            forces if `ntwv` and `ntwf` are not 0. (For a file whose writer is killed just while it writes HDF5 gives no guarantee;
+            GROMOS files are whole up to the last frame.)
         fin : path, optional
             The final configuration.
         continue_run : bool

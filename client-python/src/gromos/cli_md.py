@@ -56,7 +56,7 @@ INPUTS: Final = {
 }
 OUTPUTS: Final = {
     "fin": "final configuration",
-    "trc": "positions, every NTWX steps",
+    "trc": "positions, every NTWX steps; a name in .h5 or .h5md makes it H5MD, which holds energies too, and with NTWV and NTWF velocities and forces",
     "tre": "energies, every NTWE steps",
     "trf": "forces, every NTWF steps",
     "trv": "velocities, every NTWV steps",
