@@ -325,9 +325,12 @@ static int find_target(const char *path, char *target, struct gd_err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0) /* new, or what is wrong shows when it is written */
-        return snprintf(target, PATH_MAX, "%s", path) < PATH_MAX ? 0 : gd_err_set(err, GD_E_FILE_ACCESS, "the path of the checkpoint is too long");
+        return snprintf(target, PATH_MAX, "%s", path) < PATH_MAX
+                   ? 0
+                   : gd_err_set(err, GD_E_FILE_ACCESS, "the path of the checkpoint is too long");
     if (!S_ISREG(st.st_mode))
-        return gd_err_set(err, GD_E_FILE_ACCESS, "%s: is %s, not a regular file", path, S_ISDIR(st.st_mode) ? "a directory" : "a device or a pipe");
+        return gd_err_set(err, GD_E_FILE_ACCESS, "%s: is %s, not a regular file", path,
+                          S_ISDIR(st.st_mode) ? "a directory" : "a device or a pipe");
     return realpath(path, target) != NULL ? 0 : gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", path);
 }
 

@@ -97,8 +97,8 @@ int gd_md_h5md_after(struct gd_md_h5md *h, const struct gd_md *md, int64_t step,
     const double *e = h->energies;
     gd_md_energy_vector(md, h->energies);
     for (size_t k = 0; k < NUM_OBSERVABLES; k++)
-        values[k] = observables[k].field == TOTAL ? e[GD_ENERGY_KINETIC] + e[GD_ENERGY_POTENTIAL] + e[GD_ENERGY_SPECIAL]
-                                                  : e[observables[k].field];
+        values[k] =
+            observables[k].field == TOTAL ? e[GD_ENERGY_KINETIC] + e[GD_ENERGY_POTENTIAL] + e[GD_ENERGY_SPECIAL] : e[observables[k].field];
     struct gd_h5md_frame frame = {.step = step,
                                   .time = time,
                                   .positions = h->before->position,
