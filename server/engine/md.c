@@ -66,10 +66,15 @@ static int fill_atoms(struct gd_md *md, struct gd_err *err)
 static int check_box(const struct gd_md *md, struct gd_err *err)
 {
     static const int kind_of[] = {GD_BOX_TRUNCATED_OCTAHEDRON, GD_BOX_VACUUM, GD_BOX_RECTANGULAR, GD_BOX_TRICLINIC};
+    static const char *const name_of[] = {[GD_BOX_VACUUM] = "vacuum",
+                                          [GD_BOX_RECTANGULAR] = "rectangular",
+                                          [GD_BOX_TRICLINIC] = "triclinic",
+                                          [GD_BOX_TRUNCATED_OCTAHEDRON] = "truncated octahedron"};
+    static const int ntb_of[] = {[GD_BOX_VACUUM] = 0, [GD_BOX_RECTANGULAR] = 1, [GD_BOX_TRICLINIC] = 2, [GD_BOX_TRUNCATED_OCTAHEDRON] = -1};
     int wanted = kind_of[md->par.boundary.ntb + 1];
     if (md->box.kind != wanted)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "BOUNDCOND: NTB is %d but the configuration's box is of another kind (%d)",
-                          (int)md->par.boundary.ntb, (int)md->box.kind);
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "BOUNDCOND: NTB is %d (%s), but the configuration's box is another one: %s (%d)",
+                          (int)md->par.boundary.ntb, name_of[wanted], name_of[md->box.kind], ntb_of[md->box.kind]);
     if (wanted != GD_BOX_VACUUM && gd_box_half_width(&md->box) < md->par.pairlist.rcutl)
         return gd_err_set(err, GD_E_INVALID_ARGUMENT, "the box is too small: half its width is %g nm, the cutoff RCUTL %g nm",
                           gd_box_half_width(&md->box), md->par.pairlist.rcutl);

@@ -552,8 +552,14 @@ int gd_job_change(struct gd_job *job, const struct gd_job_change *change, struct
     if (job->status >= GD_JOB_DONE)
         return gd_err_set(err, GD_E_CONFLICT, "job %llu has ended (%s)", (unsigned long long)job->number, gd_job_status_name(job->status));
     int64_t baths = job->spec.parameters->multibath.num_baths;
-    if ((!isnan(change->temperature) || !isnan(change->tau)) && (int64_t)change->bath >= (baths > 0 ? baths : 1))
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'bath' is %zu; the run has %lld", change->bath, (long long)baths);
+    int bath = !isnan(change->temperature) || !isnan(change->tau);
+    if (bath && baths == 0)
+        return gd_err_set(err, GD_E_CONFLICT, "the run has no temperature bath (MULTIBATH) that could be changed");
+    if (bath && (int64_t)change->bath >= baths)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'bath' is %zu; the run has %lld, counted from 0", change->bath, (long long)baths);
+    if (!isnan(change->tau) && change->tau != -1.0 && !(change->tau > 0.0))
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'tau' is %g; it must be above 0 ps, or -1 for a bath that is not coupled",
+                          change->tau);
     if (!isnan(change->pressure) && job->spec.parameters->pressure.couple != GD_PRESSURE_SCALE)
         return gd_err_set(err, GD_E_CONFLICT, "the run does not couple its pressure (PRESSURESCALE)");
     pthread_mutex_lock(&job->mutex);

@@ -422,7 +422,9 @@ def test_the_log_while_it_runs(start):
 
 def test_the_log_has_an_end_and_keeps_the_newest(start):
     system = clone(start)
-    job = long_run(system)
+    params = settled(nve(10**7))
+    params.thermostat, params.temperature = "berendsen", 300.0
+    job = gromos.Simulation(system, params, publish_every=5).run()
     for k in range(60):  # five lines each
         wait_until(lambda: _changed(job, k), what="room for a change")
     wait_until(lambda: any("bath 1 has 359 K" in line.text for line in job.log()), what="the last change")
@@ -583,6 +585,73 @@ def test_a_system_is_made_as_its_parameters_need_it(session):
     assert (made.state.num_temp_groups, made.state.num_energy_groups, made.state.dtype) == (2, 2, np.float64)
     plain = gromos.System.from_files(DATA / "alanine.top", DATA / "alanine.cnf", num_energy_groups=3, session=session)
     assert (plain.state.num_temp_groups, plain.state.num_energy_groups, plain.state.dtype) == (1, 3, np.float32)
+
+
+def test_what_is_no_part_of_a_simulation_is_named(session, start):
+    params = settled(nve(5))
+    simulation = gromos.Simulation(clone(start), params)
+    wrong = [
+        (lambda: gromos.Simulation(None, params), "'system' must be a System, not NoneType"),
+        (lambda: gromos.Simulation(start, params, restraints="x.disres"), "'restraints' must be Restraints, not str"),
+        (lambda: gromos.System("a.top", "b.cnf"), "System.from_files takes paths"),
+        (lambda: simulation.run(reporters=gromos.EnergyReporter()), "'reporters' must be a list of Reporters"),
+        (lambda: simulation.run(reporters=["x"]), "'reporters' must be a list of Reporters"),
+        (lambda: gromos.EnergyReporter().watch("x"), "a reporter watches a State, not str"),
+        (lambda: gromos.CallbackReporter(5), "'call' must be a function"),
+        (lambda: gromos.EnergyReporter().unit("heat"), "energies have no field 'heat'"),
+        (lambda: gromos.InputParameters.from_text(b"TITLE"), "'text' must be the text of a file, not bytes"),
+        (lambda: setattr(params, "dt", True), r"field DT: True; it must be a number \(ps\)"),
+        (lambda: setattr(params, "num_steps", True), "field NSTLIM: True; it must be a whole number"),
+    ]
+    for call, text in wrong:
+        with pytest.raises(gromos.InvalidArgumentError, match=text):
+            call()
+    with pytest.raises(AttributeError):
+        simulation.thread = 2
+    assert gromos.EnergyReporter("total")._fields == ["total"]
+
+
+def test_changes_that_cannot_be_are_refused_at_once(start):
+    job = gromos.Simulation(clone(start), settled(nve(10**7))).run()
+    with pytest.raises(gromos.ConflictError, match="no temperature bath"):
+        job.change(temperature=310.0)
+    job.cancel()
+    coupled = gromos.InputParameters.nvt(num_steps=10**7, cutoffs=0.6)
+    coupled.constraints = "solvent"
+    job = gromos.Simulation(clone(start), coupled).run()
+    for tau in (0.0, -2.0):
+        with pytest.raises(gromos.InvalidArgumentError, match=r"'tau' is .*; it must be above 0 ps, or -1"):
+            job.change(tau=tau)
+    with pytest.raises(gromos.InvalidArgumentError, match=r"'bath' is 1; the run has 1, counted from 0"):
+        job.change(temperature=310.0, bath=1)
+    job.change(tau=-1)
+    job.cancel()
+
+
+def test_a_box_of_another_kind_is_named(start):
+    system = clone(start)
+    system.state.box = gromos.Box.vacuum()
+    with pytest.raises(gromos.SimulationFailedError, match=r"NTB is 1 \(rectangular\), but the configuration's box is another one: vacuum \(0\)"):
+        params = settled(nve(5))
+        params.boundcond.ntb = "rectangular"
+        gromos.Simulation(system, params).run(wait=True, progress=False)
+
+
+def test_a_run_on_a_deleted_state_says_so(start):
+    system = clone(start)
+    system.state.delete()
+    with pytest.raises(gromos.StateDeletedError):
+        gromos.Simulation(system, settled(nve(5))).run()
+
+
+def test_files_that_do_not_fit_leave_no_state(session, tmp_path):
+    text = (DATA / "alanine.top").read_text()
+    (tmp_path / "two.cnf").write_text("TITLE\nx\nEND\nPOSITION\n    1 A     A          1    0.0    0.0    0.0\nEND\n")
+    (tmp_path / "a.top").write_text(text)
+    with pytest.raises(gromos.ShapeError):
+        gromos.System.from_files(tmp_path / "a.top", tmp_path / "two.cnf", name="orphan", session=session)
+    with pytest.raises(gromos.NotFoundError):
+        gromos.attach("orphan", session=session)
 
 
 def test_jobs_nobody_knows(session):

@@ -288,6 +288,14 @@ def test_a_closed_state_says_so(any_session):
     assert "closed" in repr(s)
 
 
+def test_a_state_deleted_before_it_was_looked_at_says_so(session):
+    s = gromos.State(3, name="unseen", session=session).clone()
+    s.delete()
+    for call in (s.positions, s.snapshot, lambda: s.edit().__enter__(), lambda: s.step):
+        with pytest.raises(gromos.StateDeletedError):
+            call()
+
+
 def test_a_closed_or_deleted_state_is_not_written(session, tmp_path):
     s = gromos.State(3, name="gone", session=session)
     again = session.attach("gone")

@@ -92,7 +92,10 @@ class Bound(_ext.StateBase):
 
     def _map(self) -> _ext.Mapping:
         """At the first use of a State made here. From then on the mapping holds the handle."""
-        mapping, _ = _open_mapping(self._session, self._uuid)
+        try:
+            mapping, _ = _open_mapping(self._session, self._uuid)
+        except NotFoundError:
+            raise self._gone() from None
         self._bind(mapping)
         self._unmapped = False
         if self._finalizer.detach() is not None:
@@ -148,6 +151,10 @@ class Bound(_ext.StateBase):
             return action(mapping)
         except (StaleGenerationError, NoDaemonError):
             return action(self._rebind(mapping))
+        except NotFoundError:
+            if mapping.deleted:
+                raise self._gone() from None
+            raise
 
     def _rebind(self, old: _ext.Mapping) -> _ext.Mapping:
         """The newest generation over a living door, in place of `old`."""

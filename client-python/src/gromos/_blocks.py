@@ -59,7 +59,7 @@ class Field(Generic[T]):
         block._values[self.name] = self.check(value)
 
     def wrong(self, value: Any, expected: str) -> InvalidArgumentError:
-        unit = f" {self.unit}" if self.unit else ""
+        unit = f" {self.unit}" if self.unit and expected[-1].isdigit() else f" ({self.unit})" if self.unit else ""
         return InvalidArgumentError(f"block {self.block}, field {self.keyword}: {value!r}; it must be {expected}{unit}")
 
     def check(self, value: Any) -> T:
@@ -95,6 +95,8 @@ class Whole(Field[int]):
             if not isinstance(value, float) or not value.is_integer():
                 raise self.wrong(value, "a whole number") from None
             number = int(value)
+        if isinstance(value, bool):
+            raise self.wrong(value, "a whole number")
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             raise self.wrong(value, _range(self.low, self.high) + (f" ({self.only})" if self.only else ""))
         return number
@@ -116,6 +118,8 @@ class OpenWhole(Field["int | None"]):
             if not isinstance(value, float) or not value.is_integer():
                 raise self.wrong(value, "a whole number or None") from None
             number = int(value)
+        if isinstance(value, bool):
+            raise self.wrong(value, "a whole number or None")
         if number < self.low or (self.high is not None and number > self.high):
             raise self.wrong(value, _range(self.low, self.high))
         return number
@@ -142,6 +146,8 @@ class Real(Field[float]):
             number = float(value)
         except (TypeError, ValueError):
             raise self.wrong(value, "a number") from None
+        if isinstance(value, bool):
+            raise self.wrong(value, "a number")
         if not math.isfinite(number):
             raise self.wrong(value, "finite")
         if self.above and self.low is not None and number <= self.low:

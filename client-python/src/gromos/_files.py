@@ -182,6 +182,18 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise FileFormatError(f"{name} is not a whole gzip file: {error}") from None
 
 
+def checked_text(text: str) -> bytes:
+    """The bytes of a file that is given as text.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    if not isinstance(text, str):
+        raise InvalidArgumentError(f"'text' must be the text of a file, not {type(text).__name__}")
+    return text.encode(errors="surrogateescape")
+
+
 def load_gromos(
     path: str | os.PathLike[str], *, name: str | None, dtype: Dtype, session: Session, num_temp_groups: int, num_energy_groups: int
 ) -> State:

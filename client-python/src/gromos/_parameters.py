@@ -15,7 +15,7 @@ from ._blocks import Bath, Block, DofSet
 from ._box import BoxKind
 from ._energy import BAR_PER_PRESSURE_UNIT
 from ._errors import FileAccessError, InvalidArgumentError
-from ._files import read_bytes
+from ._files import checked_text, read_bytes
 from ._session import Session, chosen_session
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class InputParameters:
     @classmethod
     def from_text(cls, text: str, *, session: Session | None = None) -> Self:
         """As `from_file`, from the text of such a file."""
-        return cls._from_bytes(text.encode(), "input", session)
+        return cls._from_bytes(checked_text(text), "input", session)
 
     @classmethod
     def _from_bytes(cls, data: bytes, name: str, session: Session | None) -> Self:

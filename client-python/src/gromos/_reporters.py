@@ -87,7 +87,9 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _check_free(self) -> None:
+    def _check_free(self, state: State) -> None:
+        if not isinstance(state, State):
+            raise InvalidArgumentError(f"a reporter watches a State, not {type(state).__name__}")
         if self._thread is not None and self._thread.is_alive():
             raise InvalidArgumentError("this reporter still looks at another run; close it first, or make another one")
         self._stop.clear()
@@ -95,7 +97,7 @@ class Reporter:
 
     def _begin(self, state: State) -> None:
         """Take frames from now on."""
-        self._check_free()
+        self._check_free(state)
         self._frames = state.frames("every", every=self._every)
 
     def _follow(self, job: Job) -> None:
@@ -154,6 +156,8 @@ class CallbackReporter(Reporter):
 
     def __init__(self, call: Callable[[AnyFrame], object], every: int = 1) -> None:
         super().__init__(every)
+        if not callable(call):
+            raise InvalidArgumentError(f"'call' must be a function that takes a frame, not {type(call).__name__}")
         self._call = call
 
     def report(self, frame: AnyFrame) -> None:
@@ -168,7 +172,7 @@ class EnergyReporter(Reporter):
 
     Parameters
     ----------
-    fields : sequence of str, optional
+    fields : sequence of str, or str, optional
         Names of `Energy.fields()`, or ``total``; those with one number per bath, group or pair become several columns
         (``bath_temperature[0]``). Left out: the terms of the energy, temperatures, pressure and volume. ``"all"``: everything.
     every : int
@@ -186,10 +190,10 @@ class EnergyReporter(Reporter):
     (1, 4)
     """
 
-    def __init__(self, fields: Sequence[str] | None = None, every: int = 1) -> None:
+    def __init__(self, fields: Sequence[str] | str | None = None, every: int = 1) -> None:
         super().__init__(every)
         known = Energy.fields()
-        names = list(DEFAULT_FIELDS) if fields is None else ["total", *known] if fields == "all" else list(fields)
+        names = list(DEFAULT_FIELDS) if fields is None else ["total", *known] if fields == "all" else [fields] if isinstance(fields, str) else list(fields)
         for name in names:
             if name != "total" and name not in known:
                 raise InvalidArgumentError(f"energies have no field {name!r}; there are total, {', '.join(known)}")
@@ -216,7 +220,7 @@ class EnergyReporter(Reporter):
         self._add(frame.step, frame.time, frame.energies)
 
     def _begin(self, state: State) -> None:
-        self._check_free()
+        self._check_free(state)
         self._frames = None
         self._groups = (state.num_temp_groups, state.num_energy_groups)
 
@@ -264,10 +268,19 @@ class EnergyReporter(Reporter):
         return self._columns
 
     def unit(self, column: str) -> str:
-        """Unit of a column."""
+        """Unit of a column.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No energy has this name.
+        """
         if column in ("step", "time", "total"):
             return {"step": "", "time": "ps", "total": "kJ/mol"}[column]
-        return Energy.fields()[column.split("[")[0]].unit
+        try:
+            return Energy.fields()[column.split("[")[0]].unit
+        except KeyError:
+            raise InvalidArgumentError(f"energies have no field {column!r}; there are step, time, total, {', '.join(Energy.fields())}") from None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -406,7 +419,7 @@ class CSVReporter(EnergyReporter):
         As for `EnergyReporter`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fields: Sequence[str] | None = None, every: int = 1) -> None:
+    def __init__(self, path: str | os.PathLike[str], fields: Sequence[str] | str | None = None, every: int = 1) -> None:
         super().__init__(fields, every)
         try:
             self._file = open(path, "w", newline="", encoding="utf-8")

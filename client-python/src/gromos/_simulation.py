@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,9 @@ from ._files import read_bytes
 from ._job import Job
 from ._parameter_blocks import EnergyMin
 from ._parameters import InputParameters
-from ._protocol import JobDescribeResult
+from ._protocol import Commands, JobDescribeResult
+from ._reporters import Reporter
 from ._system import System
-
-if TYPE_CHECKING:
-    from ._reporters import Reporter
 
 __all__ = ["Restraints", "Simulation", "SinglePoint"]
 
@@ -79,7 +77,7 @@ class Restraints:
 
 
 class Simulation:
-    """A System, how it is to move, and the runs that follow.
+    """A System, how it is to move, and the runs that follow. Its arguments are attributes, which hold from the next run on.
 
     Parameters
     ----------
@@ -118,9 +116,15 @@ class Simulation:
     (2,)
     """
 
+    __slots__ = ("params", "publish_every", "restraints", "system", "threads")
+
     def __init__(
         self, system: System, params: InputParameters, *, restraints: Restraints | None = None, threads: int = 1, publish_every: int = 10
     ) -> None:
+        if not isinstance(system, System):
+            raise InvalidArgumentError(f"'system' must be a System, not {type(system).__name__}")
+        if restraints is not None and not isinstance(restraints, Restraints):
+            raise InvalidArgumentError(f"'restraints' must be Restraints, not {type(restraints).__name__}")
         if not isinstance(params, InputParameters):
             raise InvalidArgumentError(f"'params' must be InputParameters, not {type(params).__name__}")
         self.system = system
@@ -277,6 +281,8 @@ class Simulation:
     ) -> Job:
         state = self.system.state
         text = self._check(params)
+        if isinstance(reporters, Reporter) or not all(isinstance(reporter, Reporter) for reporter in reporters):
+            raise InvalidArgumentError("'reporters' must be a list of Reporters, such as [gromos.EnergyReporter()]")
         paths: dict[str, Any] = {name: _output(name, path) for name, path in files.items() if path is not None}
         if paths and not state.session.local:
             raise UnsupportedError(f"'{next(iter(paths))}': files are written on the daemon's machine; over a remote session collect frames instead")
@@ -289,8 +295,9 @@ class Simulation:
                 begun.append(reporter)
             made = self.system.topology._use(
                 state.session,
-                lambda number: state.session.commands.job_start(
-                    state.uuid,
+                lambda number: Commands.job_start(
+                    state,
+                    state._identity,
                     topology=number,
                     input=np.frombuffer(text.encode(), np.uint8),
                     steps=steps,

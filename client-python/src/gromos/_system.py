@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from ._energy import Energy
+from ._errors import InvalidArgumentError
 from ._files import load
 from ._session import Dtype, Session
 from ._state import State
@@ -90,6 +91,11 @@ class System:
     def __init__(self, topology: Topology, configuration: Configuration | State) -> None:
         if isinstance(configuration, State):
             configuration = Configuration.from_state(configuration)
+        if not isinstance(topology, Topology) or not isinstance(configuration, Configuration):
+            raise InvalidArgumentError(
+                f"a System is made of a Topology and a Configuration or State, not of {type(topology).__name__} and "
+                f"{type(configuration).__name__}; System.from_files takes paths"
+            )
         state = configuration.current_state()
         self._topology = topology.for_atoms(state.num_atoms())
         self._topology.apply(state)
@@ -153,7 +159,11 @@ class System:
             num_temp_groups=baths if num_temp_groups is None else num_temp_groups,
             num_energy_groups=groups if num_energy_groups is None else num_energy_groups,
         )
-        return cls(read, state)
+        try:
+            return cls(read, state)
+        except BaseException:
+            state.delete()  # or one with a name would stay
+            raise
 
     @property
     def topology(self) -> Topology:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import _select, _topology_text, _wire
 from ._errors import FileAccessError, InvalidArgumentError, NotFoundError, ShapeError
-from ._files import read_bytes
+from ._files import checked_text, read_bytes
 from ._frames import checked_array
 from ._session import Session, chosen_session
 
@@ -263,7 +263,7 @@ class Topology:
     @classmethod
     def from_text(cls, text: str, *, num_solvent_molecules: int = 0, session: Session | None = None) -> Self:
         """As `from_file`, from the text of such a file."""
-        return cls._from_bytes(text.encode(), "topology", num_solvent_molecules, session)
+        return cls._from_bytes(checked_text(text), "topology", num_solvent_molecules, session)
 
     @classmethod
     def _from_bytes(cls, data: bytes, name: str, num_solvent_molecules: int, session: Session | None) -> Self:
