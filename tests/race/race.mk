@@ -35,12 +35,12 @@ torture: $(B)/race/torture $(B)/race/torture_paused
 	$(B)/race/torture_paused --words 1e9 --seconds 1200 --slots 4 --contention 10000
 
 torture-short: $(B)/race/torture $(B)/race/torture_paused
-	$(B)/race/torture --words 1e8 --seconds 60
-	$(B)/race/torture_paused --words 2e7 --seconds 60 --contention 50
+	$(B)/race/torture --words 1e8 --seconds 300
+	$(B)/race/torture_paused --words 2e7 --seconds 300 --contention 50
 
 torture-faults: $(B)/race/torture_no_recheck $(B)/race/torture_early_sequence
-	$(B)/race/torture_no_recheck --seconds 120 --expect-torn
-	$(B)/race/torture_early_sequence --seconds 120 --expect-torn
+	$(B)/race/torture_no_recheck --seconds 300 --expect-torn
+	$(B)/race/torture_early_sequence --seconds 300 --expect-torn
 
 # Writers that overwrite an array and keep its old content on the way; short arrays, and long ones that go past the caches.
 UNDO_BUILDS := kill_undo kill_undo_late kill_undo_early
@@ -54,12 +54,12 @@ $(addprefix $(B)/race/,$(UNDO_BUILDS)): $(UNDO_SOURCES) client-python/src/ext/nu
 
 .PHONY: undo-kills undo-faults
 undo-kills: $(B)/race/kill_undo
-	$(B)/race/kill_undo --deaths 200 --evictions 200 --seconds 120
-	$(B)/race/kill_undo --deaths 30 --evictions 30 --numbers 1600000 --seconds 120
+	$(B)/race/kill_undo --deaths 200 --evictions 200 --seconds 300
+	$(B)/race/kill_undo --deaths 30 --evictions 30 --numbers 1600000 --seconds 300
 
 undo-faults: $(B)/race/kill_undo_late $(B)/race/kill_undo_early
-	$(B)/race/kill_undo_late --seconds 120 --expect-mixture
-	$(B)/race/kill_undo_early --seconds 120 --expect-mixture
+	$(B)/race/kill_undo_late --seconds 300 --expect-mixture
+	$(B)/race/kill_undo_early --seconds 300 --expect-mixture
 
 # Publishing beside the plain copy.
 $(B)/bench_frames: tests/bench/bench_frames.c $(RACE_CORE) $(RACE_HEADERS)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTENDERS = 6, ROUNDS = 4000, WORDS = 16, LATE_S = 20 };
+enum { CONTENDERS = 6, ROUNDS = 4000, WORDS = 16, LATE_S = 200 };
 
 enum op { ASK, GIVE, CANCEL, DIED, QUIT };
 

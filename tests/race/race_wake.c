@@ -12,7 +12,7 @@ static void pause_sometimes(void);
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { READERS = 6, COMMITS = 4000, LATE_S = 20 };
+enum { READERS = 6, COMMITS = 4000, LATE_S = 200 };
 
 static struct gd_live_header live;
 static uint64_t committed[COMMITS + 1]; /* plain; written before the version that tells of it */

@@ -3,15 +3,34 @@
  *
  *   torture [--words N] [--seconds S] [--readers R] [--slots K] [--atoms A] [--contention C] [--expect-torn]
  *
- * Runs until N words (of 8 bytes) were verified and at least C pin conflicts and retries counted, or S seconds are over. Exit
- * status 0: both reached and no frame torn; with --expect-torn: a torn frame was found in time (for builds with a planted
- * fault). Each reader maps the ring read-only through the readers' descriptor and pins through a control block of its own, as a
+ * Runs until N words (of 8 bytes) were verified, by every reader some, and at least C pin conflicts and retries counted, or S
+ * seconds are over. Exit status 0: all reached and no frame torn; with --expect-torn: a torn frame was found in time (for builds
+ * with a planted fault). Each reader maps the ring read-only through the readers' descriptor and pins through a control block of its own, as a
  * client does; it verifies a frame, holds it, and verifies it again before it lets go. Readers differ: most follow the newest
  * frame, some go back in history, some hold several frames at a time.
  *
  * Conflict: the publisher took a slot and found it pinned at the second look. Retry: a reader's frame was gone before its
  * pin stood. */
 #include "core/ring.h"
+
+#ifdef TORTURE_PAUSES
+static const struct gd_frames_header *followed; /* by the reader that this process is */
+
+/* Now and then until the publisher has gone round the ring: that it does so between two steps of a reader must not depend on how
+ * many cores there are. It may not get on, when every slot is pinned. */
+static void pause_reader(void)
+{
+    if (torture_draw() % 1024 != 1 || followed == NULL) {
+        torture_pause();
+        return;
+    }
+    uint64_t until = GD_NEWEST_SEQUENCE(atomic_load(&followed->newest)) + followed->num_slots + 1;
+    for (int look = 0; look < 100 && GD_NEWEST_SEQUENCE(atomic_load(&followed->newest)) < until; look++)
+        torture_sleep();
+}
+#define READER_PAUSE() pause_reader()
+#endif
+
 #include "tests/race/reader.h"
 
 #include <getopt.h>
@@ -116,6 +135,7 @@ static void verify(struct reader *r, const struct reader_pin *pin)
         array[a] = (const char *)frame + head->array_offset[a];
         words += head->array_bytes[a] / 8;
     }
+    READER_PAUSE();
     struct gd_small small = frame->small;
     memcpy(&stored, small.reserved, sizeof stored);
     if (frame_checksum(arrays_checksum(array, head->array_bytes), &small) != stored || small.step != (int64_t)pin->sequence ||
@@ -175,6 +195,9 @@ static void be_reader(unsigned number, const struct gd_ring *ring, struct gd_con
     if (mapped == MAP_FAILED)
         _exit(2);
     munmap(ring->segment.base, ring->segment.bytes); /* what this process inherited could be written */
+#ifdef TORTURE_PAUSES
+    followed = mapped;
+#endif
     struct reader r = {mapped, block, &s->reader[number], 0x2545f4914f6cdd1du * (number + 1),
                        number % 8}; /* odd ones look back, number 7 of 8 keeps several */
     read_until_stopped(&r, s);
@@ -236,20 +259,26 @@ static struct counts total(const struct shared *s)
     return t;
 }
 
+static unsigned idle_readers(const struct shared *s)
+{
+    unsigned idle = 0;
+    for (unsigned i = 0; i < opt.readers; i++)
+        idle += s->reader[i].frames == 0;
+    return idle;
+}
+
 static int enough(const struct gd_ring *ring, const struct shared *s, double elapsed)
 {
     struct counts t = total(s);
     if (elapsed >= opt.seconds || t.torn != 0)
         return 1;
-    return !opt.expect_torn && (double)t.words >= opt.words && ring->conflicts + t.retries >= opt.contention;
+    return !opt.expect_torn && idle_readers(s) == 0 && (double)t.words >= opt.words && ring->conflicts + t.retries >= opt.contention;
 }
 
 static int report(const struct gd_ring *ring, const struct shared *s, double elapsed)
 {
     struct counts t = total(s);
-    unsigned idle = 0;
-    for (unsigned i = 0; i < opt.readers; i++)
-        idle += s->reader[i].frames == 0;
+    unsigned idle = idle_readers(s);
     uint64_t contention = ring->conflicts + t.retries;
     printf("%u readers, %u slots, %u atoms, %.1f s: %llu published, %llu skipped; %llu frames and %llu words verified, %llu torn; "
            "%llu conflicts, %llu retries, %llu older frames gone, %u readers without a frame\n",

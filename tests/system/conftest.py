@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from ports import free_port  # noqa: E402, F401  tests take it from here
 
 
 def _binary() -> Path:
@@ -42,20 +44,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 gromos.progress(False)
-
-
-def free_port() -> int:
-    """A port where nobody listens, of those that the kernel does not give to connections: no client's own end comes to lie there before
-    the daemon does, or while it is away."""
-    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(10_000, first_given) if first_given > 12_000 else 0
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(s.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 60.0, what: str = "the condition") -> None:
@@ -143,6 +131,8 @@ class Daemon:
             if self.process is not None and self.process.poll() is None:
                 self.stop()
         finally:
+            if self.process is not None and self.process.poll() is None:
+                self.kill()  # nothing of a failed test is to be at work beside the next ones
             shutil.rmtree(self.directory, ignore_errors=True)
 
 

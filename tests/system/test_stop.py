@@ -52,7 +52,7 @@ def begun(daemon):
     """Whether its threads have been at work for a while; that of a kept daemon is the keeper's child."""
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
     fields = Path(f"/proc/{children[0] if children else daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12]) > 100  # hundredths of a second
+    return int(fields[11]) + int(fields[12]) > 30  # hundredths of a second, of which it has spent a few before
 
 
 def pending(pid, number):
