@@ -388,6 +388,8 @@ def main() -> int:
     (daemon.directory / "clients").touch()
     began = time.monotonic()
     try:
+        while "gromosd-counters" not in descriptors(daemon.keeper.pid):  # handed over before it was ready, but perhaps not taken yet
+            time.sleep(0.01)
         empty = {"worker": descriptors(daemon.worker()), "keeper": descriptors(daemon.keeper.pid)}
         in_child(make_states, endpoint)
         in_child(look, endpoint)
