@@ -23,7 +23,8 @@ ROW = re.compile(rf"^GD_SETTING\((\w+), (\w+), ({STRING}|[^,]+), ([^,]+), ([^,]+
 
 HEAD = """\
 # Settings of gromosd, with their defaults: take the # away from a line to change it. Read with `gromosd --config FILE`; the command
-# line wins over the file. Made by deploy/make_config.py from server/service/settings.def.
+# line wins over the file. Numbers of bytes may end in K, M, G or T (powers of 1024). Made by deploy/make_config.py from
+# server/service/settings.def.
 
 [gromosd]
 """

@@ -36,8 +36,21 @@ static int find_runtime_dir(char out[GD_PATH], const struct gd_settings *setting
     return 0;
 }
 
-/* Makes one folder if it is missing and checks that nobody else can have put anything into it. */
-static int own_folder(const char *path, struct gd_err *err)
+/* A path from here becomes one from the root: clients are told it, and the log names it. */
+static int make_absolute(char path[GD_PATH], struct gd_err *err)
+{
+    char here[GD_PATH], relative[GD_PATH];
+    if (path[0] == '/')
+        return 0;
+    if (getcwd(here, sizeof here) == NULL)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "the present folder has no path, so %s has none", path);
+    memcpy(relative, path, GD_PATH);
+    return join(path, here, relative, err);
+}
+
+/* Makes one folder if it is missing and checks that nobody else can have put anything into it; one with the sockets in it is closed to
+ * others. A folder that is there stays as it is: it may be somebody's own, named by mistake. */
+static int own_folder(const char *path, int closed, struct gd_err *err)
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot make the folder %s; name another with --runtime-dir or $GROMOSD_RUNTIME_DIR",
@@ -53,8 +66,9 @@ static int own_folder(const char *path, struct gd_err *err)
     if (st.st_uid != geteuid())
         return gd_err_set(err, GD_E_FILE_ACCESS, "the folder %s belongs to user %u, not to %u; name another with --runtime-dir", path,
                           (unsigned)st.st_uid, (unsigned)geteuid());
-    if ((st.st_mode & 077) != 0 && chmod(path, 0700) != 0)
-        return gd_err_errno(err, GD_E_FILE_ACCESS, "the folder %s is open to other users and cannot be closed to them", path);
+    if ((st.st_mode & (closed ? 077 : 022)) != 0)
+        return gd_err_set(err, GD_E_FILE_ACCESS, "the folder %s has mode %04o, others may %s it: run chmod 0700 on it, or name another",
+                          path, (unsigned)(st.st_mode & 07777), closed ? "enter" : "write to");
     return 0;
 }
 
@@ -111,12 +125,16 @@ int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings
             return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' cannot name an instance: no slash, no leading dot, not empty", name);
         code = find_runtime_dir(runtime, settings, err);
         if (code == 0)
-            code = own_folder(runtime, err);
+            code = make_absolute(runtime, err);
+        if (code == 0)
+            code = own_folder(runtime, 0, err);
         if (code == 0)
             code = join(instance.directory, runtime, name, err);
     }
     if (code == 0)
-        code = own_folder(instance.directory, err);
+        code = make_absolute(instance.directory, err);
+    if (code == 0)
+        code = own_folder(instance.directory, 1, err);
     if (code == 0)
         code = join(instance.door_path, instance.directory, "door", err);
     if (code == 0)

@@ -178,14 +178,27 @@ static int is_loopback(const char *endpoint)
     return strncmp(endpoint, "tcp://127.", 10) == 0 || strncmp(endpoint, "tcp://[::1]:", 12) == 0;
 }
 
+/* libzmq takes the port's last 16 bits, whatever else stands there. */
+static int check_listen(const char *listen, struct gd_err *err)
+{
+    const char *colon = strrchr(listen, ':'), *digits = colon != NULL ? colon + 1 : "";
+    size_t n = strspn(digits, "0123456789");
+    if (strncmp(listen, "tcp://", 6) != 0 || colon < listen + 6)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s' is no tcp address; write tcp://ADDRESS:PORT", listen);
+    if (n == 0 || n > 5 || digits[n] != '\0' || atol(digits) > 65535)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s': the port must be a number from 0 (any free one) to 65535", listen);
+    return 0;
+}
+
 static int open_remote(struct gd_service *service, struct gd_err *err)
 {
     const struct gd_settings *settings = &service->settings;
     char path[GD_PATH + 32], secret[41];
     if (settings->listen[0] == '\0')
         return 0;
-    if (strncmp(settings->listen, "tcp://", 6) != 0)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s' is no tcp address; write tcp://ADDRESS:PORT", settings->listen);
+    int code = check_listen(settings->listen, err);
+    if (code != 0)
+        return code;
     if (settings->plain_loopback) {
         if (!is_loopback(settings->listen))
             return gd_err_set(err, GD_E_INVALID_ARGUMENT, "plain_loopback is for 127.0.0.1 and [::1] alone; %s needs keys",
@@ -194,7 +207,7 @@ static int open_remote(struct gd_service *service, struct gd_err *err)
         return gd_router_create(&service->routers[1], service, 1, settings->listen, 0, NULL, err);
     }
     snprintf(path, sizeof path, "%s/authorized_keys", service->instance.directory);
-    int code = gd_zap_create(&service->zap, service, settings->authorized_keys[0] ? settings->authorized_keys : path, err);
+    code = gd_zap_create(&service->zap, service, settings->authorized_keys[0] ? settings->authorized_keys : path, err);
     if (code != 0)
         return code;
     snprintf(path, sizeof path, "%s/server.key_secret", service->instance.directory);

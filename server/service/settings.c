@@ -64,6 +64,24 @@ static const struct gd_setting_row *find(const char *name)
     return NULL;
 }
 
+/* A whole number, of bytes also in K, M, G or T of them (powers of 1024). -1 if it is none in the setting's range. */
+static int parse_int(const struct gd_setting_row *row, const char *value, int64_t *out)
+{
+    static const char units[] = "KMGT";
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    const char *unit = strcmp(row->unit, "byte") == 0 && end != value && *end != '\0' ? strchr(units, *end) : NULL;
+    double factor = unit == NULL ? 1.0 : (double)(1LL << (10 * (unit - units + 1)));
+    if (unit != NULL)
+        end++;
+    double whole = (double)number * factor;
+    if (end == value || *end != '\0' || errno != 0 || whole < row->min || whole > row->max)
+        return -1;
+    *out = (int64_t)(number * (long long)factor);
+    return 0;
+}
+
 int gd_settings_set(struct gd_settings *settings, const char *name, const char *value, const char *where, struct gd_err *err)
 {
     const struct gd_setting_row *row = find(name);
@@ -82,14 +100,11 @@ int gd_settings_set(struct gd_settings *settings, const char *name, const char *
         if (parse_bool(value, field) != 0)
             return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is neither yes nor no", where, name, value);
         return 0;
-    case GD_SETTING_INT: {
-        long long number = strtoll(value, &end, 10);
-        if (end == value || *end != '\0' || errno != 0 || (double)number < row->min || (double)number > row->max)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a whole number from %.0f to %.0f", where, name, value,
-                              row->min, row->max);
-        *(int64_t *)field = number;
+    case GD_SETTING_INT:
+        if (parse_int(row, value, field) != 0)
+            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is not a whole number from %.0f to %.0f%s", where, name, value,
+                              row->min, row->max, strcmp(row->unit, "byte") == 0 ? " bytes, such as 1048576, 1024K or 1M" : "");
         return 0;
-    }
     case GD_SETTING_REAL: {
         double number = strtod(value, &end);
         if (end == value || *end != '\0' || !(number >= row->min && number <= row->max))
@@ -157,7 +172,9 @@ static int on_ini(void *user, const char *section, const char *name, const char 
     snprintf(where, sizeof where, "%s, line %d", context->path, context->line);
     if (strcmp(section, "gromosd") != 0)
         context->failed =
-            gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s, section [%s]: the only section is [gromosd]", where, section);
+            section[0] == '\0'
+                ? gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: '%s' stands before any section; put [gromosd] above it", where, name)
+                : gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s, section [%s]: the only section is [gromosd]", where, section);
     else if ((context->failed = refuse_twice(context, name, where)) == 0)
         context->failed = gd_settings_set(context->settings, name, value, where, context->err);
     context->failed_line = context->line;
@@ -291,7 +308,8 @@ int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struc
         on_option,
         NULL,
         "Holds molecular-dynamics States in shared memory, computes on them, serves them over ZeroMQ.\v"
-        "Without options it serves the present user on a Unix socket and stays in the foreground.\n"
+        "Without options it serves the present user on a Unix socket and stays in the foreground. Numbers of bytes may end in K, M, "
+        "G or T.\n"
         "Its exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong, 1 when it could "
         "not start or run for another reason; then one line of the log says why.",
         NULL,

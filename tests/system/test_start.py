@@ -36,11 +36,27 @@ def config(path: Path, text: str) -> Path:
     return path
 
 
+def opened(path: Path, mode: int) -> Path:
+    path.mkdir()
+    path.chmod(mode)
+    return path
+
+
 CASES = {
     "taken": (FAILED, "another gromosd|runs already", lambda d, taken: ["--directory", taken]),
     "folder": (FAILED, "/proc/nowhere", lambda d, taken: ["--directory", "/proc/nowhere"]),
     "port": (FAILED, "in use", lambda d, taken: ["--directory", d, "--log-level", "warn", "--listen", f"tcp://127.0.0.1:{taken}"]),
     "not tcp": (BAD_SETTING, "listen = 'udp://127.0.0.1:1'", lambda d, taken: ["--directory", d, "--listen", "udp://127.0.0.1:1"]),
+    "no port": (BAD_SETTING, "port must be a number from 0", lambda d, taken: ["--directory", d, "--listen", "tcp://127.0.0.1:99999"]),
+    "word for port": (BAD_SETTING, "port must be a number from 0", lambda d, taken: ["--directory", d, "--listen", "tcp://127.0.0.1:x"]),
+    "open folder": (FAILED, "has mode 0755, others may enter it", lambda d, taken: ["--directory", opened(d / "open", 0o755)]),
+    "open runtime": (FAILED, "has mode 1777, others may write to it", lambda d, taken: ["--runtime-dir", opened(d / "open", 0o1777)]),
+    "size": (BAD_SETTING, "max_bytes = '2X' is not a whole number .* bytes, such as", lambda d, taken: ["--directory", d, "--max-bytes", "2X"]),
+    "no section": (
+        BAD_SETTING,
+        "line 1: 'threads' stands before any section; put \\[gromosd\\] above it",
+        lambda d, taken: ["--directory", d, "--config", config(d / "a.conf", "threads = 1\n")],
+    ),
     "plain": (BAD_SETTING, "plain_loopback", lambda d, taken: ["--directory", d, "--plain-loopback", "--listen", "tcp://0.0.0.0:1"]),
     "cpu": (BAD_SETTING, "never", lambda d, taken: ["--directory", d, "--cpu", "never"]),
     "level": (BAD_SETTING, "log_level = 'loud'", lambda d, taken: ["--directory", d, "--log-level", "loud"]),
@@ -66,6 +82,27 @@ def test_a_failed_start_tells_its_cause_once(case, keep, make_daemon, tmp_path):
     assert len(lines) == 1 and re.search(cause, lines[0]), lines
     assert answer.startswith("error: ") and answer.count("\n") == 1
     assert lines[0].endswith(answer.removeprefix("error: ").strip()), (answer, lines)
+
+
+def test_a_folder_of_others_is_left_as_it_is(tmp_path):
+    """It may be one that is everybody's, named by mistake."""
+    folder = opened(tmp_path / "open", 0o1777)
+    assert start("--runtime-dir", folder)[0] == FAILED
+    assert folder.stat().st_mode & 0o7777 == 0o1777 and not list(folder.iterdir())
+
+
+def test_sizes_have_units(make_daemon):
+    with make_daemon("--max-bytes", "3G", "--state-bytes=512K").connect() as session:
+        settings = session.info().parameters
+        assert int(settings["max_bytes"]) == 3 * 2**30 and int(settings["state_bytes"]) == 512 * 2**10
+
+
+def test_a_relative_folder_is_named_in_full(tmp_path):
+    with subprocess.Popen([BINARY, "--runtime-dir", "here"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert f"ipc://{tmp_path}/here/default/zmq" in process.stderr.readline()
+        finally:
+            process.terminate()
 
 
 def test_a_stop_that_was_asked_for_ends_with_0_and_says_so(make_daemon):
