@@ -65,7 +65,7 @@ def version() -> str:
 
 def prepare(folder: Path, state: gromos.State, c6: float, c12: float, cutoff: float, dt: float) -> None:
     """Files for `seconds_per_step` from a State of three-site water."""
-    positions, edges = state.positions(), state.box.lengths
+    positions, edges = state.positions(), state.box.dimensions()
     lines = ["water", f"{len(positions)}"]
     lines += [f"{(i // 3 + 1) % 100000:5d}{'SOL':5s}{NAMES[i % 3]:>5s}{(i + 1) % 100000:5d}{x:8.3f}{y:8.3f}{z:8.3f}"
               for i, (x, y, z) in enumerate(positions.tolist())]
