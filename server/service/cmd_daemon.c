@@ -65,6 +65,18 @@ static int find_or_make(struct gd_request *request, struct gd_session **out, str
     return code != 0 ? code : gd_session_create(service, 0, (uid_t)-1, role, user, out, err);
 }
 
+/* As much of it as there is room for, in whole characters; those that would disturb the log or a terminal are left out. */
+static void name_client(struct gd_session *session, const char *name, size_t bytes)
+{
+    size_t n = 0, most = sizeof session->client - 1;
+    for (size_t i = 0; i < bytes && n < most; i++)
+        if ((unsigned char)name[i] >= 0x20 && name[i] != 0x7f)
+            session->client[n++] = name[i];
+    while (n > 0 && !gd_utf8_valid(session->client, n))
+        n--;
+    session->client[n] = '\0';
+}
+
 int gd_cmd_hello(struct gd_request *request, struct gd_err *err)
 {
     static const char *const roles[] = {"anyone", "reader", "writer", "admin"};
@@ -83,7 +95,7 @@ int gd_cmd_hello(struct gd_request *request, struct gd_err *err)
         return code;
     const struct gd_value *client = gd_arg(request, GD_HELLO_CLIENT);
     if (client->present && session->client[0] == '\0')
-        snprintf(session->client, sizeof session->client, "%.*s", (int)sizeof session->client - 1, client->text.data);
+        name_client(session, client->text.data, client->text.bytes);
     session->seen_ns = request->started_ns;
     char instance[GD_UUID_TEXT];
     gd_uuid_format(service->instance_id, instance);

@@ -287,11 +287,49 @@ void gd_reply_free(struct gd_reply *reply)
     reply->num_parts = 0;
 }
 
+/* Bytes of the UTF-8 character that starts here, 0 if none does. */
+static size_t utf8_length(const unsigned char *s, size_t left)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || left < n)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+int gd_utf8_valid(const char *text, size_t bytes)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    for (size_t i = 0, n; i < bytes; i += n) {
+        n = utf8_length(s + i, bytes - i);
+        if (n == 0)
+            return 0;
+    }
+    return 1;
+}
+
+/* A text may quote a file or a client's bytes, or half a character of them: what is no UTF-8 becomes '?', for nobody could read the reply. */
 void gd_pack_str(msgpack_packer *packer, const char *value)
 {
-    size_t n = strlen(value);
-    msgpack_pack_str(packer, n);
-    msgpack_pack_str_body(packer, value, n);
+    size_t bytes = strlen(value), begin = 0;
+    msgpack_pack_str(packer, bytes);
+    for (size_t i = 0, n; i < bytes; i += n) {
+        n = utf8_length((const unsigned char *)value + i, bytes - i);
+        if (n > 0)
+            continue;
+        msgpack_pack_str_body(packer, value + begin, i - begin);
+        msgpack_pack_str_body(packer, "?", 1);
+        n = 1;
+        begin = i + 1;
+    }
+    msgpack_pack_str_body(packer, value + begin, bytes - begin);
 }
 
 void gd_pack_reals(msgpack_packer *packer, const double *values, size_t count)
@@ -442,51 +480,6 @@ void gd_codec_finish(msgpack_sbuffer *out, uint64_t id, const struct gd_reply *r
         msgpack_sbuffer_write(out, reply->map.data, reply->map.size);
 }
 
-/* Bytes of the UTF-8 character that starts here, 0 if none does. */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || left < n)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
-}
-
-int gd_utf8_valid(const char *text, size_t bytes)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    for (size_t i = 0, n; i < bytes; i += n) {
-        n = utf8_length(s + i, bytes - i);
-        if (n == 0)
-            return 0;
-    }
-    return 1;
-}
-
-/* An error's text may quote a client's bytes, or half a character of them: what is no UTF-8 becomes '?'. */
-static void pack_message(msgpack_packer *packer, const char *text)
-{
-    char clean[sizeof((struct gd_err *)0)->text];
-    size_t bytes = strlen(text);
-    for (size_t i = 0; i < bytes;) {
-        size_t n = utf8_length((const unsigned char *)text + i, bytes - i);
-        if (n == 0)
-            clean[i++] = '?';
-        else
-            for (; n > 0; n--, i++)
-                clean[i] = text[i];
-    }
-    msgpack_pack_str(packer, bytes);
-    msgpack_pack_str_body(packer, clean, bytes);
-}
-
 void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err, const struct gd_messages *faults)
 {
     msgpack_packer packer;
@@ -503,7 +496,7 @@ void gd_codec_error(msgpack_sbuffer *out, uint64_t id, const struct gd_err *err,
     gd_pack_str(&packer, "code");
     gd_pack_str(&packer, gd_error_name(err->code));
     gd_pack_str(&packer, "message");
-    pack_message(&packer, err->text);
+    gd_pack_str(&packer, err->text);
     gd_pack_str(&packer, "detail");
     if (faults == NULL || faults->kept == 0) {
         msgpack_pack_map(&packer, 0);

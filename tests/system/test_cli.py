@@ -43,6 +43,21 @@ def test_ls_shows_the_states(run, state):
     assert "float32" in line
 
 
+def test_names_are_shown_as_they_are(run, session):
+    """Also those that would be marks of the library that draws the tables."""
+    for name in ("a[red]b[/red]", "x[/b]", ":smile:"):
+        with gromos.State(3, name=name, session=session) as s:
+            assert name in run("ls").out and name in run("top", "-n", "1").out
+            s.delete()
+
+
+@pytest.mark.parametrize("arguments", [("ping", "-c", "0"), ("top", "-i", "-1"), ("top", "-i", "nan"), ("top", "-n", "-3"), ("events", "-n", "x")])
+def test_numbers_that_cannot_be(run, arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2 and f"{arguments[2]!r} is no" in capsys.readouterr().err
+
+
 def test_info_of_the_daemon_and_of_a_state(run, state):
     assert "kernels" in run("info").out
     assert "lease_limit" in run("info").out

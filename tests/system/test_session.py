@@ -5,6 +5,7 @@ import pickle
 import signal
 import threading
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import gromos
@@ -31,6 +32,25 @@ def test_ping_info_stats_sessions_states(any_session):
     assert mine[0]["local"] == any_session.local
     with gromos.State(3, session=any_session) as s:
         assert s.uuid in [about.uuid for about in any_session.states()]
+
+
+@pytest.mark.parametrize("connect", ["connect", "connect_tcp"])
+def test_any_name_can_be_told_to_others(daemon, connect):
+    """In whole characters, and without those that make lines of a log."""
+    with getattr(daemon, connect)(name="ü" * 100) as a, getattr(daemon, connect)(name="two\nlines\x1b[31m") as b:
+        names = {s["session"]: s["client"] for s in a.sessions()}
+        assert names[a.number] == "ü" * 31
+        assert names[b.number] == "twolines[31m"
+
+
+def test_texts_of_files_can_be_told_whatever_their_encoding(any_session):
+    """Titles in Latin-1 are found in old files."""
+    text = (files("gromos") / "data" / "alanine.imd").read_bytes().replace(b"Alanine", b"Gr\xfcn")
+    blocks = any_session.commands.input_parse(data=np.frombuffer(text, np.uint8), name="x").blocks
+    assert blocks["TITLE"].startswith("Gr?n dipeptide")
+    with pytest.raises(gromos.FileFormatError, match=r"ALGORITHM is 'gr\?d'") as caught:
+        any_session.commands.input_parse(data=np.frombuffer(text.replace(b"grid_cell", b"gr\xfcd"), np.uint8), name="x")
+    assert len(caught.value.detail["faults"]) == 1
 
 
 def test_roles(session, remote):
@@ -322,6 +342,15 @@ def test_errors_become_exceptions():
     with pytest.raises(gromos.QuotaExceededError, match="too much") as caught:
         s.stats()
     assert (caught.value.command, caught.value.request_id) == ("stats", 1)
+
+
+def test_an_answer_that_cannot_be_read_is_no_reason_to_ask_again():
+    lost = ConnectionLost(True)
+    lost.__cause__ = gromos.InvalidMessageError("not msgpack")
+    s, mock = mocked(stats=[lost, lost])
+    with pytest.raises(gromos.InvalidMessageError):
+        s.stats()
+    assert mock.seen.count("stats") == 1
 
 
 def test_what_was_not_sent_is_sent_again():

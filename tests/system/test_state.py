@@ -326,6 +326,13 @@ def test_a_session_is_a_session(session):
             call()
 
 
+def test_frames_of_no_atoms(remote):
+    s = gromos.State(3, session=remote)
+    with s.frames(timeout=5.0, atoms=[]) as frames:
+        s.time = 1.0
+        assert next(frames).positions().shape == (0, 3)
+
+
 def test_a_deleted_state_says_so(any_session):
     s = gromos.State(3, session=any_session)
     s.set_positions(np.ones((3, 3)))
@@ -333,7 +340,7 @@ def test_a_deleted_state_says_so(any_session):
     s.delete()
     for call in (
         s.center_of_mass, lambda: s.set_positions(array), s.describe, lambda: s.wait(timeout=1), s.delete, lambda: s.edit().__enter__(),
-        lambda: s.set(time=1.0),
+        lambda: next(s.frames(timeout=1.0)), lambda: s.set(time=1.0),
     ):  # fmt: skip
         with pytest.raises(gromos.StateDeletedError):
             call()

@@ -395,6 +395,8 @@ class Compute:
         array = np.asarray(atoms)
         if array.dtype.char == "O" and array.ndim == 0:
             raise DTypeError(f"'{name}' is a {type(atoms).__name__}; give a list or an array of indices, a boolean mask, or a slice")
+        if array.size == 0 and array.ndim == 1:
+            return np.empty(0, np.int32)  # an empty list has no dtype of its own
         if array.dtype.char == "?" and array.shape != (self._num_atoms,):
             raise ShapeError(f"'{name}' is a mask of shape {array.shape}; the State has {self._num_atoms} atoms, so it must be ({self._num_atoms},)")
         return array

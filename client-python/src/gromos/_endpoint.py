@@ -14,6 +14,8 @@ from ._transport import Security
 
 def parse(endpoint: str) -> Path | None:
     """The directory of an ipc endpoint; None for a tcp one."""
+    if not isinstance(endpoint, str):
+        raise InvalidArgumentError(f"an endpoint is text, not {type(endpoint).__name__}")
     form = "an endpoint is ipc://<directory>/zmq or tcp://<host>:<port>"
     if endpoint.startswith("ipc://"):
         path = Path(endpoint[6:]).expanduser()
@@ -53,7 +55,7 @@ def security(
         if not _is_loopback(host):
             raise InvalidArgumentError(
                 f"{endpoint} is not on this machine, so the connection is encrypted: give server_key=, the public key of the daemon "
-                "(it stands in its runtime directory and in its log)"
+                "(it stands beside the daemon's secret key, in <file>.public)"
             )
         return None
     if not zmq.has("curve"):
@@ -75,7 +77,7 @@ def read_key(key: str | os.PathLike[str], kind: str) -> bytes:
     try:
         content = Path(text).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FileAccessError(f"the key file {text} cannot be read: {error}") from None
+        raise FileAccessError(f"the key file {text} cannot be read: {error.strerror}") from None
     for line in content.splitlines():
         name, equals, value = line.partition("=")
         if equals and name.strip() == kind:

@@ -644,7 +644,12 @@ class RemoteFrames(Frames):
         }
         if atoms is not None:
             args["atoms"] = atoms
-        self._subscription = Subscription(state.session, "state", args)
+        try:
+            self._subscription = Subscription(state.session, "state", args)
+        except NotFoundError as error:
+            if str(state.uuid) in error.message:
+                raise state._gone() from None
+            raise
 
     def _next(self, timeout: float | None) -> AnyFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout

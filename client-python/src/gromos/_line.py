@@ -60,7 +60,7 @@ class Lane:
                         message, self._parts = self._messages.popleft()
                         return message
                     if self._lost is not None:
-                        raise ConnectionLost(self.sent, self._lost.refused)
+                        raise ConnectionLost(self.sent, self._lost.refused) from self._lost.__cause__
                 waiting.tick()
                 if deadline is not None and time.monotonic() >= deadline:
                     return None
@@ -154,8 +154,11 @@ class Line:
                 self._drain_wake()
         except ConnectionLost as error:
             lost = error
-        except (zmq.ZMQError, InvalidMessageError):
-            pass  # what cannot be read is no connection
+        except zmq.ZMQError:
+            pass
+        except InvalidMessageError as error:
+            lost = ConnectionLost(True)
+            lost.__cause__ = error  # to ask once more would bring the same
         self._end(lost)
 
     def _drain_wake(self) -> None:

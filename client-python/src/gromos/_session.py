@@ -23,6 +23,7 @@ from ._events import Events
 from ._errors import (
     GromosError,
     InvalidArgumentError,
+    InvalidMessageError,
     NoDaemonError,
     NotAuthorizedError,
     OutcomeUnknownError,
@@ -318,6 +319,8 @@ class Session:
                 else:
                     message, parts = link.transport.roundtrip(request, timeout)
             except ConnectionLost as lost:
+                if isinstance(lost.__cause__, InvalidMessageError):
+                    raise lost.__cause__ from None
                 self._connect(link)
                 if lost.sent and not about.repeatable:
                     raise OutcomeUnknownError(

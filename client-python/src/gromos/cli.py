@@ -71,15 +71,15 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     ping = add("ping", _ping, "Ask for signs of life and time them.")
-    ping.add_argument("--count", "-c", type=int, default=10, help="how many (default 10)")
+    ping.add_argument("--count", "-c", type=_count, default=10, help="how many (default 10)")
     add("ls", _ls, "List the States.")
     info = add("info", _info, "Show the daemon, or one State.")
     info.add_argument("state", nargs="?", help="name or uuid")
     top = add("top", _top, "States and sessions, live.")
-    top.add_argument("--interval", "-i", type=float, default=1.0, metavar="S", help="seconds between looks (default 1)")
-    top.add_argument("--count", "-n", type=int, default=0, help="end after so many looks (default: never)")
+    top.add_argument("--interval", "-i", type=_interval, default=1.0, metavar="S", help="seconds between looks (default 1)")
+    top.add_argument("--count", "-n", type=_count, default=0, help="end after so many looks (default: never)")
     events = add("events", _events, "Tell what happens to the States, a line each, until Ctrl-C.")
-    events.add_argument("--count", "-n", type=int, default=0, help="end after so many (default: never)")
+    events.add_argument("--count", "-n", type=_count, default=0, help="end after so many (default: never)")
     evict = add("evict", _evict, "End a session by force; what it was editing is rolled back.")
     evict.add_argument("session", type=int, help="number, as `gromos top` shows it")
     delete = add("rm", _rm, "Delete a State.")
@@ -102,6 +102,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return number
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds <= 86400.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 86400")
+    return seconds
+
+
 def _session(options: argparse.Namespace) -> Session:
     """A session to a daemon that runs; looking at one must not start one."""
     endpoint = options.endpoint or os.environ.get("GROMOSD_ENDPOINT")
@@ -116,7 +133,7 @@ def _session(options: argparse.Namespace) -> Session:
 def _ping(options: argparse.Namespace) -> None:
     with _session(options) as session:
         session.ping()
-        times = sorted(session.ping() * 1e6 for _ in range(max(1, options.count)))
+        times = sorted(session.ping() * 1e6 for _ in range(options.count))
         print(f"{session.endpoint}: {len(times)} answers, median {statistics.median(times):.0f} us, slowest {times[-1]:.0f} us")
 
 
@@ -162,7 +179,7 @@ def _sessions_table(session: Session) -> Table:
 def _print(*things: Any) -> None:
     from rich.console import Console
 
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = Console(markup=False, emoji=False) if sys.stdout.isatty() else Console(markup=False, emoji=False, width=160)
     for thing in things:
         console.print(thing)
 
@@ -187,7 +204,7 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _top(options: argparse.Namespace) -> None:
-    from rich.console import Group
+    from rich.console import Console, Group
     from rich.live import Live
     from rich.text import Text
 
@@ -208,7 +225,7 @@ def _top(options: argparse.Namespace) -> None:
                     time.sleep(options.interval)
                 _print(look())
             return
-        with Live(look(), auto_refresh=False, screen=options.count == 0) as live:
+        with Live(look(), console=Console(markup=False, emoji=False), auto_refresh=False, screen=options.count == 0) as live:
             number = 1
             while options.count == 0 or number < options.count:
                 time.sleep(options.interval)
