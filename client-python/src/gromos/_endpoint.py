@@ -76,8 +76,10 @@ def read_key(key: str | os.PathLike[str], kind: str) -> bytes:
         return text.encode()
     try:
         content = Path(text).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise FileAccessError(f"the key file {text} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidArgumentError(f"{text} is no text, so it holds no key") from None
     for line in content.splitlines():
         name, equals, value = line.partition("=")
         if equals and name.strip() == kind:
