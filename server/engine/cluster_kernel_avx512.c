@@ -67,6 +67,15 @@ static inline void hand_out_f32(float *f, double *s, __m512 x, __m512 y, __m512 
     _mm256_storeu_pd(s, _mm256_loadu_pd(s) + _mm256_cvtps_pd(all));
 }
 
+/* An entry is as wide as a lane of 64 bits. */
+static inline int32_t keep(struct gd_cluster_entry *to, const struct gd_cluster_entry *from, int32_t count, uint32_t bits)
+{
+    const __m512i all = _mm512_maskz_loadu_epi64((__mmask8)((1u << count) - 1), from);
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi64((__mmask8)bits, all));
+    return __builtin_popcount(bits);
+}
+
+#define KEEP(to, from, count, bits) keep((to), (from), (count), (bits))
 #define REAL float
 #define WIDTH 16
 #define AHEAD 1
@@ -90,6 +99,7 @@ static inline void hand_out_f32(float *f, double *s, __m512 x, __m512 y, __m512 
 #define HAND_OUT(f, s, x, y, z) hand_out_f32((f), (s), (x)[0], (y)[0], (z)[0])
 #include "engine/cluster_kernel_body.h"
 
+#define KEEP(to, from, count, bits) keep((to), (from), (count), (bits))
 #define REAL double
 #define WIDTH 8
 #define AHEAD 1

@@ -13,8 +13,10 @@
  *   AHEAD              1: begin the next pair of clusters before one is finished, which takes registers; else 0
  * and, where there is a better way than with these, its own
  *   TAKE_OFF(f, x, y, z) subtracts from f[0..3], f[4..7], f[8..11] the sums over a of the lanes of x, y, z
- *   HAND_OUT(f, s, x, y, z) adds to f the sums of x, y, z over b, and all of them to s[0], s[1], s[2] */
+ *   HAND_OUT(f, s, x, y, z) adds to f the sums of x, y, z over b, and all of them to s[0], s[1], s[2]
+ *   KEEP(to, from, count, bits) of up to KEPT_AT_ONCE entries those whose bits are set; may spoil as many at `to`; returns how many */
 #define PARTS (16 / WIDTH)
+#define KEPT_AT_ONCE 8
 
 #ifndef TAKE_OFF
 #define TAKE_OFF(f, x, y, z)                       \
@@ -41,6 +43,19 @@ static inline void NAME(hand_out)(REAL *f, double *s, const V *x, const V *y, co
         }
 }
 #define HAND_OUT(f, s, x, y, z) NAME(hand_out)(f, s, x, y, z)
+#endif
+
+#ifndef KEEP
+static inline int32_t NAME(keep)(struct gd_cluster_entry *to, const struct gd_cluster_entry *from, int32_t count, uint32_t bits)
+{
+    int32_t kept = 0;
+    for (int32_t k = 0; k < count; k++) {
+        memcpy(&to[kept], &from[k], sizeof *to);
+        kept += (int32_t)(bits >> k & 1);
+    }
+    return kept;
+}
+#define KEEP(to, from, count, bits) NAME(keep)((to), (from), (count), (bits))
 #endif
 
 struct NAME(row) {
@@ -252,16 +267,19 @@ static void NAME(prune)(const struct gd_cluster_list *found, const double (*shif
         out->shift = row->shift;
         out->begin[0] = used;
         for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++) {
-            for (int32_t e = row->begin[kind]; e < row->begin[kind + 1]; e++) {
+            for (int32_t e = row->begin[kind], end = row->begin[kind + 1]; e < end; e += KEPT_AT_ONCE) {
                 const struct gd_cluster_entry *entry = &found->entry[e];
-                const REAL *to = (const REAL *)place + 16 * (size_t)entry->cluster;
-                int near = 0;
-                for (int p = 0; p < PARTS; p++) {
-                    const V dx = x[p] - REPEAT(to), dy = y[p] - REPEAT(to + 4), dz = z[p] - REPEAT(to + 8);
-                    near |= ANY(WITHIN(CHOSEN(entry->mask, p), MADD(dx, dx, MADD(dy, dy, dz * dz)), limit));
+                const int32_t count = end - e < KEPT_AT_ONCE ? end - e : KEPT_AT_ONCE;
+                uint32_t near = 0;
+                for (int32_t k = 0; k < count; k++) {
+                    const REAL *to = (const REAL *)place + 16 * (size_t)entry[k].cluster;
+                    for (int p = 0; p < PARTS; p++) {
+                        const V dx = x[p] - REPEAT(to), dy = y[p] - REPEAT(to + 4), dz = z[p] - REPEAT(to + 8);
+                        const MASK within = WITHIN(CHOSEN(entry[k].mask, p), MADD(dx, dx, MADD(dy, dy, dz * dz)), limit);
+                        near |= (uint32_t)ANY(within) << k;
+                    }
                 }
-                memcpy(&kept->entry[used], entry, sizeof *entry);
-                used += near;
+                used += KEEP(kept->entry + used, entry, count, near);
             }
             out->begin[kind + 1] = used;
         }
@@ -272,6 +290,8 @@ static void NAME(prune)(const struct gd_cluster_list *found, const double (*shif
 }
 
 #undef PARTS
+#undef KEPT_AT_ONCE
+#undef KEEP
 #undef REAL
 #undef NAME
 #undef WIDTH

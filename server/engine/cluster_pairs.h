@@ -73,7 +73,7 @@ struct gd_cluster_boxes {
 
 /* The innermost loops for one instruction set.
  * forces: of all pairs of a list.
- * prune: into `kept`, which has room, the pairs of `found` with two atoms within radius of each other.
+ * prune: into `kept`, which has room for a block more, the pairs of `found` with two atoms within radius of each other.
  * near: those of boxes [from, to) whose distance from the box low..high is at most the root of radius2, in order, into out
  *   [to - from], and a block more; returns how many. Looks at up to a block of boxes more. */
 struct gd_cluster_kernels {

@@ -220,6 +220,6 @@ void gd_cluster_search(const struct gd_md *md, struct gd_cluster_thread *th)
         }
         for_excluded(md, th, (int32_t)i, let_in);
     }
-    if (!th->failed && !room_for(&th->kept, th->found.num_rows + 1, th->found.num_entries + 1))
+    if (!th->failed && !room_for(&th->kept, th->found.num_rows + 1, th->found.num_entries + GD_CLUSTER_BLOCK))
         th->failed = 1;
 }
