@@ -93,32 +93,55 @@ static inline __attribute__((always_inline)) vec nearest_distance(int kind, cons
 
 /* ---- pairs ---- */
 
-#define PAIR_CHUNK 128 /* differences taken one by one into three arrays, then turned into distances in vectors */
+#define PAIR_CHUNK 64 /* pairs whose differences are taken one by one, then turned into distances in vectors */
 /* Rows lie anywhere. Those of floats are fetched so many pairs before their turn, more than a processor looks ahead; those of doubles,
  * two lines each more often than not, are not the faster for it. */
-#define PAIRS_AHEAD (sizeof(REAL) == sizeof(float) ? 32 : 0)
+#define PAIRS_AHEAD (sizeof(REAL) == sizeof(float) ? 16 : 0)
+#define PAIRS_TAKEN (PAIR_CHUNK + PAIRS_AHEAD)
 
-static inline __attribute__((always_inline)) void pair_loop(int kind, const struct nearest *n, const REAL *x, const int32_t (*pairs)[2],
-                                                            size_t count, REAL *out)
+/* Copies a chunk of at most `left` pairs, and those fetched ahead, with zeros behind the last one; what will be used is checked in the copy,
+ * since somebody may be writing where the pairs are. Returns the place of the first bad index in the chunk, or 2 * PAIR_CHUNK. */
+static inline size_t take_pairs(const int32_t (*pairs)[2], size_t left, uint32_t bound, int32_t taken[][2])
 {
-    REAL d[3][PAIR_CHUNK] __attribute__((aligned(64)));
+    if (left >= PAIRS_TAKEN) {
+        memcpy(taken, pairs, PAIRS_TAKEN * sizeof *taken);
+    } else {
+        memcpy(taken, pairs, left * sizeof *taken);
+        memset(taken + left, 0, (PAIRS_TAKEN - left) * sizeof *taken);
+    }
+    __asm__ volatile("" : : "r"(taken) : "memory"); /* from here on the compiler cannot read the pairs themselves */
+    const int32_t *indices = taken[0];
+    size_t count = 2 * (left < PAIR_CHUNK ? left : PAIR_CHUNK);
+    uint32_t bad = 0;
+    for (size_t k = 0; k < 2 * PAIR_CHUNK; k++)
+        bad |= (uint32_t)indices[k] >= bound; /* a zero is bad when there are no atoms, and then so is what comes before it */
+    for (size_t k = 0; bad && k < count; k++)
+        if ((uint32_t)indices[k] >= bound)
+            return k;
+    return 2 * PAIR_CHUNK;
+}
+
+static inline __attribute__((always_inline)) size_t pair_loop(int kind, const struct nearest *n, const REAL *x, uint32_t bound,
+                                                              const int32_t (*pairs)[2], size_t count, REAL *out)
+{
+    REAL d[3 * PAIR_CHUNK + 1] __attribute__((aligned(64))); /* a row is stored with one more behind it */
+    int32_t taken[PAIRS_TAKEN][2] __attribute__((aligned(64)));
     memset(d, 0, sizeof d);
     for (size_t begin = 0; begin < count; begin += PAIR_CHUNK) {
         size_t num = count - begin < PAIR_CHUNK ? count - begin : PAIR_CHUNK;
+        size_t bad = take_pairs(pairs + begin, count - begin, bound, taken);
+        if (bad < 2 * PAIR_CHUNK)
+            return 2 * begin + bad;
         for (size_t k = 0; k < num; k++) {
-            if (PAIRS_AHEAD > 0) {
-                size_t ahead = begin + k + PAIRS_AHEAD < count ? begin + k + PAIRS_AHEAD : count - 1;
-                __builtin_prefetch(x + 3 * (size_t)pairs[ahead][0]);
-                __builtin_prefetch(x + 3 * (size_t)pairs[ahead][1]);
+            if (PAIRS_AHEAD > 0) { /* nobody has checked these, and fetching is all that is done with them */
+                __builtin_prefetch(x + 3 * (ptrdiff_t)taken[k + PAIRS_AHEAD][0]);
+                __builtin_prefetch(x + 3 * (ptrdiff_t)taken[k + PAIRS_AHEAD][1]);
             }
-            const REAL *a = x + 3 * (size_t)pairs[begin + k][0];
-            const REAL *b = x + 3 * (size_t)pairs[begin + k][1];
-            d[0][k] = b[0] - a[0];
-            d[1][k] = b[1] - a[1];
-            d[2][k] = b[2] - a[2];
+            store_difference(d + 3 * k, x + 3 * (size_t)taken[k][1], x + 3 * (size_t)taken[k][0]);
         }
         for (size_t k = 0; k < num; k += W) {
-            vec r[3] = {vload(d[0] + k), vload(d[1] + k), vload(d[2] + k)};
+            vec r[3];
+            load3(d + 3 * k, r);
             vec distance = nearest_distance(kind, n, r);
             if (num - k >= W)
                 vstore(out + begin + k, distance);
@@ -126,15 +149,20 @@ static inline __attribute__((always_inline)) void pair_loop(int kind, const stru
                 vstore_first(out + begin + k, distance, num - k);
         }
     }
+    return 2 * count;
 }
 
-static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image, REAL *out)
+static size_t pair_distances(const REAL *x, size_t limit, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image,
+                             REAL *out)
 {
     struct nearest n;
     prepare_nearest(&n, image);
-#define CALL(kind) pair_loop(kind, &n, x, pairs, count, out)
+    uint32_t bound = limit < 0x80000000u ? (uint32_t)limit : 0x80000000u; /* of larger limits only negative numbers are beyond */
+    size_t bad = 0;
+#define CALL(kind) bad = pair_loop(kind, &n, x, bound, pairs, count, out)
     FOR_EACH_KIND(image->kind, CALL)
 #undef CALL
+    return bad;
 }
 
 /* ---- all pairs ---- */

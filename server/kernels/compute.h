@@ -124,13 +124,10 @@ void gd_compute_apply_fit(const struct gd_kernels *k, struct gd_view x, const st
 
 /* ---- distances: minimum image in box (vacuum: plain); results in the view's dtype; errors of gd_box_check ---- */
 
-/* out (count,): |x[pairs[k][1]] - x[pairs[k][0]]|. pairs are row numbers of x->data; the selection is ignored. */
+/* out (count,): |x[pairs[k][1]] - x[pairs[k][0]]|. pairs are row numbers of x->data; the selection is ignored. Nobody needs to have checked
+ * them, and they may be in memory that somebody is writing: GD_E_INDEX_OUT_OF_RANGE names the first bad one, with `out` partly written. */
 int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
                               const struct gd_box *box, void *out, struct gd_err *err);
-/* The same for pairs nobody has checked, in memory that somebody may be writing: each is read once, and what was read is checked.
- * GD_E_INDEX_OUT_OF_RANGE names the first bad one; `out` may be filled up to there. */
-int gd_compute_pair_distances_of(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
-                                 const struct gd_box *box, void *out, struct gd_err *err);
 /* out (a.count, b.count). One to many: a.count = 1. Selections are packed into temporary memory: GD_E_OUT_OF_MEMORY.
  * GD_E_INVALID_DTYPE when a and b differ. */
 int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box, void *out,

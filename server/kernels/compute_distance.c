@@ -1,11 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "kernels/compute.h"
 #include "kernels/dispatch.h"
-
-#define PAIRS_AT_ONCE 2048 /* they stay in the first cache from the check to the kernel */
 
 int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
                               const struct gd_box *box, void *out, struct gd_err *err)
@@ -14,34 +11,12 @@ int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, cons
     int failed = gd_min_image_init(&image, box, err);
     if (failed)
         return failed;
-    GD_CALL(k, x.dtype, pair_distances, x.data, pairs, count, &image, out);
-    return 0;
-}
-
-static int bad_pair(size_t row, size_t column, int32_t index, size_t limit, struct gd_err *err)
-{
+    size_t bad = GD_CALL(k, x.dtype, pair_distances, x.data, x.num_atoms, pairs, count, &image, out);
+    if (bad == 2 * count)
+        return 0;
     char what[48];
-    snprintf(what, sizeof what, "pairs[%zu]", row);
-    return gd_compute_bad_index(column, index, limit, what, err);
-}
-
-int gd_compute_pair_distances_of(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
-                                 const struct gd_box *box, void *out, struct gd_err *err)
-{
-    struct gd_min_image image;
-    int32_t block[PAIRS_AT_ONCE][2];
-    int failed = gd_min_image_init(&image, box, err);
-    for (size_t begin = 0; !failed && begin < count; begin += PAIRS_AT_ONCE) {
-        size_t here = count - begin < PAIRS_AT_ONCE ? count - begin : PAIRS_AT_ONCE;
-        void *to = (char *)out + begin * (size_t)x.dtype;
-        memcpy(block, pairs + begin, here * sizeof block[0]);
-        size_t bad = k->check_indices(block[0], 2 * here, x.num_atoms);
-        if (bad < 2 * here)
-            failed = bad_pair(begin + bad / 2, bad % 2, block[bad / 2][bad % 2], x.num_atoms, err);
-        else
-            GD_CALL(k, x.dtype, pair_distances, x.data, block, here, &image, to);
-    }
-    return failed;
+    snprintf(what, sizeof what, "pairs[%zu]", bad / 2);
+    return gd_compute_bad_index(bad % 2, pairs[bad / 2][bad % 2], x.num_atoms, what, err);
 }
 
 /* The rows of a view as one packed array: where they lie, or a copy in `owned` that is to be freed. */

@@ -43,8 +43,11 @@ struct GD_KERNEL_SET {
      * octahedron: the octahedron inscribed in the cube [0, a)^3, centre (a/2, a/2, a/2). Vacuum: nothing.
      * Rectangular and octahedron: inside the cube also after rounding. Triclinic: inside within rounding. */
     void (*wrap)(GD_REAL *x, const int32_t *atoms, size_t count, const struct gd_box *box, const struct gd_min_image *image);
-    /* out[k] = minimum-image |x[pairs[k][1]] - x[pairs[k][0]]|. */
-    void (*pair_distances)(const GD_REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image, GD_REAL *out);
+    /* out[k] = minimum-image |x[pairs[k][1]] - x[pairs[k][0]]|. Nobody needs to have checked the pairs, and they may be in memory that
+     * somebody writes: what is used was read once, and checked. Returns the place of the first index outside 0 .. limit - 1, with `out`
+     * written up to somewhere before it, or 2 * count. */
+    size_t (*pair_distances)(const GD_REAL *x, size_t limit, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image,
+                             GD_REAL *out);
     /* out[i * num_b + j] = minimum-image |b_j - a_i|; a (num_a, 3) and b (num_b, 3) are packed (see gather). */
     void (*distance_array)(const GD_REAL *a, size_t num_a, const GD_REAL *b, size_t num_b, const struct gd_min_image *image, GD_REAL *out);
 

@@ -63,15 +63,23 @@ static size_t first_not_finite(const REAL *values, size_t count)
     return count;
 }
 
-static void pair_distances(const REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image, REAL *out)
+static size_t pair_distances(const REAL *x, size_t limit, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image,
+                             REAL *out)
 {
     for (size_t k = 0; k < count; k++) {
-        const REAL *a = x + 3 * (size_t)pairs[k][0];
-        const REAL *b = x + 3 * (size_t)pairs[k][1];
+        const volatile int32_t *pair = pairs[k]; /* read once: somebody may be writing there */
+        int32_t i = pair[0], j = pair[1];
+        if (i < 0 || (size_t)i >= limit)
+            return 2 * k;
+        if (j < 0 || (size_t)j >= limit)
+            return 2 * k + 1;
+        const REAL *a = x + 3 * (size_t)i;
+        const REAL *b = x + 3 * (size_t)j;
         double r[3] = {(double)b[0] - (double)a[0], (double)b[1] - (double)a[1], (double)b[2] - (double)a[2]};
         gd_min_image_apply(image, r);
         out[k] = (REAL)sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
     }
+    return 2 * count;
 }
 
 static void distance_array(const REAL *a, size_t num_a, const REAL *b, size_t num_b, const struct gd_min_image *image, REAL *out)

@@ -190,6 +190,11 @@ static inline __m256d row_and_one(const float *p)
 {
     return _mm256_blend_pd(_mm256_cvtps_pd(load_row(p)), _mm256_set1_pd(1.0), 0x8);
 }
+/* a - b with a zero behind it. */
+static inline void store_difference(float to[4], const float *a, const float *b)
+{
+    _mm_storeu_ps(to, _mm_sub_ps(load_row(a), load_row(b)));
+}
 static inline void pack_rows(float *to, const float *a, const float *b, const float *c, const float *d)
 {
     store_rows_ps(to, load_row(a), load_row(b), load_row(c), load_row(d));
@@ -322,6 +327,10 @@ static inline __m256d load_row(const double *p)
 static inline __m256d row_and_one(const double *p)
 {
     return _mm256_mask_loadu_pd(_mm256_set1_pd(1.0), 0x7, p);
+}
+static inline void store_difference(double to[4], const double *a, const double *b)
+{
+    _mm256_storeu_pd(to, _mm256_sub_pd(load_row(a), load_row(b)));
 }
 static inline void pack_rows(double *to, const double *a, const double *b, const double *c, const double *d)
 {

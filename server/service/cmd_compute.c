@@ -418,7 +418,7 @@ int gd_cmd_state_distances(struct gd_request *request, struct gd_err *err)
     int code = gd_result_allocate(&buffer, request, count * (size_t)x.dtype, err);
     if (code != 0)
         return code;
-    code = gd_compute_pair_distances_of(kernels(request), x, pairs->data, count, &box, buffer.data, err);
+    code = gd_compute_pair_distances(kernels(request), x, pairs->data, count, &box, buffer.data, err);
     if (code != 0) {
         gd_result_drop(&buffer);
         return code;

@@ -283,11 +283,21 @@ static void check_distances(struct check *c, const SET_TYPE *s, const SET_TYPE *
     for (size_t k = 0; k < count; k++)
         for (int d = 0; d < 2; d++)
             pairs[k][d] = (int32_t)(check_uniform(c) * (double)in->n);
-    s->pair_distances(in->x, (const int32_t(*)[2])pairs, count, &image, a);
-    v->pair_distances(in->x, (const int32_t(*)[2])pairs, count, &image, b);
+    s->pair_distances(in->x, in->n, (const int32_t(*)[2])pairs, count, &image, a);
+    v->pair_distances(in->x, in->n, (const int32_t(*)[2])pairs, count, &image, b);
     double tolerance = 16.0 * EPS * (in->size + 40.0) + sqrt(4.0 * MIN_NORMAL * EPS);
     for (size_t k = 0; k < count; k++)
         check_close(c, "pair_distances", "distance", count, k, (double)a[k], (double)b[k], tolerance);
+    for (int tries = 0; tries < 8 && count > 0; tries++) {
+        size_t at = (size_t)(check_uniform(c) * (double)(2 * count));
+        int32_t old = pairs[at / 2][at % 2];
+        pairs[at / 2][at % 2] = tries % 2 ? -1 : (int32_t)in->n;
+        size_t found = s->pair_distances(in->x, in->n, (const int32_t(*)[2])pairs, count, &image, a);
+        check_close(c, "pair_distances", "bad index", count, at, (double)at, (double)found, 0.0);
+        found = v->pair_distances(in->x, in->n, (const int32_t(*)[2])pairs, count, &image, b);
+        check_close(c, "pair_distances", "bad index", count, at, (double)at, (double)found, 0.0);
+        pairs[at / 2][at % 2] = old;
+    }
     free(pairs);
     free(a);
     free(b);

@@ -83,11 +83,12 @@ static void NAME(bad_wrap)(REAL *x, const int32_t *atoms, size_t count, const st
 }
 
 /* Leaves out the last candidate: right for all boxes but skewed ones, and nearly always for those. */
-static void NAME(bad_pair_distances)(const REAL *x, const int32_t (*pairs)[2], size_t count, const struct gd_min_image *image, REAL *out)
+static size_t NAME(bad_pair_distances)(const REAL *x, size_t limit, const int32_t (*pairs)[2], size_t count,
+                                       const struct gd_min_image *image, REAL *out)
 {
     struct gd_min_image fewer = *image;
     fewer.num_candidates -= fewer.num_candidates > 0;
-    NAME(right).pair_distances(x, pairs, count, &fewer, out);
+    return NAME(right).pair_distances(x, limit, pairs, count, &fewer, out);
 }
 
 static void NAME(bad_distance_array)(const REAL *a, size_t na, const REAL *b, size_t nb, const struct gd_min_image *image, REAL *out)
