@@ -72,6 +72,19 @@ static int own_folder(const char *path, int closed, struct gd_err *err)
     return 0;
 }
 
+static int write_pid(int fd)
+{
+    char pid[32];
+    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    return ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)n, 0) != n ? -1 : 0;
+}
+
+void gd_instance_claim(struct gd_instance *instance)
+{
+    if (instance->directory[0] != '\0' && instance->lock_fd >= 0)
+        (void)write_pid(instance->lock_fd);
+}
+
 static int take_lock(struct gd_instance *instance, struct gd_err *err)
 {
     char path[GD_PATH];
@@ -89,9 +102,7 @@ static int take_lock(struct gd_instance *instance, struct gd_err *err)
         return gd_err_set(err, GD_E_ALREADY_RUNNING, "another gromosd (pid %ld) serves %s; use it, stop it, or choose another --instance",
                           strtol(pid, NULL, 10), instance->directory);
     }
-    char pid[32];
-    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
+    if (write_pid(fd) != 0) {
         gd_err_errno(err, GD_E_FILE_ACCESS, "cannot write the lock %s", path);
         close(fd);
         return GD_E_FILE_ACCESS;

@@ -19,6 +19,9 @@ struct gd_instance {
  * others; GD_E_INVALID_ARGUMENT for a path too long for a socket. */
 int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings, int lock_fd, struct gd_err *err);
 
+/* This process answers for the instance from now on: its number is written into the lock, for others to be told. */
+void gd_instance_claim(struct gd_instance *instance);
+
 /* Removes the sockets and lets the lock go. */
 void gd_instance_close(struct gd_instance *instance);
 

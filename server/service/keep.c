@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define LOOK_NS 1000000000ull
 #define FIRST_FD 3
 /* All names come back in one variable of the environment, and the kernel starts no program with one of more than 128 KiB: a holder with more
  * names than that would lose everything. */
@@ -23,6 +24,15 @@
 static const char role_letters[] = "klufcorje";
 
 /* ---- sending ---- */
+
+static void lose(struct gd_keep *keep, int why)
+{
+    if (keep->lost)
+        return;
+    gd_log_warn("keep", "the holder of the segments is gone (%s): States would not survive this process", strerror(why));
+    keep->lost = 1;
+    gd_instance_claim(&keep->service->instance); /* the holder's number stands in the lock */
+}
 
 static int send_now(struct gd_keep *keep, const char *text, int fd)
 {
@@ -46,10 +56,21 @@ static int send_now(struct gd_keep *keep, const char *text, int fd)
         return 0;
     if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ETOOMANYREFS)
         return 1;
-    if (!keep->lost)
-        gd_log_warn("keep", "the holder of the segments is gone (%s): States would not survive this process", strerror(errno));
-    keep->lost = 1;
+    lose(keep, errno);
     return -1;
+}
+
+void gd_keep_look(struct gd_keep *keep, uint64_t now_ns)
+{
+    if (keep->socket < 0 || keep->lost || now_ns - keep->looked_ns < LOOK_NS)
+        return;
+    keep->looked_ns = now_ns;
+    int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0)
+        return; /* out of descriptors: that says nothing about the holder */
+    if (connect(probe, (const struct sockaddr *)&keep->holder, keep->holder_bytes) != 0 && (errno == ECONNREFUSED || errno == ENOENT))
+        lose(keep, errno);
+    close(probe);
 }
 
 void gd_keep_tick(struct gd_keep *keep)

@@ -52,6 +52,8 @@ void gd_keep_counters(struct gd_keep *keep);
 void gd_keep_tell(struct gd_keep *keep, const char *line);
 
 void gd_keep_tick(struct gd_keep *keep); /* sends what waits */
+/* Looks, once a second, whether the holder is there: it is told nothing as long as nothing changes. */
+void gd_keep_look(struct gd_keep *keep, uint64_t now_ns);
 
 /* 1 if there was a holder when the daemon started; what it has may outlive this process. Any thread. */
 int gd_keep_used(const struct gd_keep *keep);

@@ -46,6 +46,7 @@ struct gd_keep {
     struct gd_service *service;
     int socket; /* -1: no holder */
     int lost;   /* the holder is gone */
+    uint64_t looked_ns;
     struct sockaddr_un holder;
     socklen_t holder_bytes;
     struct gd_keep_pending queue[GD_KEEP_QUEUE];

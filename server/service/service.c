@@ -117,6 +117,7 @@ static void on_tick(uv_timer_t *timer)
     gd_remote_leases_tick(service, now_ns);
     gd_results_tick(service, now_ns);
     gd_keep_tick(service->keep);
+    gd_keep_look(service->keep, now_ns);
     gd_jobs_tick(service->jobs, now_ns);
     gd_checkpoints_tick(service->checkpoints, now_ns);
     tell_turned_away(service, now_ns);

@@ -73,3 +73,23 @@ def stored(holder):
         os.close(descriptor)
     lines = dict(line.split("=", 1) for line in data.decode().splitlines())
     return [lines["FDNAME"]] if descriptors else []
+
+
+def test_the_death_of_the_holder_is_noticed(make_daemon):
+    """Also while nothing is to be handed over; and the lock names who serves now."""
+    daemon = make_daemon("--keep")
+    with daemon.connect() as session:
+        s = gromos.State(3, name="seen", session=session)
+        wait_until(lambda: session.info().protected, what="everything to be handed over")
+        worker = session.info().pid
+        try:
+            os.kill(daemon.pid, signal.SIGKILL)
+            wait_until(lambda: not session.info().protected, what="the holder to be missed")
+            s.time = 2.0
+            assert s.time == 2.0 and session.info().pid == worker
+            second = subprocess.run([BINARY, "--directory", daemon.directory], capture_output=True, text=True, timeout=200)
+            assert second.returncode == 1 and f"another gromosd (pid {worker}) serves" in second.stderr
+        finally:
+            os.kill(worker, signal.SIGTERM)
+        wait_until(lambda: not (daemon.directory / "zmq").exists(), what="the worker to end")
+    assert "the holder of the segments is gone" in daemon.log()
