@@ -480,6 +480,25 @@ def test_frames_go_on_after_the_daemon_was_restarted(kept, kind):
         s.delete()
 
 
+def test_frames_go_on_while_somebody_edits_under_the_next_daemon(kept):
+    """Its ring has no frame yet, and none can be made before the commit."""
+    with kept.connect() as session, kept.connect() as other:
+        s = gromos.State(N, name="kept", session=session)
+        writer = gromos.attach("kept", session=other)
+        with s.frames(timeout=60) as frames:
+            publish(writer, 1)
+            assert next(frames).step == 1
+            os.kill(worker_of(kept), signal.SIGKILL)
+            other.ping()
+            with writer.edit() as e:
+                e.positions()[:] = 2
+                e.step, e.time = 2, 1.0
+                assert frames._next(0.1) is None
+            frame = next(frames)
+            assert frame.step == 2 and consistent(frame)
+        s.delete()
+
+
 @pytest.mark.parametrize("kind", ["local", "remote"])
 def test_an_idle_process_takes_its_states_up_again(make_daemon, monkeypatch, kind):
     """A State without a name lives as long as somebody has it: also when its only owner sleeps through a restart."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
@@ -587,6 +588,11 @@ class LocalFrames(Frames):
                 frame = self._oldest(mapping)
                 if frame is None:
                     continue  # those that were left have gone as well, and newer ones have come
+            except ConflictError:
+                # The ring of another generation or daemon has no frame yet, and somebody edits: the commit brings one.
+                frame = None
+                with contextlib.suppress(StaleGenerationError, NoDaemonError):
+                    mapping.wait(mapping.version, left)
             if frame is not None:
                 return self._counted(frame)
             if timeout is not None:
