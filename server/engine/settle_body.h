@@ -1,6 +1,8 @@
 /* SETTLE for WIDTH molecules at once. The file that includes this defines V (vector of WIDTH doubles), WIDTH, SET1(x), ROOT(v),
- * TRANSPOSE(v) of v[WIDTH] in place, NAME(of a function), and SETTLE, the name of the kernel. Arithmetic on V is written with operators and nothing is contracted, so
- * a molecule goes to the same place, to the last bit, however many are placed beside it. */
+ * TRANSPOSE(v) of v[WIDTH] in place, NAME(of a function), and SETTLE, the name of the kernel. Arithmetic on V is written with
+ * operators and nothing is contracted, so a molecule goes to the same place, to the last bit, however many are placed beside it. What
+ * is rounded here outweighs all else that is rounded in a step: divisions and the order of sums are the plain ones of the equations,
+ * and long runs stay beside the original's as far as they can. */
 
 /* The nine numbers of each molecule's sites, a vector each; TRANSPOSE turns as many molecules as a vector is wide at once. */
 static inline __attribute__((always_inline)) void NAME(load)(const gd_vec3 *from, const size_t at[WIDTH], V to[3][3])
@@ -56,9 +58,9 @@ static inline void NAME(cross)(const V a[3], const V b[3], V out[3])
 
 static inline void NAME(normalise)(V v[3])
 {
-    const V inverse = SET1(1.0) / ROOT(NAME(dot)(v, v));
+    const V length = ROOT(NAME(dot)(v, v));
     for (int d = 0; d < 3; d++)
-        v[d] *= inverse;
+        v[d] /= length;
 }
 
 /* New places of the sites relative to the centre of mass. b0, c0: old vectors from a; a1, b1, c1: unconstrained new places. Not finite
@@ -66,13 +68,13 @@ static inline void NAME(normalise)(V v[3])
 static inline __attribute__((always_inline)) void NAME(place)(const struct gd_settle *t, const V b0[3], const V c0[3], const V a1[3],
                                                               const V b1[3], const V c1[3], V out[3][3])
 {
-    const V one = SET1(1.0), ra = SET1(t->ra), over_ra = SET1(1.0 / t->ra), rb = SET1(t->rb), rc = SET1(t->rc);
+    const V one = SET1(1.0), ra = SET1(t->ra), rb = SET1(t->rb), rc = SET1(t->rc);
     V axis[3][3]; /* unit vectors of the frame at the new centre of mass: z normal to the old plane */
     NAME(cross)(b0, c0, axis[2]);
-    NAME(normalise)(axis[2]);
     NAME(cross)(a1, axis[2], axis[0]);
-    NAME(normalise)(axis[0]);
     NAME(cross)(axis[2], axis[0], axis[1]);
+    for (int e = 0; e < 3; e++)
+        NAME(normalise)(axis[e]);
     V b[2], c[2], b_new[3], c_new[3];
     for (int e = 0; e < 3; e++) {
         b_new[e] = NAME(dot)(axis[e], b1);
@@ -83,7 +85,7 @@ static inline __attribute__((always_inline)) void NAME(place)(const struct gd_se
         c[e] = NAME(dot)(axis[e], c0);
     }
     const V a_new = NAME(dot)(axis[2], a1);
-    const V sin_phi = a_new * over_ra, cos_phi = ROOT(one - sin_phi * sin_phi);
+    const V sin_phi = a_new / ra, cos_phi = ROOT(one - sin_phi * sin_phi);
     const V sin_psi = (b_new[2] - c_new[2]) / (SET1(2.0) * rc * cos_phi), cos_psi = ROOT(one - sin_psi * sin_psi);
     /* the canonical triangle turned by phi and psi (A3) */
     const V ya = ra * cos_phi, xb = -rc * cos_psi;
@@ -117,7 +119,7 @@ static inline __attribute__((always_inline)) size_t NAME(some)(const struct gd_s
     for (int d = 0; d < 3; d++) {
         b0[d] = old[1][d] - old[0][d];
         c0[d] = old[2][d] - old[0][d];
-        centre[d] = now[0][d] * SET1(t->heavy / total) + (now[1][d] + now[2][d]) * SET1(t->light / total);
+        centre[d] = (now[0][d] * SET1(t->heavy) + now[1][d] * SET1(t->light) + now[2][d] * SET1(t->light)) / SET1(total);
         for (int s = 0; s < 3; s++)
             moved[s][d] = now[s][d] - centre[d];
     }
