@@ -60,7 +60,9 @@ static int check_types(const struct gd_topology *t, struct gd_err *err)
     for (size_t k = 0; k < t->num_dihedral_types; k++) {
         const struct gd_dihedral_type *d = &t->dihedral_types[k];
         if (!isfinite(d->force) || !isfinite(d->phase) || d->multiplicity < 0 || d->multiplicity > 12)
-            return FAULT("TORSDIHEDRALTYPE row %zu: force %g, phase %g, multiplicity %d", k + 1, d->force, d->phase, d->multiplicity);
+            return FAULT(
+                "TORSDIHEDRALTYPE row %zu: force %g, phase %g, multiplicity %d; they must be finite, the multiplicity from 0 to 12", k + 1,
+                d->force, d->phase, d->multiplicity);
     }
     size_t pairs = t->num_atom_types * t->num_atom_types;
     for (size_t k = 0; k < pairs; k++)

@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+#define LEAST 5 /* cells in a direction: two on each side of one */
+#define MOST 1024
+
 int gd_cell_grid_create(struct gd_cell_grid *grid, size_t points, struct gd_err *err)
 {
     /* More cells than points never pay; the grid is coarsened to this. */
@@ -23,20 +26,42 @@ void gd_cell_grid_destroy(struct gd_cell_grid *grid)
     free(grid->cell);
 }
 
+static size_t count_cells(const struct gd_cell_grid *grid)
+{
+    return (size_t)grid->cells[0] * (size_t)grid->cells[1] * (size_t)grid->cells[2];
+}
+
+/* Half as many cells where there are most; 0 if that is not possible. Wider cells are right as well: neighbours are looked for in the
+ * next two on each side. */
+static int coarsen(struct gd_cell_grid *grid)
+{
+    int most = 0;
+    for (int d = 1; d < 3; d++)
+        if (grid->cells[d] > grid->cells[most])
+            most = d;
+    int fewer = (grid->cells[most] + 1) / 2;
+    if (grid->cells[most] <= LEAST)
+        return 0;
+    grid->cells[most] = fewer < LEAST ? LEAST : fewer;
+    return 1;
+}
+
 static int choose_cells(struct gd_cell_grid *grid, const struct gd_periodicity *pbc, double cutoff)
 {
     if (pbc->kind == GD_BOX_VACUUM)
         return 0;
-    grid->num_cells = 1;
     for (int d = 0; d < 3; d++) {
         double width = 1.0 / gd_vec3_norm(pbc->reciprocal[d]); /* between opposite faces */
         double cells = floor(width / (0.5 * cutoff));
-        if (!(cells >= 5.0) || cells > 1024.0)
+        if (!(cells >= LEAST))
             return 0;
-        grid->cells[d] = (int)cells;
-        grid->num_cells *= (size_t)grid->cells[d];
+        grid->cells[d] = (int)fmin(cells, MOST);
     }
-    return grid->num_cells <= grid->capacity;
+    while (count_cells(grid) > grid->capacity)
+        if (!coarsen(grid))
+            return 0;
+    grid->num_cells = count_cells(grid);
+    return 1;
 }
 
 static int cell_of(const struct gd_cell_grid *grid, const struct gd_periodicity *pbc, const double point[3])

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/md_internal.h"
+#include "engine/nonbonded.h"
 #include "test_engine_systems.h"
 
 Test(engine_motion, rigid_water_keeps_its_shape)
@@ -417,4 +418,48 @@ Test(engine_motion, steepest_descent_goes_down)
         gd_md_destroy(&md);
     }
     test_system_destroy(&s);
+}
+
+/* A dilute system has room for more cells than points: the grid gets coarser, for without it the pair list takes the square of the points.
+ * Every pair within the cutoff is then in cells at most two apart, around the edges too. */
+Test(engine_motion, the_grid_of_a_dilute_system)
+{
+    enum { POINTS = 2500 };
+    static gd_vec3 point[POINTS];
+    const struct gd_box boxes[] = {{.kind = GD_BOX_RECTANGULAR, .vectors = {{30, 0, 0}, {0, 30, 0}, {0, 0, 30}}},
+                                   {.kind = GD_BOX_RECTANGULAR, .vectors = {{900, 0, 0}, {0, 4, 0}, {0, 0, 4}}},
+                                   {.kind = GD_BOX_TRICLINIC, .vectors = {{25, 0, 0}, {8, 20, 0}, {-6, 5, 30}}}};
+    const double cutoff = 1.3;
+    for (size_t b = 0; b < sizeof boxes / sizeof boxes[0]; b++) {
+        struct gd_cell_grid grid = {0};
+        struct gd_periodicity pbc = {0};
+        struct gd_err err = {0};
+        unsigned seed = 7;
+        gd_periodicity_set(&pbc, &boxes[b]);
+        for (int p = 0; p < POINTS; p++)
+            for (int d = 0; d < 3; d++) {
+                seed = seed * 1664525u + 1013904223u;
+                point[p][d] = boxes[b].vectors[d][d] * ((double)(seed >> 8) / 16777216.0 - 0.3);
+            }
+        cr_assert_eq(gd_cell_grid_create(&grid, POINTS, &err), 0, "%s", err.text);
+        gd_cell_grid_fill(&grid, &pbc, (const gd_vec3 *)point, POINTS, cutoff);
+        cr_assert(grid.in_use && grid.num_cells <= grid.capacity && grid.num_cells > grid.capacity / 4, "box %zu: %zu cells", b,
+                  grid.num_cells);
+        size_t near = 0;
+        for (int i = 0; i < POINTS; i++)
+            for (int j = i + 1; j < POINTS; j++) {
+                double r[3];
+                gd_nearest_image(&pbc, point[i], point[j], r);
+                if (gd_vec3_norm2(r) > cutoff * cutoff)
+                    continue;
+                near++;
+                for (int d = 0, u = grid.cell[i], v = grid.cell[j]; d < 3; d++) {
+                    int below = d == 0 ? grid.cells[1] * grid.cells[2] : d == 1 ? grid.cells[2] : 1;
+                    int apart = abs(u / below % grid.cells[d] - v / below % grid.cells[d]);
+                    cr_assert_leq(apart < grid.cells[d] - apart ? apart : grid.cells[d] - apart, 2);
+                }
+            }
+        cr_assert_gt(near, 100);
+        gd_cell_grid_destroy(&grid);
+    }
 }

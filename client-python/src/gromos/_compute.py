@@ -391,7 +391,7 @@ class Compute:
         if isinstance(atoms, slice):
             return np.arange(*atoms.indices(self._num_atoms), dtype=np.int64)
         if isinstance(atoms, str):
-            raise UnsupportedError(f"'{name}' is a string; give indices or a boolean mask")
+            raise UnsupportedError(f"'{name}' is a string; give indices or a boolean mask: topology.select({atoms!r}) makes indices of it")
         array = np.asarray(atoms)
         if array.dtype.char == "O" and array.ndim == 0:
             raise DTypeError(f"'{name}' is a {type(atoms).__name__}; give a list or an array of indices, a boolean mask, or a slice")
