@@ -112,6 +112,7 @@ def test_its_states_survive_a_crash(runtime_dir):
     with gromos.Session() as s:
         state = gromos.State(5, name="kept", session=s)
         state.set_positions([[1, 2, 3]] * 5)
+        wait_until(lambda: s.info().protected, what="everything to be handed over")
         os.kill(s.info().pid, 9)
         assert s.attach("kept").positions()[4].tolist() == [1, 2, 3]
         state.delete()

@@ -353,6 +353,7 @@ def test_a_job_taken_up_by_another_daemon_is_charged_again(make_daemon):
         system = water(a, name="kept")
         job = start(system, a, resume=True)
         wait_until(lambda: job.describe().step > 10, what="some steps")
+        wait_until(lambda: a.info().protected, what="everything to be handed over")
         before = held(a)
         worker = int(Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()[0])
         os.kill(worker, signal.SIGKILL)
