@@ -273,6 +273,12 @@ def test_faults_of_arguments_and_files_at_once(run, files):
     assert "@conf FILE" in err and "@input FILE" in err and "b.top: block SOLUTEATOM is missing" in err
 
 
+def test_an_output_that_stays_empty_is_told(run, files):
+    (files / "run.imd").write_text((files / "run.imd").read_text().replace("2 0 2 2 2 0 0", "2 0 0 2 2 0 0"))
+    out = run(*inputs(files), "@trv", files / "x.trv", "@trc", files / "x.trc").out
+    assert "@trv: NTWV is 0 in the input, so nothing is written to it" in out and "@trc: NTWX" not in out
+
+
 def test_no_file_is_written_twice(run, files):
     """Nor one that is read, but for the final configuration in place of the first."""
     (files / "link.trc").symlink_to("x.trc")

@@ -290,6 +290,9 @@ class _Run:
                 f"{self.threads} thread{'s' if self.threads > 1 else ''}"
             )
             self.say(f"attach with gromos.attach({name or str(state.uuid)!r}, session=gromos.connect({session.endpoint!r}))")
+            for output, rate in (("trc", "ntwx"), ("trv", "ntwv"), ("trf", "ntwf"), ("tre", "ntwe")):
+                if output in self.outputs and getattr(params.writetraj, rate) == 0:
+                    self.say(f"@{output}: {rate.upper()} is 0 in the input, so nothing is written to it")
             return self.watch(job)
         finally:
             if name is not None and "keep" not in self.options.flags:
