@@ -97,12 +97,17 @@ static inline __attribute__((always_inline)) vec nearest_distance(int kind, cons
 /* Rows lie anywhere. Those of floats are fetched so many pairs before their turn, more than a processor looks ahead; those of doubles,
  * two lines each more often than not, are not the faster for it. */
 #define PAIRS_AHEAD (sizeof(REAL) == sizeof(float) ? 16 : 0)
+/* The pairs themselves may lie in the cache of another processor, which takes longer than what a processor fetches by itself allows for. */
+#define PAIRS_FAR 512
 #define PAIRS_TAKEN (PAIR_CHUNK + PAIRS_AHEAD)
 
 /* Copies a chunk of at most `left` pairs, and those fetched ahead, with zeros behind the last one; what will be used is checked in the copy,
  * since somebody may be writing where the pairs are. Returns the place of the first bad index in the chunk, or 2 * PAIR_CHUNK. */
 static inline size_t take_pairs(const int32_t (*pairs)[2], size_t left, uint32_t bound, int32_t taken[][2])
 {
+    if (left >= PAIRS_FAR + PAIR_CHUNK)
+        for (size_t k = 0; k < PAIR_CHUNK; k += 8)
+            __builtin_prefetch(pairs + PAIRS_FAR + k);
     if (left >= PAIRS_TAKEN) {
         memcpy(taken, pairs, PAIRS_TAKEN * sizeof *taken);
     } else {
