@@ -18,7 +18,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from ports import free_port  # noqa: E402
+
 NAMES = [f"pool-{i}" for i in range(6)]
 WARM_UP = 2
 SESSION_TTL = 2.0  # remote sessions end this long after their last sign of life
@@ -75,9 +78,7 @@ def settle(pid: int, before: list[dict[str, int]], growth: int) -> dict[str, int
 class Daemon:
     def __init__(self, binary: Path) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="gd-soak-"))
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.tcp = f"tcp://127.0.0.1:{s.getsockname()[1]}"
+        self.tcp = f"tcp://127.0.0.1:{free_port()}"
         reader, writer = os.pipe()
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
