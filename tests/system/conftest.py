@@ -58,6 +58,13 @@ def wait_until(condition: Callable[[], bool], timeout: float = 60.0, what: str =
         time.sleep(0.01)
 
 
+def bring_to_a_stop(pid: int) -> None:
+    """SIGSTOP, and until every thread stands still: one that has not yet come so far would take what is sent now."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    wait_until(lambda: all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.glob("*/stat")), what="the standstill")
+
+
 class Daemon:
     """A daemon in a folder of its own. `options` are its command line."""
 

@@ -18,7 +18,7 @@ import time
 import gromos
 import numpy as np
 import pytest
-from conftest import wait_until
+from conftest import bring_to_a_stop, wait_until
 from fake_door import CREATE, HELLO, LAYOUT, MAGIC, OPEN, REPLY, REQUEST
 from gromos import _binding
 
@@ -257,7 +257,7 @@ def test_a_daemon_that_dies_meanwhile(make_daemon):
         before = doors()
         session = d.connect()
         [mine] = doors() - before
-        os.kill(d.pid, signal.SIGSTOP)
+        bring_to_a_stop(d.pid)
 
         def kill_when_asked(d=d, mine=mine):
             wait_until(lambda: unread(mine) > 0, what="the request")

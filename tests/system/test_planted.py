@@ -99,8 +99,8 @@ def test_a_leak_is_found_by_the_mutated_messages(tmp_path):
         binary=planted(
             tmp_path,
             "server/service/codec.c",
-            "    pack_message(&packer, err->text);\n",
-            "    pack_message(&packer, err->text);\n    memset(malloc(1500), 1, 1500);\n",
+            "    gd_pack_str(&packer, err->text);\n",
+            "    gd_pack_str(&packer, err->text);\n    memset(malloc(1500), 1, 1500);\n",
         ),
     )
     try:

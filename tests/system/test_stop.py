@@ -9,7 +9,7 @@ from pathlib import Path
 import gromos
 import numpy as np
 import pytest
-from conftest import wait_until
+from conftest import bring_to_a_stop, wait_until
 from gromos import cli
 from md_water import parameters, water
 
@@ -100,7 +100,7 @@ def test_a_second_signal_shortens_it(make_daemon, keep):
         wait_until(lambda: begun(daemon), what="the command")
         worker = session.info().pid
         # Both have come when it looks: one Ctrl-C, from the terminal and by way of a keeper. They differ, as two of a kind would be one.
-        os.kill(worker, signal.SIGSTOP)
+        bring_to_a_stop(worker)
         daemon.process.send_signal(signal.SIGINT)
         wait_until(lambda: pending(worker, signal.SIGINT), what="the first")
         os.kill(worker, signal.SIGTERM)
