@@ -148,28 +148,55 @@ static int open_socket(struct keeper *keeper, struct gd_err *err)
 
 /* ---- the worker ---- */
 
-/* In the child: descriptors to 3 and up, in the order of their names; the environment; exec. */
+/* Moves the descriptors to 3 and up, in the order of their names, for the worker to inherit. One more than they are is enough for it: one
+ * in whose place another belongs makes room first. 0, or -1. */
+static int arrange(struct stored *stored, int count)
+{
+    int *at_place = malloc((size_t)count * sizeof *at_place); /* which of them is at FIRST_FD + k now; -1: none */
+    if (at_place == NULL)
+        return -1;
+    for (int i = 0; i < count; i++)
+        at_place[i] = -1;
+    for (int i = 0; i < count; i++)
+        if (stored[i].fd >= FIRST_FD && stored[i].fd < FIRST_FD + count)
+            at_place[stored[i].fd - FIRST_FD] = i;
+    int bad = 0;
+    for (int i = 0; i < count && !bad; i++) {
+        int place = FIRST_FD + i, other = at_place[i];
+        if (other == i) {
+            bad = fcntl(place, F_SETFD, 0) != 0;
+            continue;
+        }
+        if (other >= 0)
+            bad = (stored[other].fd = fcntl(place, F_DUPFD_CLOEXEC, FIRST_FD + count)) < 0;
+        bad = bad || dup2(stored[i].fd, place) < 0;
+        if (stored[i].fd >= FIRST_FD && stored[i].fd < FIRST_FD + count)
+            at_place[stored[i].fd - FIRST_FD] = -1;
+        close(stored[i].fd);
+    }
+    free(at_place);
+    return bad ? -1 : 0;
+}
+
+/* In the child: the descriptors, the environment, exec. */
 static void become_worker(const struct keeper *keeper)
 {
-    int count = (int)keeper->count;
-    int base = FIRST_FD + count + 64;
+    int count = (int)keeper->count, ready = -1;
     size_t room = 1;
     for (int i = 0; i < count; i++)
         room += strlen(keeper->stored[i].name) + 1;
     char *names = calloc(1, room), text[32];
-    int *moved = calloc((size_t)count + 1, sizeof *moved);
-    if (names == NULL || moved == NULL)
+    if (names == NULL)
         _exit(71);
-    int ready = keeper->ready_fd >= 0 ? fcntl(keeper->ready_fd, F_DUPFD, base) : -1;
+    if (keeper->ready_fd >= 0) { /* out of the way */
+        ready = fcntl(keeper->ready_fd, F_DUPFD, FIRST_FD + count);
+        close(keeper->ready_fd);
+    }
     char *end = names;
-    for (int i = 0; i < count; i++) { /* out of the way first: a target may be a source */
-        moved[i] = fcntl(keeper->stored[i].fd, F_DUPFD_CLOEXEC, base);
+    for (int i = 0; i < count; i++)
         end = stpcpy(stpcpy(end, i == 0 ? "" : ":"), keeper->stored[i].name);
-    }
-    for (int i = 0; i < count; i++) {
-        if (moved[i] < 0 || dup2(moved[i], FIRST_FD + i) < 0)
-            _exit(71);
-    }
+    if (arrange(keeper->stored, count) != 0)
+        _exit(71);
     snprintf(text, sizeof text, "%ld", (long)getpid());
     setenv("LISTEN_PID", text, 1);
     snprintf(text, sizeof text, "%d", count);
@@ -190,8 +217,10 @@ static int start_worker(struct keeper *keeper, struct gd_err *err)
 {
     keeper->started_ns = now_ns();
     keeper->worker = fork();
-    if (keeper->worker < 0)
+    if (keeper->worker < 0) {
+        keeper->worker = 0;
         return gd_err_errno(err, GD_E_OUT_OF_MEMORY, "cannot start the worker");
+    }
     if (keeper->worker == 0)
         become_worker(keeper);
     if (keeper->ready_fd >= 0)
@@ -249,28 +278,42 @@ static void pause_ms(struct keeper *keeper, int delay_ms)
         attend(keeper, (int)((end - now_ns()) / 1000000u) + 1);
 }
 
+/* Why a worker ended that was not to; 1 if it had been healthy. */
+static int tell_end(const struct keeper *keeper, int status)
+{
+    if (WIFSIGNALED(status)) {
+        int healthy = now_ns() - keeper->started_ns >= HEALTHY_NS;
+        gd_log_error("keeper", "the worker died of signal %d (%s); a new one starts %s with %zu descriptors", WTERMSIG(status),
+                     strsignal(WTERMSIG(status)), healthy ? "at once" : "after a pause", keeper->count);
+        return healthy;
+    }
+    gd_log_error("keeper", "the worker could not start (exit status %d, its log says why): it is tried again, and %zu descriptors are kept",
+                 WEXITSTATUS(status), keeper->count);
+    return 0;
+}
+
+/* A worker that ends in order ends the keeper, and so does the first one if it cannot start. A later one that cannot may be able to when
+ * whoever reads the log has put its cause right; with the keeper all that it holds would be lost. */
 static int keep_running(struct keeper *keeper, struct gd_err *err)
 {
     int delay_ms = 0;
     for (int first = 1;; first = 0) {
-        int code = start_worker(keeper, err);
+        int healthy = 0, code = start_worker(keeper, err);
         if (code != 0 && first)
             return code;
-        if (code != 0) { /* whoever started us has had its answer */
-            gd_log_error("keeper", "%s", err->text);
-            return EXIT_FAILURE;
+        if (code != 0) {
+            gd_log_error("keeper", "%s; it is tried again, and %zu descriptors are kept", err->text, keeper->count);
+        } else {
+            int status = run_worker(keeper);
+            if (WIFEXITED(status) && (first || keeper->stopping || WEXITSTATUS(status) == EXIT_SUCCESS))
+                return WEXITSTATUS(status);
+            if (keeper->stopping)
+                return EXIT_FAILURE;
+            healthy = tell_end(keeper, status);
         }
-        int status = run_worker(keeper);
-        if (WIFEXITED(status))
-            return WEXITSTATUS(status); /* it ended by itself, or could not start */
-        if (keeper->stopping)
-            return EXIT_FAILURE;
-        int healthy = now_ns() - keeper->started_ns >= HEALTHY_NS;
         delay_ms = healthy ? 0 : delay_ms == 0 ? FIRST_DELAY_MS : 2 * delay_ms;
         if (delay_ms > LONGEST_DELAY_MS)
             delay_ms = LONGEST_DELAY_MS;
-        gd_log_error("keeper", "the worker died of signal %d (%s); a new one starts %s with %zu descriptors", WTERMSIG(status),
-                     strsignal(WTERMSIG(status)), delay_ms == 0 ? "at once" : "after a pause", keeper->count);
         pause_ms(keeper, delay_ms);
         if (keeper->stopping)
             return EXIT_SUCCESS;
@@ -283,7 +326,13 @@ int gd_keeper_run(const struct gd_settings *settings, char **argv, struct gd_err
     int code = gd_instance_open(&keeper.instance, settings, -1, err);
     if (code != 0)
         return code;
-    add(&keeper, GD_KEEP_LOCK_NAME, dup(keeper.instance.lock_fd));
+    int lock = fcntl(keeper.instance.lock_fd, F_DUPFD_CLOEXEC, FIRST_FD);
+    if (lock < 0) {
+        code = gd_err_errno(err, GD_E_OUT_OF_MEMORY, "cannot double the lock's descriptor");
+        gd_instance_close(&keeper.instance);
+        return code;
+    }
+    add(&keeper, GD_KEEP_LOCK_NAME, lock);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);

@@ -2,8 +2,8 @@
  *
  * It takes the instance's lock, starts the worker, stores the descriptors the worker hands it (the sd_notify FDSTORE
  * protocol) and starts a new worker with them when the old one dies: at once if it had been healthy for a second, else with a
- * delay that doubles up to ten seconds. It parses nothing that comes from clients. SIGTERM and SIGINT go on to the worker; when it
- * ends by itself, so does the keeper, with its exit status. */
+ * delay that doubles up to ten seconds; so it does when that one cannot start. It parses nothing that comes from clients. SIGTERM and
+ * SIGINT go on to the worker; when it ends in order, or the first one cannot start, the keeper ends with its exit status. */
 #ifndef GD_SERVICE_KEEPER_H
 #define GD_SERVICE_KEEPER_H
 

@@ -1,4 +1,5 @@
-"""How many descriptors a holder can keep: their names come back in one variable of the environment, which may have 128 KiB."""
+"""The holder of a daemon's memory: how many descriptors it can keep (their names come back in one variable of the environment, which may
+have 128 KiB), what it hands to the next worker, and that it waits for one that cannot start."""
 
 import os
 import resource
@@ -9,9 +10,16 @@ from pathlib import Path
 
 import gromos
 import pytest
-from conftest import BINARY, wait_until
+from conftest import BINARY, ROOT, wait_until
+from md_water import parameters, water
 
 MANY = 2000
+
+
+def worker_of(daemon):
+    """The process that serves, under the one that keeps; None while there is none."""
+    found = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+    return int(found[0]) if found else None
 
 
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 5 * MANY, reason="the machine allows too few descriptors")
@@ -93,3 +101,70 @@ def test_the_death_of_the_holder_is_noticed(make_daemon):
             os.kill(worker, signal.SIGTERM)
         wait_until(lambda: not (daemon.directory / "zmq").exists(), what="the worker to end")
     assert "the holder of the segments is gone" in daemon.log()
+
+
+def test_a_worker_that_cannot_start_is_tried_again(make_daemon, tmp_path):
+    """The file of settings was spoilt while the daemon ran; a crash later the States wait until it is put right."""
+    good, bad = "[gromosd]\nlog_level = info\n", "[gromosd]\nlog_lvel = info\n"
+    config = tmp_path / "gromosd.conf"
+    config.write_text(good)
+    d = make_daemon("--keep", "--config", str(config))
+    with d.connect() as session:
+        session.create(1, name="precious").set_positions([[1, 2, 3]])
+        wait_until(lambda: session.info().protected, what="everything to be handed over")
+        config.write_text(bad)
+        os.kill(worker_of(d), signal.SIGKILL)
+        wait_until(lambda: d.log().count("there is no setting 'log_lvel'") >= 2, what="a second try")
+        assert "the worker could not start (exit status 2" in d.log()
+        assert d.process.poll() is None
+        config.write_text(good)
+        wait_until(lambda: (d.directory / "zmq").exists(), what="a worker that serves")
+        assert session.attach("precious").positions().tolist() == [[1, 2, 3]]
+    assert d.stop() == 0
+
+
+def test_a_holder_can_be_ended_while_no_worker_starts(make_daemon, tmp_path):
+    config = tmp_path / "gromosd.conf"
+    config.write_text("")
+    d = make_daemon("--keep", "--config", str(config))
+    config.write_text("nonsense")
+    os.kill(worker_of(d), signal.SIGKILL)
+    wait_until(lambda: "the worker could not start" in d.log(), what="the first try")
+    d.stop()
+
+
+def test_a_worker_has_no_descriptors_of_its_holder(make_daemon):
+    """Who waits for the end of what the daemon says to its starter would wait for ever; and one lock is enough."""
+    d = make_daemon("--keep")
+
+    def links(pid):
+        return [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+
+    worker = links(worker_of(d))
+    assert worker.count(str(d.directory / "lock")) == 1
+    assert not {link for link in worker if link.startswith("socket:")} & set(links(d.pid))
+    # Both ends of its own pipes; of the starter's, which is closed after the answer, it had one.
+    wait_until(lambda: all(links(worker_of(d)).count(p) == 2 for p in links(worker_of(d)) if p.startswith("pipe:")), what="the end of the answer")
+
+
+def test_all_descriptors_are_handed_on_where_there_are_few(make_daemon, tmp_path):
+    """What a run leaves for the next one is the holder's alone, so that it may have more than half of what a process may open."""
+    limited = tmp_path / "gromosd"
+    limited.write_text(f'#!/bin/sh\nulimit -n 700 && exec "{BINARY}" "$@"\n')
+    limited.chmod(0o755)
+    d = make_daemon("--keep", binary=limited)
+    with d.connect() as session:
+        names = []
+        with pytest.raises(gromos.OutOfMemoryError, match="descriptors"):
+            while True:
+                system = water(session, name=f"w{len(names)}")
+                names.append(system.state.name)
+                gromos.Simulation(system, parameters(1)).run().wait()
+        names = {s.name for s in session.states()}
+        wait_until(lambda: session.info().protected, what="everything to be handed over")
+        assert len(os.listdir(f"/proc/{d.pid}/fd")) > 330
+        first = worker_of(d)
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: d.process.poll() is not None or worker_of(d) not in (None, first), what="a new worker")
+        assert d.process.poll() is None, d.log()[-2000:]
+        assert {s.name for s in session.states()} == names
