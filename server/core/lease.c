@@ -171,6 +171,21 @@ void gd_lease_take_over(struct gd_lease *lease, struct gd_live_header *live)
     atomic_store(&live->lease, GD_LEASE_DAEMON | (lease->first != NULL ? GD_LEASE_CONTENDED : 0));
 }
 
+int gd_lease_confirm(struct gd_lease *lease, struct gd_live_header *live)
+{
+    uint32_t word = atomic_load(&live->lease);
+    if (lease->holder != 0)
+        return 1;
+    while ((word & GD_LEASE_HOLDER) != 0) {
+        if (!atomic_compare_exchange_strong(&live->lease, &word, word | GD_LEASE_CONTENDED))
+            continue;
+        lease->holder = word & GD_LEASE_HOLDER;
+        lease->managed = 0;
+        return 1;
+    }
+    return 0;
+}
+
 int gd_lease_session_gone(struct gd_lease *lease, struct gd_live_header *live, uint32_t session)
 {
     for (struct gd_lease_waiter *waiter = lease->first, *next; waiter != NULL; waiter = next) {

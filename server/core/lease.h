@@ -17,8 +17,8 @@
  * is at the door, dead, or was the daemon. A waiter that leaves the queue leaves the bit: one give more goes through the door.
  *
  * Whose word counts. A word in a live segment is written by clients, so it is a hint. While the bit is set, or the daemon itself
- * writes for the holder, `holder` here is the record and the word is repaired from it; only an uncontended lease taken by a client is
- * known from the word alone. A word that names no living session is never simply overwritten, because a client that has
+ * writes for the holder or works on its commit, `holder` here is the record and the word is repaired from it; only an uncontended lease
+ * taken by a client is known from the word alone. A word that names no living session is never simply overwritten, because a client that has
  * not noticed a restart yet may stand behind it, writing: the verdict is GD_LEASE_EVICT, and the State moves to
  * a new generation. The worst a client gets by scribbling is that its own edit is rolled back.
  *
@@ -100,6 +100,10 @@ struct gd_lease_waiter *gd_lease_find(const struct gd_lease *lease, uint32_t ses
 /* From a session that the daemon writes for to the daemon itself, while a command of that session's edit is at work: nobody is evicted from
  * under a write, and the session may end. Given back as GD_LEASE_DAEMON. */
 void gd_lease_take_over(struct gd_lease *lease, struct gd_live_header *live);
+
+/* From the word to the record, before the daemon works on the holder's commit: what clients write into the word meanwhile changes nothing,
+ * and the holder gives back at the door. 1 when there is a holder, 0 when the word says that there is none. */
+int gd_lease_confirm(struct gd_lease *lease, struct gd_live_header *live);
 
 /* 1 when `session` holds the lease: by the record if there is one, else by the word. Before a commit or a rollback. */
 int gd_lease_is_held_by(const struct gd_lease *lease, const struct gd_live_header *live, uint32_t session);

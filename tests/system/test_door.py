@@ -19,7 +19,7 @@ import gromos
 import numpy as np
 import pytest
 from conftest import bring_to_a_stop, wait_until
-from fake_door import CREATE, HELLO, LAYOUT, MAGIC, OPEN, REPLY, REQUEST
+from fake_door import COMMIT, CREATE, HELLO, LAYOUT, LEASE_WORD, MAGIC, OPEN, REPLY, REQUEST
 from gromos import _binding
 
 LIVE, WRITE, FRAMES, MASSES = 1, 2, 4, 8
@@ -27,6 +27,7 @@ FLOAT64, FRAME_FORCES = 1, 2
 SEED = int(os.environ.get("GROMOS_TEST_SEED", "20240601"))
 UNSET = 272  # gd_live_header.unset
 MASSES_BIT = 1 << 3
+LEASE_LOST = -17
 
 
 class Peer:
@@ -453,3 +454,32 @@ def test_a_client_without_descriptors_loses_nothing(own_daemon):
     made, there, mine = done.stdout.split()
     assert int(made) > 2 and made == there
     assert mine == "False"
+
+
+def test_a_lease_word_scribbled_over_during_a_commit(own_daemon):
+    """While a frame is copied the daemon's record says who holds the lease, whatever a client writes: the second commit is refused, and the
+    daemon, which has one copy of a State under way at a time, goes on."""
+    d = own_daemon
+    atoms, word, rng = 1_000_000, struct.Struct("<I"), random.Random(SEED)
+    with d.connect() as session, Peer(d) as one, Peer(d) as other:
+        state = gromos.State(atoms, name="large", session=session)
+        opened = [peer.ask(OPEN, name=b"large", flags=WRITE) for peer in (one, other)]
+        memory = mmap.mmap(opened[0]["fds"][0], 0)
+        for _ in range(40):
+            word.pack_into(memory, LEASE_WORD, opened[0]["session"])
+            one.send(COMMIT, flags=3, uuid=opened[0]["uuid"])
+            time.sleep(rng.uniform(0, 3e-3))  # the commit may not have begun, or be over
+            word.pack_into(memory, LEASE_WORD, opened[1]["session"])
+            other.send(COMMIT, flags=3, uuid=opened[0]["uuid"])
+            replies = [one.receive(), other.receive()]
+            assert None not in replies, d.log()[-2000:]
+            # Which came first is open, and whether the second came during the first or after it.
+            assert {reply["code"] for reply in replies} <= {0, LEASE_LOST}
+            word.pack_into(memory, LEASE_WORD, 0)
+        memory.close()
+        for reply in opened:
+            for fd in reply["fds"]:
+                os.close(fd)
+        with state.edit() as e:
+            e.positions()[:] = 1
+        assert session.ping() < 60 and (state.positions() == 1).all()

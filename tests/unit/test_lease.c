@@ -331,6 +331,24 @@ Test(lease, scribbling_over_a_contended_word_changes_nothing)
     cr_assert_eq(live.lease, 3 | C);
 }
 
+Test(lease, a_confirmed_holder_is_nobody_elses_to_change_and_gives_back_at_the_door)
+{
+    struct gd_lease_waiter a = waiter(3);
+    cr_assert_eq(gd_lease_confirm(&lease, &live), 0, "nobody has it");
+    cr_assert(reader_take_lease(&live, 2));
+    cr_assert_eq(gd_lease_confirm(&lease, &live), 1);
+    cr_assert_not(reader_give_lease(&live, 2));
+    live.lease = 0;
+    cr_assert(gd_lease_is_held_by(&lease, &live, 2));
+    cr_assert_eq(ask(&a, 0), GD_LEASE_QUEUED);
+    cr_assert_eq(gd_lease_released(&lease, &live, 2, 0, NULL), 0);
+    cr_assert_eq(live.lease, 3);
+    cr_assert_eq(gd_lease_confirm(&lease, &live), 1);
+    cr_assert_eq(gd_lease_released(&lease, &live, 3, 0, NULL), 0);
+    cr_assert_eq(live.lease, 0);
+    cr_assert_eq(lease.holder, 0);
+}
+
 Test(lease, moving_to_a_new_generation_keeps_the_queue_and_ends_the_old_word)
 {
     struct gd_lease_waiter a = waiter(3), b = waiter(4);
