@@ -331,21 +331,32 @@ static int dims_of(hid_t set, hsize_t dims[4])
     return rank;
 }
 
+/* Whether every dataset of an element has the shape that the layout gives it, for memory is measured by that; *frames becomes the least of
+ * their lengths. */
+static int fits_layout(const struct gd_h5md *h, int which, hsize_t *frames)
+{
+    const struct element *e = &h->element[which];
+    const hid_t sets[3] = {e->step, e->time, e->value};
+    hsize_t expected[2] = {which == ELEMENT_BOX ? 3 : h->layout.num_atoms, 3}, dims[4] = {0};
+    int rank = which >= ELEMENT_FIRST_OBSERVABLE ? 0 : which == ELEMENT_BOX ? box_rank(h->layout.box) : 2;
+    for (int k = 0; k < 3; k++) {
+        int own = k < 2 ? 0 : rank;
+        if (dims_of(sets[k], dims) != own + 1 || memcmp(dims + 1, expected, (size_t)own * sizeof *dims) != 0)
+            return 0;
+        *frames = dims[0] < *frames ? dims[0] : *frames;
+    }
+    return 1;
+}
+
 /* How many frames every element has in full, of those not after last_step. */
 static int count_frames(struct gd_h5md *h, int64_t last_step, struct gd_err *err)
 {
-    hsize_t dims[4] = {0}, frames = 0;
-    if (dims_of(h->element[ELEMENT_POSITION].value, dims) != 3 || dims[1] != h->layout.num_atoms || dims[2] != 3)
-        return gd_err_set(err, GD_E_FILE_FORMAT, "%s: is not a trajectory of %zu atoms", h->path, h->layout.num_atoms);
-    frames = dims[0];
-    for (int e = 0; e < MAX_ELEMENTS; e++) {
-        const hid_t sets[3] = {h->element[e].step, h->element[e].time, h->element[e].value};
-        for (int k = 0; k < 3 && h->present[e]; k++) {
-            if (dims_of(sets[k], dims) < 1)
-                return gd_hdf5_fault(h->path, "has a damaged element", err);
-            frames = dims[0] < frames ? dims[0] : frames;
-        }
-    }
+    hsize_t dims[4] = {0}, frames = ~(hsize_t)0;
+    for (int e = 0; e < MAX_ELEMENTS; e++)
+        if (h->present[e] && !fits_layout(h, e, &frames))
+            return gd_err_set(err, GD_E_FILE_FORMAT,
+                              "%s: is not a trajectory of %zu atoms with the elements of this run: one of them has another shape", h->path,
+                              h->layout.num_atoms);
     hid_t steps = h->element[ELEMENT_POSITION].step;
     dims_of(steps, dims);
     int64_t *step = calloc((size_t)dims[0] + 1, sizeof *step);

@@ -165,6 +165,55 @@ Test(io_h5md, refuses_what_does_not_fit)
     cr_assert_eq(gd_h5md_create(&h, path, &l, &err), GD_E_INVALID_ARGUMENT);
 }
 
+static void replace(const char *path, const char *name, int rank, const hsize_t *dims)
+{
+    hsize_t most[4], chunk[4];
+    for (int k = 0; k < rank; k++) {
+        most[k] = k == 0 ? H5S_UNLIMITED : dims[k];
+        chunk[k] = k == 0 ? 1 : dims[k];
+    }
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), how = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(rank, dims, most);
+    cr_assert_geq(H5Pset_chunk(how, rank, chunk), 0);
+    cr_assert_geq(H5Ldelete(file, name, H5P_DEFAULT), 0);
+    hid_t set = H5Dcreate2(file, name, H5T_IEEE_F64LE, space, H5P_DEFAULT, how, H5P_DEFAULT);
+    cr_assert_geq(set, 0);
+    H5Dclose(set);
+    H5Sclose(space);
+    H5Pclose(how);
+    H5Fclose(file);
+}
+
+/* Another program's file in the place of the run's: what is read and written is as long as the file says, and memory is as long as the
+ * layout says. */
+Test(io_h5md, every_element_must_have_the_layouts_shape)
+{
+    static const struct {
+        const char *name;
+        int rank;
+        hsize_t dims[4];
+    } cases[] = {
+        {"particles/all/position/value", 3, {1, 5, 4}},         {"particles/all/position/step", 2, {1, 4096}},
+        {"particles/all/velocity/value", 3, {1, 50000, 3}},     {"particles/all/velocity/value", 2, {1, 15}},
+        {"particles/all/velocity/time", 2, {1, 4096}},          {"particles/all/box/edges/value", 3, {1, 300, 300}},
+        {"particles/all/box/edges/value", 2, {1, 3}},           {"observables/temperature/value", 2, {1, 50000}},
+        {"observables/potential_energy/value", 3, {1, 50, 50}},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        struct gd_h5md *h = NULL;
+        struct gd_h5md_layout l = layout(GD_BOX_TRICLINIC);
+        struct gd_err err;
+        const char *path = io_scratch(0, "e.h5");
+        gd_err_clear(&err);
+        cr_assert_eq(gd_h5md_create(&h, path, &l, &err), 0);
+        cr_assert_eq(put(h, 1, &box), 0);
+        cr_assert_eq(gd_h5md_close(&h, &err), 0);
+        replace(path, cases[k].name, cases[k].rank, cases[k].dims);
+        cr_assert_eq(gd_h5md_resume(&h, path, &l, 1, &err), GD_E_FILE_FORMAT, "%s: %s", cases[k].name, err.text);
+        cr_assert_null(h);
+    }
+}
+
 #else
 
 Test(io_h5md, refuses_without_hdf5)
