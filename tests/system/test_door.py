@@ -19,13 +19,12 @@ import gromos
 import numpy as np
 import pytest
 from conftest import bring_to_a_stop, wait_until
-from fake_door import COMMIT, CREATE, HELLO, LAYOUT, LEASE_WORD, MAGIC, OPEN, REPLY, REQUEST
+from fake_door import COMMIT, CREATE, HELLO, LAYOUT, LEASE_WORD, MAGIC, OPEN, REPLY, REQUEST, UNSET
 from gromos import _binding
 
 LIVE, WRITE, FRAMES, MASSES = 1, 2, 4, 8
 FLOAT64, FRAME_FORCES = 1, 2
 SEED = int(os.environ.get("GROMOS_TEST_SEED", "20240601"))
-UNSET = 272  # gd_live_header.unset
 MASSES_BIT = 1 << 3
 LEASE_LOST = -17
 

@@ -10,13 +10,14 @@ import struct
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fake_door import COMMIT, CONTENDED, DELETED, FLAGS, HELLO, LEASE_WORD, NEWEST, OPEN, SEQUENCES, FakeDoor, State
+from fake_door import COMMIT, CONTENDED, DELETED, FLAGS, HELLO, LEASE_WORD, NEWEST, OPEN, SEQUENCES, UNSET, FakeDoor, State
 import gromos
 from conftest import wait_until
 from gromos import _ext
@@ -852,6 +853,32 @@ def test_state_base_local(fake: FakeDoor) -> None:
     assert state.positions().ctypes.data != old.ctypes.data and state.generation == 2 and state.remaps == 1
     assert (old == 2).all()
     raw.close()
+
+
+def test_a_call_keeps_its_mapping_while_another_thread_binds_the_next(fake: FakeDoor) -> None:
+    """Masses of a new State are asked for at the door, without the interpreter's lock."""
+    raw, mapping = opened(fake)
+    raw.live.set_u32(UNSET, 1 << 3)
+    state, alive, found = Local(mapping), weakref.ref(mapping), []
+    del mapping
+    asked, go = threading.Event(), threading.Event()
+
+    def late(op: int, _packet: bytearray, _fds: list[int]) -> None:
+        asked.set()
+        assert go.wait(60)
+
+    fake.mangle = late
+    thread = in_thread(lambda: found.append(state.masses()))
+    assert asked.wait(60)
+    state._bind(None)
+    held = alive() is not None
+    go.set()
+    thread.join()
+    assert held
+    fake.mangle = None
+    assert found[0].shape == (100,)
+    found.clear()
+    assert alive() is None
 
 
 def test_an_edit_follows_its_state_to_the_next_generation(fake: FakeDoor) -> None:

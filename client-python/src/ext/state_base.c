@@ -42,13 +42,16 @@ static PyObject *state_array(PyObject *self, int which, PyObject *const *args, P
     }
     if (SELF->mapping == NULL)
         return PyObject_CallMethod(self, "_remote_array", "is", which, mode == '+' ? "r+" : mode == 'c' ? "c" : "r");
-    if (mode == '+') { /* an open edit goes on in the generation it began in */
-        if (SELF->mapping->owned && !gd_lease_mine(SELF->mapping))
-            return gd_raise(GD_E_CONFLICT, "another thread edits the State");
-        return gd_mapping_array(SELF->mapping, which, mode);
-    }
-    struct gd_mapping *mapping = present(self);
-    return mapping == NULL ? NULL : gd_mapping_array(mapping, which, mode);
+    if (mode == '+' && SELF->mapping->owned && !gd_lease_mine(SELF->mapping))
+        return gd_raise(GD_E_CONFLICT, "another thread edits the State");
+    /* An open edit goes on in the generation it began in. Another thread may bind the next one while this one asks at the door. */
+    struct gd_mapping *mapping = mode == '+' ? SELF->mapping : present(self);
+    if (mapping == NULL)
+        return NULL;
+    Py_INCREF(mapping);
+    PyObject *array = gd_mapping_array(mapping, which, mode);
+    Py_DECREF(mapping);
+    return array;
 }
 
 #define NAMED(function, which)                                                                          \
