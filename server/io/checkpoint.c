@@ -558,31 +558,50 @@ static int read_contents(hid_t file, const char *path, const char *name, uint32_
     return code;
 }
 
-int gd_checkpoint_read(struct gd_state **out, const char *path, const char *name, uint32_t ring_id, uint64_t now_ns, struct gd_err *err)
+/* Whether another file has taken this one's place, or none is there any more. */
+static int is_replaced(int fd, const char *path)
+{
+    struct stat opened, named;
+    return fstat(fd, &opened) == 0 && (stat(path, &named) != 0 || named.st_dev != opened.st_dev || named.st_ino != opened.st_ino);
+}
+
+/* By its descriptor's name HDF5 opens the very file that was checked, but also looks up the path it has: it refuses a file that was
+ * replaced since then. REPLACED then, and err is untouched. */
+enum { REPLACED = 1 };
+
+static int read_checked(int fd, const char *path, const char *name, uint32_t ring_id, uint64_t now_ns, struct gd_state **out,
+                        struct gd_err *err)
 {
     char same[64];
-    struct stat about;
-    int format = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not keep us waiting */
-    if (fd < 0)
-        return gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be read", path);
-    int code = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) ? 0 : gd_err_set(err, GD_E_FILE_ACCESS, "%s: is not a regular file", path);
-    if (code == 0)
-        code = check_head(fd, path, &format, err);
-    if (code != 0) {
-        close(fd);
-        return code;
-    }
-    snprintf(same, sizeof same, "/proc/self/fd/%d", fd); /* the file that was checked, whatever the path is by now */
+    int code;
+    snprintf(same, sizeof same, "/proc/self/fd/%d", fd);
     gd_hdf5_enter();
     hid_t file = H5Fopen(same, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file < 0) {
-        code = gd_hdf5_fault(path, "cannot be read", err);
+        code = is_replaced(fd, path) ? REPLACED : gd_hdf5_fault(path, "cannot be read", err);
     } else {
         code = read_contents(file, path, name, ring_id, now_ns, out, err);
         H5Fclose(file);
     }
     gd_hdf5_leave();
-    close(fd);
+    return code;
+}
+
+int gd_checkpoint_read(struct gd_state **out, const char *path, const char *name, uint32_t ring_id, uint64_t now_ns, struct gd_err *err)
+{
+    int code;
+    do {
+        struct stat about;
+        int format = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not keep us waiting */
+        if (fd < 0)
+            return gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be read", path);
+        code = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) ? 0 : gd_err_set(err, GD_E_FILE_ACCESS, "%s: is not a regular file", path);
+        if (code == 0)
+            code = check_head(fd, path, &format, err);
+        if (code == 0)
+            code = read_checked(fd, path, name, ring_id, now_ns, out, err);
+        close(fd);
+    } while (code == REPLACED);
     return code;
 }
 

@@ -2,6 +2,8 @@
  * HDF5 the refusal is tested. Also the packing of configurations, which checkpoints and kept jobs share. */
 #include <criterion/criterion.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -231,6 +233,42 @@ Test(io_checkpoint, altered_anywhere_it_is_refused)
         cr_assert_eq(gd_checkpoint_read(&state, path, NULL, 1, 0, &err), GD_E_CORRUPT_DATA, "cut at %zu", k);
     }
     free(whole);
+}
+
+struct replacing {
+    struct gd_state *state;
+    const char *path;
+    atomic_int faults, done;
+};
+
+static void *replace_often(void *argument)
+{
+    struct replacing *r = argument;
+    struct gd_err err = {0};
+    for (int k = 0; k < 300; k++)
+        atomic_fetch_add(&r->faults, gd_checkpoint_write(r->path, r->state, &err) != 0);
+    atomic_store(&r->done, 1);
+    return NULL;
+}
+
+/* Whenever the next one takes its place, the old or the new one is read. */
+Test(io_checkpoint, while_it_is_replaced_it_is_read)
+{
+    struct replacing r = {.state = make_state(GD_FLOAT32), .path = io_scratch(0, "state.h5")};
+    struct gd_err err = {0};
+    pthread_t thread;
+    cr_assert_eq(gd_checkpoint_write(r.path, r.state, &err), 0, "%s", err.text);
+    cr_assert_eq(pthread_create(&thread, NULL, replace_often, &r), 0);
+    int code = 0;
+    while (code == 0 && !atomic_load(&r.done)) {
+        struct gd_state *back = NULL;
+        code = gd_checkpoint_read(&back, r.path, NULL, 2, 0, &err);
+        gd_state_unref(&back);
+    }
+    pthread_join(thread, NULL);
+    cr_assert_eq(code, 0, "%s", err.text);
+    cr_assert_eq(atomic_load(&r.faults), 0);
+    gd_state_unref(&r.state);
 }
 
 Test(io_checkpoint, what_cannot_be_written_leaves_nothing)
