@@ -77,9 +77,9 @@ def count_mypy(text: str) -> Outcome:
 
 
 def count_sanitized(text: str) -> Outcome:
-    """Unit tests and kernels. A leak is found when a test has ended and passed: it counts by itself."""
+    """Unit tests and kernels. Leaks are looked for when a test has ended and passed: one found, or a search that failed, counts by itself."""
     unit, kernels = count_criterion(text), count_kernels(text)
-    found = len(re.findall(r"^==\d+==ERROR: \w+Sanitizer: ", text, re.MULTILINE))
+    found = len(re.findall(r"^==\d+==(?:ERROR: )?\w+Sanitizer\b|: runtime error: ", text, re.MULTILINE))
     return Outcome(passed=unit.passed + kernels.passed, failed=unit.failed + kernels.failed + found)
 
 
@@ -158,7 +158,7 @@ def run(suite: Suite, log: Path, environment: dict[str, str]) -> tuple[Outcome, 
 
 def failures(text: str) -> list[str]:
     """The lines of a log that name what failed, the last few."""
-    named = re.compile(r"\bFAIL(ED)?\b|^ERROR|==ERROR|\berror:")
+    named = re.compile(r"\bFAIL(ED)?\b|^ERROR|==ERROR|==\w+Sanitizer\b|\berror:")
     return [line[:300] for line in text.splitlines() if named.search(line)][-12:]
 
 
