@@ -74,6 +74,33 @@ def test_a_checkpoint_replaces_the_one_before_as_a_whole(session, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["s.h5"]
 
 
+def test_inside_an_own_edit_it_is_refused_at_once(session, tmp_path):
+    s = gromos.State(5, name="edited", session=session)
+    for handle in (s, gromos.attach("edited", session=session)):
+        with s.edit() as e:
+            e.positions()[:] = 1
+            with pytest.raises(gromos.ConflictError, match="inside an edit of this session"):
+                handle.checkpoint(tmp_path / "s.h5")
+        assert (s.positions() == 1).all()
+    assert not (tmp_path / "s.h5").exists()
+    s.checkpoint(tmp_path / "s.h5")
+    assert same(s, session.restore(tmp_path / "s.h5", ""))
+    s.delete()
+
+
+def test_another_thread_of_the_session_waits_for_the_edit(session, tmp_path):
+    s = gromos.State(5, session=session)
+    written = []
+    writer = threading.Thread(target=lambda: written.append(s.checkpoint(tmp_path / "s.h5")))
+    with s.edit() as e:
+        e.positions()[:] = 1
+        writer.start()
+        wait_until(lambda: s.describe().waiters == 1)
+        assert not written
+    writer.join(60)
+    assert [told.version for told in written] == [1]
+
+
 def test_labels_and_origin_come_along(session, tmp_path):
     a = gromos.load(DATA / "alanine.cnf", session=session)
     a.checkpoint(tmp_path / "a.h5")

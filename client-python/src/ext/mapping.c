@@ -444,6 +444,12 @@ static PyObject *get_lease_holder(PyObject *self, void *closure)
     return PyLong_FromUnsignedLong(atomic_load(&SELF->live->lease) & GD_LEASE_HOLDER);
 }
 
+static PyObject *get_edited_here(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(gd_lease_mine(SELF));
+}
+
 enum ring_number { RING_NEWEST, RING_PUBLISHED, RING_SKIPPED, RING_SLOTS };
 
 static PyObject *get_ring_number(PyObject *self, void *closure)
@@ -481,6 +487,7 @@ static PyGetSetDef properties[] = {
     {"energies", get_array, NULL, "Live energies, read-only.", (void *)(intptr_t)GD_ENERGIES},
     {"masses", get_array, NULL, "Live masses, read-only.", (void *)(intptr_t)GD_MASSES},
     {"lease_holder", get_lease_holder, NULL, "Session number of the holder of the lease; 0: nobody.", NULL},
+    {"edited_here", get_edited_here, NULL, "Whether the calling thread holds the lease.", NULL},
     {"newest_sequence", get_ring_number, NULL, "Of the newest frame.", (void *)(intptr_t)RING_NEWEST},
     {"frames_published", get_ring_number, NULL, "Frames published.", (void *)(intptr_t)RING_PUBLISHED},
     {"frames_skipped", get_ring_number, NULL, "Publishes left out because every slot was held.", (void *)(intptr_t)RING_SKIPPED},

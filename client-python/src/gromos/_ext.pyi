@@ -299,6 +299,9 @@ class Mapping:
     @property
     def lease_holder(self) -> int:
         """Session number of who holds the write lease; 0: nobody."""
+    @property
+    def edited_here(self) -> bool:
+        """Whether the calling thread holds the lease."""
     def array(self, which: int, mode: Mode = "r") -> FloatArray:
         """"r": the live memory, read-only. "c": private copy-on-write, new at each call. "r+": the live memory, writable, only while
         this process holds the lease; afterwards the array is private."""

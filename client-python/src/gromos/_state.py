@@ -622,12 +622,19 @@ class State(Bound, Compute):
         ------
         FileAccessError
             It cannot be written.
+        ConflictError
+            Inside an edit of this thread: a checkpoint is of a commit.
         TimeoutExpired
-            Somebody edited the State all the while; also this thread, inside its own ``with s.edit()``.
+            Somebody else edited the State all the while.
         UnsupportedError
             The session is remote, or the daemon was built without HDF5.
         """
         _local_only(self._session, path)
+        mapping = self._bound_mapping()
+        if mapping is not None and mapping.edited_here:
+            raise ConflictError(
+                "state.checkpoint inside an edit of this session: a checkpoint is of a commit, so finish the edit first", command="state.checkpoint"
+            )
         return Commands.state_checkpoint(self, self._identity, path=os.path.abspath(os.path.expanduser(os.fspath(path))))
 
     def _remote_edit(self, timeout: float | None, publish: bool) -> AnyEdit:
