@@ -1,4 +1,5 @@
 /* gromosd: options, compose, run, tear down. */
+#include "core/check.h"
 #include "core/descriptors.h"
 #include "core/log.h"
 #include "service/keeper.h"
@@ -31,13 +32,13 @@ static void report(const struct gd_settings *settings, const char *error)
 static int set_up_log(const struct gd_settings *settings, struct gd_err *err)
 {
     enum gd_log_level level;
-    if (gd_log_level_from_name(settings->log_level, &level) != 0)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "log_level = '%s' is none of error, warn, info, debug", settings->log_level);
+    GD_CHECK(gd_log_level_from_name(settings->log_level, &level) == 0);
     int fd = STDERR_FILENO;
     if (settings->log_file[0] != '\0') {
         fd = open(settings->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (fd < 0)
-            return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot open the log %s", settings->log_file);
+            return gd_err_errno(err, GD_E_FILE_ACCESS, "cannot open the log %s", settings->log_file),
+                   gd_settings_blame(settings, GD_SETTING_log_file, err);
     }
     gd_log_setup(fd, level, getenv("JOURNAL_STREAM") != NULL && fd == STDERR_FILENO);
     return 0;

@@ -135,8 +135,8 @@ static void reply_parameters(struct gd_request *request)
 {
     const struct gd_settings *settings = &request->service->settings;
     msgpack_packer *packer = &request->reply.packer;
-    gd_reply_map(&request->reply, "parameters", gd_setting_count);
-    for (size_t i = 0; i < gd_setting_count; i++) {
+    gd_reply_map(&request->reply, "parameters", GD_SETTING_COUNT);
+    for (size_t i = 0; i < GD_SETTING_COUNT; i++) {
         char text[sizeof(gd_setting_str)];
         gd_settings_text(settings, &gd_setting_rows[i], text, sizeof text);
         gd_pack_str(packer, gd_setting_rows[i].name);

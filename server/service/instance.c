@@ -131,16 +131,13 @@ int gd_instance_open(struct gd_instance *out, const struct gd_settings *settings
         snprintf(instance.directory, GD_PATH, "%s", settings->directory);
     } else {
         char runtime[GD_PATH];
-        const char *name = settings->instance;
-        if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "'%s' cannot name an instance: no slash, no leading dot, not empty", name);
         code = find_runtime_dir(runtime, settings, err);
         if (code == 0)
             code = make_absolute(runtime, err);
         if (code == 0)
             code = own_folder(runtime, 0, err);
         if (code == 0)
-            code = join(instance.directory, runtime, name, err);
+            code = join(instance.directory, runtime, settings->instance, err);
     }
     if (code == 0)
         code = make_absolute(instance.directory, err);

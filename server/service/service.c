@@ -162,9 +162,8 @@ static int choose_kernels(struct gd_service *service, struct gd_err *err)
         text = environment;
     setenv("GROMOSD_CPU", text, 1); /* for the engine, which chooses for itself */
     unsigned mask = 0;
-    int code = gd_cpu_parse_mask(text, &mask, err);
-    if (code != 0)
-        return code;
+    if (gd_cpu_parse_mask(text, &mask, err) != 0)
+        return gd_err_context(err, "$GROMOSD_CPU"); /* the setting has been looked at */
     gd_kernels_init(&service->kernels, gd_cpu_detect() & mask);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     service->threads = service->settings.threads > 0 ? (int)service->settings.threads : cores > 0 ? (int)cores : 1;
@@ -179,16 +178,10 @@ static int is_loopback(const char *endpoint)
     return strncmp(endpoint, "tcp://127.", 10) == 0 || strncmp(endpoint, "tcp://[::1]:", 12) == 0;
 }
 
-/* libzmq takes the port's last 16 bits, whatever else stands there. */
-static int check_listen(const char *listen, struct gd_err *err)
+static int bind_remote(struct gd_service *service, const char *secret, struct gd_err *err)
 {
-    const char *colon = strrchr(listen, ':'), *digits = colon != NULL ? colon + 1 : "";
-    size_t n = strspn(digits, "0123456789");
-    if (strncmp(listen, "tcp://", 6) != 0 || colon < listen + 6)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s' is no tcp address; write tcp://ADDRESS:PORT", listen);
-    if (n == 0 || n > 5 || digits[n] != '\0' || atol(digits) > 65535)
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s': the port must be a number from 0 (any free one) to 65535", listen);
-    return 0;
+    int code = gd_router_create(&service->routers[1], service, 1, service->settings.listen, 0, secret, err);
+    return code == 0 ? 0 : gd_settings_blame(&service->settings, GD_SETTING_listen, err);
 }
 
 static int open_remote(struct gd_service *service, struct gd_err *err)
@@ -197,24 +190,24 @@ static int open_remote(struct gd_service *service, struct gd_err *err)
     char path[GD_PATH + 32], secret[41];
     if (settings->listen[0] == '\0')
         return 0;
-    int code = check_listen(settings->listen, err);
-    if (code != 0)
-        return code;
     if (settings->plain_loopback) {
         if (!is_loopback(settings->listen))
             return gd_err_set(err, GD_E_INVALID_ARGUMENT, "plain_loopback is for 127.0.0.1 and [::1] alone; %s needs keys",
-                              settings->listen);
+                              settings->listen),
+                   gd_settings_blame(settings, GD_SETTING_plain_loopback, err);
         gd_log_warn("auth", "%s takes any user of this machine without a key (plain_loopback)", settings->listen);
-        return gd_router_create(&service->routers[1], service, 1, settings->listen, 0, NULL, err);
+        return bind_remote(service, NULL, err);
     }
     snprintf(path, sizeof path, "%s/authorized_keys", service->instance.directory);
-    code = gd_zap_create(&service->zap, service, settings->authorized_keys[0] ? settings->authorized_keys : path, err);
+    int code = gd_zap_create(&service->zap, service, settings->authorized_keys[0] ? settings->authorized_keys : path, err);
     if (code != 0)
         return code;
     snprintf(path, sizeof path, "%s/server.key_secret", service->instance.directory);
     code = gd_zap_server_key(settings->server_key[0] ? settings->server_key : path, secret, err);
-    if (code == 0)
-        code = gd_router_create(&service->routers[1], service, 1, settings->listen, 0, secret, err);
+    if (code != 0)
+        gd_settings_blame(settings, GD_SETTING_server_key, err);
+    else
+        code = bind_remote(service, secret, err);
     explicit_bzero(secret, sizeof secret);
     return code;
 }

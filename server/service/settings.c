@@ -1,5 +1,7 @@
 #include "service/settings.h"
 
+#include "core/cpu.h"
+#include "core/log.h"
 #include "core/version.h"
 
 #include <argp.h>
@@ -13,18 +15,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define IN_COMMAND "command line"
+#define IN_FILE "%s, line %d"
+
 #define TYPE_str GD_SETTING_STR
 #define TYPE_int GD_SETTING_INT
 #define TYPE_real GD_SETTING_REAL
 #define TYPE_bool GD_SETTING_BOOL
 
-const struct gd_setting_row gd_setting_rows[] = {
+const struct gd_setting_row gd_setting_rows[GD_SETTING_COUNT] = {
 #define GD_SETTING(name, type, initial, min, max, unit, text) \
     {#name, unit, text, TYPE_##type, offsetof(struct gd_settings, name), (double)(min), (double)(max)},
 #include "service/settings.def"
 #undef GD_SETTING
 };
-const size_t gd_setting_count = sizeof gd_setting_rows / sizeof gd_setting_rows[0];
 
 #define INIT_str(field, value) snprintf(field, sizeof field, "%s", (const char *)(uintptr_t)(value))
 #define INIT_int(field, value) field = (int64_t)(value)
@@ -54,7 +58,7 @@ static int parse_bool(const char *value, int *out)
 
 static const struct gd_setting_row *find(const char *name)
 {
-    for (size_t i = 0; i < gd_setting_count; i++) {
+    for (size_t i = 0; i < GD_SETTING_COUNT; i++) {
         const char *a = gd_setting_rows[i].name, *b = name;
         while (*a != '\0' && (*a == *b || (*a == '_' && *b == '-')))
             a++, b++;
@@ -82,6 +86,67 @@ static int parse_int(const struct gd_setting_row *row, const char *value, int64_
     return 0;
 }
 
+/* ---- what texts may be ---- */
+
+static int check_log_level(const char *value, struct gd_err *err)
+{
+    enum gd_log_level level;
+    if (gd_log_level_from_name(value, &level) == 0)
+        return 0;
+    return gd_err_set(err, GD_E_INVALID_ARGUMENT, "log_level = '%s' is none of error, warn, info, debug", value);
+}
+
+static int check_cpu(const char *value, struct gd_err *err)
+{
+    unsigned mask;
+    return gd_cpu_parse_mask(value, &mask, err);
+}
+
+static int check_instance(const char *value, struct gd_err *err)
+{
+    if (value[0] != '\0' && value[0] != '.' && strchr(value, '/') == NULL)
+        return 0;
+    return gd_err_set(err, GD_E_INVALID_ARGUMENT, "instance = '%s' cannot name an instance: no slash, no leading dot, not empty", value);
+}
+
+/* libzmq takes the port's last 16 bits, whatever else stands there. */
+static int check_listen(const char *value, struct gd_err *err)
+{
+    const char *colon = strrchr(value, ':'), *digits = colon != NULL ? colon + 1 : "";
+    size_t n = strspn(digits, "0123456789");
+    if (value[0] == '\0')
+        return 0;
+    if (strncmp(value, "tcp://", 6) != 0 || colon < value + 6)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s' is no tcp address; write tcp://ADDRESS:PORT", value);
+    if (n == 0 || n > 5 || digits[n] != '\0' || atol(digits) > 65535)
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "listen = '%s': the port must be a number from 0 (any free one) to 65535", value);
+    return 0;
+}
+
+static int check_checkpoint_dir(const char *value, struct gd_err *err)
+{
+    if (value[0] == '\0' || value[0] == '/')
+        return 0;
+    return gd_err_set(err, GD_E_INVALID_ARGUMENT, "checkpoint_dir = '%s'; it must be an absolute path", value);
+}
+
+static int (*const text_checks[GD_SETTING_COUNT])(const char *value, struct gd_err *err) = {
+    [GD_SETTING_log_level] = check_log_level, [GD_SETTING_cpu] = check_cpu,
+    [GD_SETTING_instance] = check_instance,   [GD_SETTING_listen] = check_listen,
+    [GD_SETTING_checkpoint_dir] = check_checkpoint_dir,
+};
+
+static int set_text(const struct gd_setting_row *row, char *field, const char *value, const char *where, struct gd_err *err)
+{
+    int (*check)(const char *, struct gd_err *) = text_checks[row - gd_setting_rows];
+    if (strlen(value) >= sizeof(gd_setting_str))
+        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s is longer than %zu bytes", where, row->name, sizeof(gd_setting_str) - 1);
+    if (check != NULL && check(value, err) != 0)
+        return gd_err_context(err, "%s", where), GD_E_INVALID_ARGUMENT;
+    strcpy(field, value);
+    return 0;
+}
+
 int gd_settings_set(struct gd_settings *settings, const char *name, const char *value, const char *where, struct gd_err *err)
 {
     const struct gd_setting_row *row = find(name);
@@ -92,10 +157,7 @@ int gd_settings_set(struct gd_settings *settings, const char *name, const char *
     errno = 0;
     switch (row->type) {
     case GD_SETTING_STR:
-        if (strlen(value) >= sizeof(gd_setting_str))
-            return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s is longer than %zu bytes", where, name, sizeof(gd_setting_str) - 1);
-        strcpy(field, value);
-        return 0;
+        return set_text(row, field, value, where, err);
     case GD_SETTING_BOOL:
         if (parse_bool(value, field) != 0)
             return gd_err_set(err, GD_E_INVALID_ARGUMENT, "%s: %s = '%s' is neither yes nor no", where, name, value);
@@ -115,6 +177,14 @@ int gd_settings_set(struct gd_settings *settings, const char *name, const char *
     }
     }
     return gd_err_set(err, GD_E_INTERNAL, "setting %s has no type", name);
+}
+
+int gd_settings_blame(const struct gd_settings *settings, enum gd_setting_number number, struct gd_err *err)
+{
+    int given = settings->given[number];
+    if (err == NULL || given == 0)
+        return err == NULL ? GD_E_INTERNAL : err->code;
+    return given == GD_GIVEN_IN_COMMAND ? gd_err_context(err, IN_COMMAND) : gd_err_context(err, IN_FILE, settings->config, given);
 }
 
 void gd_settings_text(const struct gd_settings *settings, const struct gd_setting_row *row, char *out, size_t room)
@@ -146,7 +216,6 @@ struct file_context {
     int failed, failed_line;
     FILE *file;
     int line, long_line;
-    int set_at[sizeof gd_setting_rows / sizeof gd_setting_rows[0]]; /* line that gives each setting; 0: none yet */
 };
 
 static int refuse_twice(struct file_context *context, const char *name, const char *where)
@@ -154,9 +223,9 @@ static int refuse_twice(struct file_context *context, const char *name, const ch
     const struct gd_setting_row *row = find(name);
     if (row == NULL)
         return 0;
-    int *set_at = &context->set_at[row - gd_setting_rows];
-    int first = *set_at;
-    *set_at = context->line;
+    int *given = &context->settings->given[row - gd_setting_rows];
+    int first = *given;
+    *given = context->line;
     if (first == 0)
         return 0;
     return gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: '%s' is given twice, in line %d and in line %d; keep one of them", where,
@@ -169,12 +238,12 @@ static int on_ini(void *user, const char *section, const char *name, const char 
     char where[PATH_MAX + 32];
     if (context->failed != 0)
         return 0; /* the first fault is told */
-    snprintf(where, sizeof where, "%s, line %d", context->path, context->line);
+    snprintf(where, sizeof where, IN_FILE, context->path, context->line);
     if (strcmp(section, "gromosd") != 0)
         context->failed =
             section[0] == '\0'
                 ? gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: '%s' stands before any section; put [gromosd] above it", where, name)
-                : gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s, section [%s]: the only section is [gromosd]", where, section);
+                : gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "%s: section [%s]; the only section is [gromosd]", where, section);
     else if ((context->failed = refuse_twice(context, name, where)) == 0)
         context->failed = gd_settings_set(context->settings, name, value, where, context->err);
     context->failed_line = context->line;
@@ -239,11 +308,12 @@ static error_t on_option(int key, char *argument, struct argp_state *state)
         context->settings->keep = 1;
     } else if (key == KEY_READY_FD) {
         context->settings->ready_fd = atoi(argument);
-    } else if (key >= KEY_FIRST_SETTING && key < KEY_FIRST_SETTING + (int)gd_setting_count) {
+    } else if (key >= KEY_FIRST_SETTING && key < KEY_FIRST_SETTING + GD_SETTING_COUNT) {
         if (context->config_only)
             return 0;
         const char *name = gd_setting_rows[key - KEY_FIRST_SETTING].name;
-        context->code = gd_settings_set(context->settings, name, argument != NULL ? argument : "yes", "command line", context->err);
+        context->settings->given[key - KEY_FIRST_SETTING] = GD_GIVEN_IN_COMMAND;
+        context->code = gd_settings_set(context->settings, name, argument != NULL ? argument : "yes", IN_COMMAND, context->err);
         return context->code == 0 ? 0 : EINVAL;
     } else if (key == ARGP_KEY_ARG) {
         context->code = gd_err_set(context->err, GD_E_INVALID_ARGUMENT, "'%s' is not an option; gromosd --help lists them", argument);
@@ -254,12 +324,12 @@ static error_t on_option(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
-#define OPTION_ROWS (gd_setting_count + 4)
+#define OPTION_ROWS (GD_SETTING_COUNT + 4)
 
 static void fill_options(struct argp_option *options, char (*names)[64], char (*texts)[512])
 {
     size_t k = 0;
-    for (size_t i = 0; i < gd_setting_count; i++, k++) {
+    for (size_t i = 0; i < GD_SETTING_COUNT; i++, k++) {
         const struct gd_setting_row *row = &gd_setting_rows[i];
         snprintf(names[i], sizeof names[i], "%s", row->name);
         for (char *c = names[i]; *c != '\0'; c++)
@@ -294,8 +364,8 @@ static void print_version(FILE *stream, struct argp_state *state)
 int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struct gd_err *err)
 {
     struct argp_option *options = calloc(OPTION_ROWS, sizeof *options);
-    char(*names)[64] = calloc(gd_setting_count, sizeof *names);
-    char(*texts)[512] = calloc(gd_setting_count, sizeof *texts);
+    char(*names)[64] = calloc(GD_SETTING_COUNT, sizeof *names);
+    char(*texts)[512] = calloc(GD_SETTING_COUNT, sizeof *texts);
     int code = GD_E_OUT_OF_MEMORY;
     if (options == NULL || names == NULL || texts == NULL) {
         gd_err_set(err, code, "no memory for the option table");
@@ -318,6 +388,7 @@ int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struc
     struct parse_context context = {settings, err, NULL, 1, 0};
     argp_err_exit_status = 2;
     error_t status = argp_parse(&argp, argc, argv, 0, NULL, &context); /* prints help, version, unknown options */
+    settings->config = context.config;
     if (status == 0 && context.config != NULL)
         context.code = read_file(settings, context.config, err);
     if (status == 0 && context.code == 0) {

@@ -61,6 +61,27 @@ CASES = {
     "cpu": (BAD_SETTING, "never", lambda d, taken: ["--directory", d, "--cpu", "never"]),
     "level": (BAD_SETTING, "log_level = 'loud'", lambda d, taken: ["--directory", d, "--log-level", "loud"]),
     "log": (FAILED, "/proc/nowhere/log", lambda d, taken: ["--directory", d, "--log-file", "/proc/nowhere/log"]),
+    "level in a file": (
+        BAD_SETTING,
+        "/a.conf, line 3: log_level = 'loud' is none of error, warn, info, debug",
+        lambda d, taken: ["--directory", d, "--config", config(d / "a.conf", "[gromosd]\nthreads = 1\nlog_level = loud\n")],
+    ),
+    "cpu in a file": (
+        BAD_SETTING,
+        '/a.conf, line 2: cpu is "never"',
+        lambda d, taken: ["--directory", d, "--config", config(d / "a.conf", "[gromosd]\ncpu = never\n")],
+    ),
+    "log in a file": (
+        FAILED,
+        "/a.conf, line 2: cannot open the log /proc/nowhere/log: No such file",
+        lambda d, taken: ["--directory", d, "--config", config(d / "a.conf", "[gromosd]\nlog_file = /proc/nowhere/log\n")],
+    ),
+    "port in a file": (
+        FAILED,
+        "/a.conf, line 3: .*in use",
+        lambda d, taken: ["--directory", d, "--config",
+                          config(d / "a.conf", f"[gromosd]\nlog_level = warn\nlisten = tcp://127.0.0.1:{taken}\n")],
+    ),  # fmt: skip
     "value": (BAD_SETTING, "threads", lambda d, taken: ["--directory", d, "--threads", "-3"]),
     "no file": (FAILED, "nowhere.conf", lambda d, taken: ["--directory", d, "--config", d / "nowhere.conf"]),
     "twice": (

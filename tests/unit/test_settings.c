@@ -60,8 +60,49 @@ Test(settings, a_bad_file_is_told_by_line)
     cr_expect_eq(parse_file("[gromosd]\nlog_level = warn\nthreads = many\n", &settings, &err), GD_E_INVALID_ARGUMENT);
     cr_expect(strstr(err.text, "line 3") != NULL, "%s", err.text);
     cr_expect_eq(parse_file("[other]\nthreads = 1\n", &settings, &err), GD_E_INVALID_ARGUMENT);
+    cr_expect(strstr(err.text, "line 2: section [other]") != NULL, "%s", err.text);
     cr_expect_eq(parse_file("[gromosd]\nthis is no setting\n", &settings, &err), GD_E_INVALID_ARGUMENT);
     cr_expect(strstr(err.text, "line 2: not of the form") != NULL, "%s", err.text);
+}
+
+Test(settings, a_text_that_cannot_be_is_told_by_line)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    static const char *const wrong[][2] = {{"log_level = loud", "log_level = 'loud' is none of error, warn"},
+                                           {"log_level = ", "log_level = '' is none of"},
+                                           {"cpu = sse9", "cpu is \"sse9\"; it can be"},
+                                           {"instance = a/b", "instance = 'a/b' cannot name"},
+                                           {"listen = 127.0.0.1:5870", "listen = '127.0.0.1:5870' is no tcp address"},
+                                           {"listen = tcp://127.0.0.1:70000", "port must be a number from 0"},
+                                           {"checkpoint_dir = here", "checkpoint_dir = 'here'; it must be an absolute path"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "[gromosd]\nthreads = 2\n%s\n", wrong[i][0]);
+        cr_expect_eq(parse_file(text, &settings, &err), GD_E_INVALID_ARGUMENT, "%s", text);
+        cr_expect(strstr(err.text, wrong[i][1]) != NULL && strstr(err.text, ", line 3: ") != NULL, "%s", err.text);
+        cr_expect(strstr(err.text, "/tmp/gromosd-settings-") == err.text, "%s", err.text);
+    }
+}
+
+Test(settings, who_puts_a_setting_to_use_can_tell_where_it_was_given)
+{
+    struct gd_settings settings;
+    struct gd_err err = {0};
+    cr_assert_eq(parse_file("[gromosd]\nthreads = 7\nlog_file = /nowhere\n", &settings, &err), 0, "%s", err.text);
+    static const struct {
+        enum gd_setting_number number;
+        const char *text;
+    } expected[] = {{GD_SETTING_threads, "command line: no"}, {GD_SETTING_listen, "no"}};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        gd_err_set(&err, GD_E_FILE_ACCESS, "no");
+        cr_expect_eq(gd_settings_blame(&settings, expected[i].number, &err), GD_E_FILE_ACCESS);
+        cr_expect_str_eq(err.text, expected[i].text);
+    }
+    settings.config = "a.conf";
+    gd_err_set(&err, GD_E_FILE_ACCESS, "no");
+    cr_expect_eq(gd_settings_blame(&settings, GD_SETTING_log_file, &err), GD_E_FILE_ACCESS);
+    cr_expect_str_eq(err.text, "a.conf, line 3: no");
 }
 
 Test(settings, a_setting_given_twice_is_refused)
@@ -69,7 +110,7 @@ Test(settings, a_setting_given_twice_is_refused)
     struct gd_settings settings;
     struct gd_err err = {0};
     static const char *const files[] = {"[gromosd]\nthreads = 2\nlog_level = warn\nthreads = 4\n",
-                                        "[gromosd]\nlog_level = warn # or info\nsession_pins = 7\nlog-level = warn\n",
+                                        "[gromosd]\nlog_level = warn ; or info\nsession_pins = 7\nlog-level = warn\n",
                                         "[gromosd]\nidle_timeout = 5\n[gromosd]\nidle_timeout = 5\n"};
     static const char *const name[] = {"threads", "log_level", "idle_timeout"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
