@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PATIENCE_NS 10000000000ull /* for a job's next step */
 #define AGAIN_NS 1000000000ull
@@ -223,18 +224,34 @@ int gd_checkpoints_busy(const struct gd_checkpoints *c)
 
 /* ---- life ---- */
 
+/* A folder to write to, made if it is missing: a file is made in it and taken away again. */
+static int need_directory(const char *path, struct gd_err *err)
+{
+    char file[PATH_MAX];
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "checkpoint_dir %s cannot be made", path);
+    snprintf(file, sizeof file, "%s/.gromosd-XXXXXX", path);
+    int fd = mkstemp(file);
+    if (fd < 0)
+        return gd_err_errno(err, GD_E_FILE_ACCESS, "checkpoint_dir %s cannot be written to", path);
+    close(fd);
+    unlink(file);
+    return 0;
+}
+
 int gd_checkpoints_create(struct gd_checkpoints **out, struct gd_service *service, struct gd_err *err)
 {
     const struct gd_settings *settings = &service->settings;
     if (settings->checkpoint_dir[0] == '\0')
         return 0;
-    if (settings->checkpoint_dir[0] != '/')
-        return gd_err_set(err, GD_E_INVALID_ARGUMENT, "checkpoint_dir is '%s'; it must be an absolute path", settings->checkpoint_dir);
+    int code = need_directory(settings->checkpoint_dir, err);
+    if (code != 0 && service->registry.by_uuid.used == 0)
+        return gd_settings_blame(settings, GD_SETTING_checkpoint_dir, err);
+    if (code != 0)
+        gd_log_warn("checkpoint", "%s; the States that were taken over are served without", err->text);
     struct gd_checkpoints *c = calloc(1, sizeof *c);
     if (c == NULL)
         return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for checkpoints");
-    if (mkdir(settings->checkpoint_dir, 0700) != 0 && errno != EEXIST)
-        gd_log_warn("checkpoint", "%s cannot be made: %s", settings->checkpoint_dir, strerror(errno));
     c->service = service;
     c->next_ns = gd_now_ns() + (uint64_t)(settings->checkpoint_interval * 1e9);
     gd_table_init(&c->entries);

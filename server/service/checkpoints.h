@@ -13,8 +13,9 @@
 struct gd_checkpoints;
 struct gd_service;
 
-/* *out stays NULL when the settings ask for none; every function takes NULL. GD_E_INVALID_ARGUMENT when the folder is not an absolute
- * path. The folder is made if it is missing; that it cannot be is logged. */
+/* *out stays NULL when the settings ask for none; every function takes NULL. The folder is made if it is
+ * missing; GD_E_FILE_ACCESS when it cannot be, or cannot be written to. A daemon that has taken States over only logs that: they count for
+ * more. To be called after they were. */
 int gd_checkpoints_create(struct gd_checkpoints **out, struct gd_service *service, struct gd_err *err);
 void gd_checkpoints_tick(struct gd_checkpoints *checkpoints, uint64_t now_ns);
 int gd_checkpoints_busy(const struct gd_checkpoints *checkpoints); /* a file is being written */

@@ -260,8 +260,6 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
     if (code == 0)
         code = gd_jobs_create(&service->jobs, service, err);
     if (code == 0)
-        code = gd_checkpoints_create(&service->checkpoints, service, err);
-    if (code == 0)
         code = choose_kernels(service, err);
     if (code == 0)
         code = gd_keep_create(&service->keep, service, err);
@@ -269,6 +267,8 @@ int gd_service_create(struct gd_service **out, const struct gd_settings *setting
         code = gd_instance_open(&service->instance, settings, gd_keep_take_lock(service->keep), err);
     if (code == 0)
         gd_keep_adopt(service->keep); /* before anybody can come in */
+    if (code == 0)
+        code = gd_checkpoints_create(&service->checkpoints, service, err);
     if (code == 0)
         code = open_sockets(service, err);
     if (code != 0) {

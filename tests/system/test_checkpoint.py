@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -348,6 +349,22 @@ def test_by_the_clock(make_daemon, tmp_path):
         time.sleep(1.5)  # unchanged: not written again
         assert file.stat().st_mtime_ns == written
         assert [p.name for p in folder.iterdir()] == ["a%2Fb.h5"]
+
+
+def test_a_folder_that_went_missing_does_not_keep_states_from_being_taken_over(make_daemon, tmp_path):
+    folder = tmp_path / "above" / "checkpoints"
+    folder.parent.mkdir()
+    d = make_daemon("--keep", "--checkpoint-dir", str(folder))
+    with d.connect() as session:
+        s = gromos.State(3, name="kept", session=session)
+        s.set_positions(np.ones((3, 3)))
+        wait_until(lambda: session.info().protected, what="everything to be handed over")
+        shutil.rmtree(folder.parent)
+        worker = session.info().pid
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: session.info().pid != worker, what="a new worker")
+        assert (session.attach("kept").positions() == 1).all()
+        assert f"checkpoint_dir {folder} cannot be made: No such file or directory; the States that were taken over" in d.log()
 
 
 def test_by_the_clock_an_edit_is_not_disturbed(make_daemon, tmp_path):

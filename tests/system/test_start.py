@@ -82,6 +82,21 @@ CASES = {
         lambda d, taken: ["--directory", d, "--config",
                           config(d / "a.conf", f"[gromosd]\nlog_level = warn\nlisten = tcp://127.0.0.1:{taken}\n")],
     ),  # fmt: skip
+    "checkpoints": (
+        FAILED,
+        "command line: checkpoint_dir /proc/nowhere cannot be made: No such file or directory",
+        lambda d, taken: ["--directory", d, "--checkpoint-dir", "/proc/nowhere"],
+    ),
+    "checkpoints in a file": (
+        FAILED,
+        "/a.conf, line 2: checkpoint_dir /proc/version cannot be written to: Not a directory",
+        lambda d, taken: ["--directory", d, "--config", config(d / "a.conf", "[gromosd]\ncheckpoint_dir = /proc/version\n")],
+    ),
+    "checkpoints nobody may write": (
+        FAILED,
+        "checkpoint_dir /proc/self/fd cannot be written to: ",
+        lambda d, taken: ["--directory", d, "--checkpoint-dir", "/proc/self/fd"],
+    ),
     "value": (BAD_SETTING, "threads", lambda d, taken: ["--directory", d, "--threads", "-3"]),
     "no file": (FAILED, "nowhere.conf", lambda d, taken: ["--directory", d, "--config", d / "nowhere.conf"]),
     "twice": (
