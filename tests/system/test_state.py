@@ -417,6 +417,52 @@ def test_bad_numbers_change_nothing(any_session, atoms, dtype, bad):
     state.close()
 
 
+WRITTEN = {
+    "positions": (np.nan, gromos.NotFiniteError),
+    "velocities": (np.inf, gromos.NotFiniteError),
+    "forces": (-np.inf, gromos.NotFiniteError),
+    "masses": (np.nan, gromos.NotFiniteError),
+    "energies": (-np.nan, gromos.NotFiniteError),
+    "massless": (0.0, gromos.InvalidArgumentError),
+    "negative masses": (-1.0, gromos.InvalidArgumentError),
+}
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("atoms", [50, 30_000])
+def test_bad_numbers_written_in_an_edit_are_not_committed(any_session, atoms, dtype, what):
+    """Straight into the arrays an edit hands out: the edit ends undone, as it does for a remote session."""
+    value, error = WRITTEN[what]
+    name = what if what in ("positions", "velocities", "forces", "energies") else "masses"
+    with any_session.create(atoms, dtype=dtype, frame_forces=True) as state:
+        old = np.random.default_rng(6).random((atoms, 3), dtype=np.float32)
+        state.set(positions=old, forces=old, masses=old[:, 0] + 1)
+
+        def content():
+            return [np.array(a) for a in (state.positions(), state.velocities(), state.forces(), state.masses(), state.energies.array)]
+
+        before, version, step = content(), state.version, state.snapshot().step
+        for publish in (True, False):
+            for at in (0, -1):
+                with pytest.raises(error, match=rf"{name}.*{abs(value):g}"), state.edit(publish=publish) as e:
+                    e.positions()[:] += 1
+                    e.step = 7
+                    getattr(e, name)().reshape(-1)[at] = value
+                assert all(np.array_equal(a, b) for a, b in zip(content(), before, strict=True))
+                assert (state.version, state.step, state.snapshot().step, state.describe().lease) == (version, step, step, 0)
+        e = state.edit().__enter__()
+        e.positions()[:] = np.nan
+        with pytest.raises(gromos.NotFiniteError):
+            e.commit()
+        assert not e.active and state.describe().lease == 0
+        with state.edit() as e:
+            kept = e.positions()
+            kept[:] = np.nan
+            kept[:] = 2  # what counts is what stands there in the end
+        assert (state.positions() == 2).all() and state.version == version + 1
+
+
 def wrong(error, match, call, id):
     return pytest.param(error, match, call, id=id)
 

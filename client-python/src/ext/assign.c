@@ -6,9 +6,13 @@
  * A number that is not finite or does not fit is met in the middle of the copy. What stood there is put back then, and the mark taken back:
  * no commit, no version, no frame comes of it; who looks at the live arrays meanwhile sees an edit under way, as ever. Whoever ends the
  * edit otherwise, this process or the daemon, puts back the same (proto/gd_undo.h). An array that this edit has changed before has content
- * that is kept nowhere: there the check goes first. */
+ * that is kept nowhere: there the check goes first.
+ *
+ * What was written through arrays that were handed out is read once more before the commit, for the same check. */
 #include "mapping.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 void gd_copy_bytes(void *out, const void *in, size_t bytes)
@@ -80,6 +84,15 @@ static enum gd_numbers numbers_of(const struct gd_mapping *mapping, int which, c
     return single ? GD_F64_TO_F32 : GD_F64;
 }
 
+static void raise_not_finite(const struct gd_mapping *mapping, int which, size_t i, PyObject *number)
+{
+    if (mapping->ndim[which] == 2)
+        gd_raise(GD_E_NOT_FINITE, "%s: element [%zu, %zu] is %R; a finite number that fits is wanted", gd_array_name(which), i / 3, i % 3,
+                 number);
+    else
+        gd_raise(GD_E_NOT_FINITE, "%s: element [%zu] is %R; a finite number that fits is wanted", gd_array_name(which), i, number);
+}
+
 static void raise_first_bad(const struct gd_mapping *mapping, int which, PyArrayObject *array)
 {
     size_t count = (size_t)PyArray_SIZE(array), size = (size_t)PyArray_ITEMSIZE(array), i = 0;
@@ -94,11 +107,7 @@ static void raise_first_bad(const struct gd_mapping *mapping, int which, PyArray
     PyObject *number = PyArray_GETITEM(array, data + i * size);
     if (number == NULL)
         return;
-    if (mapping->ndim[which] == 2)
-        gd_raise(GD_E_NOT_FINITE, "%s: element [%zu, %zu] is %R; a finite number that fits is wanted", gd_array_name(which), i / 3, i % 3,
-                 number);
-    else
-        gd_raise(GD_E_NOT_FINITE, "%s: element [%zu] is %R; a finite number that fits is wanted", gd_array_name(which), i, number);
+    raise_not_finite(mapping, which, i, number);
     Py_DECREF(number);
 }
 
@@ -171,4 +180,61 @@ int gd_assign(struct gd_mapping *mapping, int which, PyObject *object, bool publ
     }
     Py_DECREF(prepared);
     return result;
+}
+
+/* ---- arrays that were handed out */
+
+static bool is_double(const struct gd_mapping *mapping, int which)
+{
+    return mapping->descr[which]->type_num == NPY_FLOAT64;
+}
+
+static double element(const struct gd_mapping *mapping, int which, size_t i)
+{
+    const void *array = gd_live_array(mapping, which);
+    return is_double(mapping, which) ? ((const double *)array)[i] : (double)((const float *)array)[i];
+}
+
+/* Every number is finite, and every mass above zero. */
+static bool all_fit(const struct gd_mapping *mapping, int which, size_t count)
+{
+    const void *array = gd_live_array(mapping, which);
+    if (which == GD_MASSES) {
+        const double *masses = array;
+        bool good = true;
+        for (size_t i = 0; i < count; i++)
+            good &= masses[i] > 0 && masses[i] <= DBL_MAX;
+        return good;
+    }
+    return is_double(mapping, which) ? gd_finite_f64(array, count) : gd_finite_f32(array, count);
+}
+
+static void raise_written(const struct gd_mapping *mapping, int which, size_t count)
+{
+    size_t i = 0;
+    while (i < count && isfinite(element(mapping, which, i)) && (which != GD_MASSES || element(mapping, which, i) > 0))
+        i++;
+    PyObject *number = i == count ? NULL : PyFloat_FromDouble(element(mapping, which, i));
+    if (number == NULL && !PyErr_Occurred())
+        gd_raise(GD_E_NOT_FINITE, "%s: the array changed while it was looked at", gd_array_name(which));
+    else if (number != NULL && which == GD_MASSES && isfinite(element(mapping, which, i)))
+        gd_raise(GD_E_INVALID_ARGUMENT, "masses: element [%zu] is %R; every mass must be above zero", i, number);
+    else if (number != NULL)
+        raise_not_finite(mapping, which, i, number);
+    Py_XDECREF(number);
+}
+
+int gd_assign_check(const struct gd_mapping *mapping, int which)
+{
+    const size_t bytes = gd_array_bytes(&mapping->head, which), count = bytes / (is_double(mapping, which) ? sizeof(double) : sizeof(float));
+    bool good;
+    if (bytes < GD_LONG_COPY) {
+        good = all_fit(mapping, which, count);
+    } else {
+        Py_BEGIN_ALLOW_THREADS good = all_fit(mapping, which, count);
+        Py_END_ALLOW_THREADS
+    }
+    if (!good)
+        raise_written(mapping, which, count);
+    return good ? 0 : -1;
 }

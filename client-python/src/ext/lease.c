@@ -415,6 +415,17 @@ static void watch_ring(struct gd_mapping *mapping)
         PyErr_Clear(); /* the undo segment does as well */
 }
 
+/* An exception is set and stays; the State stays as it was before the edit. */
+static int undo_refused(struct gd_mapping *mapping)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (gd_lease_rollback(mapping) < 0)
+        PyErr_Clear();
+    PyErr_Restore(type, value, trace);
+    return -1;
+}
+
 static int commit_through_door(struct gd_mapping *mapping, uint64_t *version, uint64_t *sequence)
 {
     struct gd_door_request request;
@@ -438,13 +449,19 @@ static int commit_through_door(struct gd_mapping *mapping, uint64_t *version, ui
         gd_raise(GD_E_OUTCOME_UNKNOWN, "the daemon vanished during the commit; whether the edit stands cannot be told");
         return -1;
     }
-    /* Refused: the State stays as it was before the edit. */
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    if (gd_lease_rollback(mapping) < 0)
-        PyErr_Clear();
-    PyErr_Restore(type, value, trace);
-    return -1;
+    return undo_refused(mapping);
+}
+
+/* What was written through arrays that were handed out, which no array is any more; threads that share the edit wait meanwhile. */
+static int check_written(struct gd_mapping *mapping, uint32_t handed)
+{
+    int code = 0;
+    mapping->touching = true;
+    for (int i = 0; i < GD_ARRAY_COUNT && code == 0; i++)
+        if ((handed & GD_ARRAY_BIT(i)) != 0)
+            code = gd_assign_check(mapping, i);
+    mapping->touching = false;
+    return code;
 }
 
 int gd_lease_commit(struct gd_mapping *mapping, bool publish, uint64_t *version, uint64_t *sequence)
@@ -452,11 +469,14 @@ int gd_lease_commit(struct gd_mapping *mapping, bool publish, uint64_t *version,
     if (require_open(mapping) < 0)
         return -1;
     struct gd_live_header *live = mapping->write;
+    const uint32_t handed = mapping->handed;
     *sequence = 0;
-    if (mapping->handed != 0)
+    if (handed != 0)
         retire_arrays(mapping);
     if (!word_is_ours(mapping))
         return finish_lost(mapping);
+    if (handed != 0 && check_written(mapping, handed) < 0)
+        return undo_refused(mapping);
     if (publish)
         return commit_through_door(mapping, version, sequence);
     bool changed = mapping->dirty != 0;

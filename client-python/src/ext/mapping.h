@@ -285,6 +285,8 @@ PyObject *gd_edit_create(struct gd_mapping *mapping, PyObject *state, int64_t ti
  * and copies it into the State under the lease; a number that is not finite or does not fit leaves the array as it was. */
 PyObject *gd_assign_prepare(struct gd_mapping *mapping, int which, PyObject *object);
 int gd_assign_store(struct gd_mapping *mapping, int which, PyObject *prepared);
+/* 0 when every number of a live array is finite, and of masses above zero; else -1 with an exception set. Releases the GIL when the array is long. */
+int gd_assign_check(const struct gd_mapping *mapping, int which);
 /* A copy that releases the GIL when it is long. */
 void gd_copy_bytes(void *out, const void *in, size_t bytes);
 int gd_assign(struct gd_mapping *mapping, int which, PyObject *object, bool publish, int64_t timeout_ns, uint64_t *version);

@@ -73,7 +73,7 @@ class Edit(_ext.Edit):
     """The exclusive right to write a State's live arrays, from enter to exit.
 
     Leaving the block makes everything one step (a commit) and publishes a frame unless ``publish=False``; leaving it by an exception
-    puts back what stood there before. The arrays turn private when the block ends.
+    puts back what stood there before, and so does a number in its arrays that is not finite. The arrays turn private when the block ends.
     """
 
     __slots__ = ()  # so that `e.positions = ...` is an error and not an attribute nobody looks at

@@ -268,7 +268,9 @@ class State(Bound, Compute):
     def edit(self, timeout: float | None = TIMEOUT, publish: bool = True) -> AnyEdit:  # type: ignore[override]
         """The exclusive right to write, for a ``with`` block.
 
-        Leaving the block makes everything one step and publishes a frame; leaving it by an exception puts back what was there.
+        Leaving the block makes everything one step and publishes a frame; leaving it by an exception puts back what was there. Arrays
+        that were handed out are looked at once more before that: what they hold in the end is committed if every number is finite
+        and every mass above zero.
 
         Parameters
         ----------
@@ -283,6 +285,8 @@ class State(Bound, Compute):
             On entering: somebody else wrote for the whole time.
         LeaseLostError
             On leaving: the lease was taken away; nothing has changed.
+        NotFiniteError, InvalidArgumentError
+            On leaving: a number that was written is not finite, or a mass not above zero; nothing has changed.
 
         Examples
         --------
