@@ -66,6 +66,7 @@ int main(int argc, char **argv)
     struct gd_settings settings;
     struct gd_err err = {0};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow further (ulimit -f) is a fault of whoever writes it, told as any other */
     gd_settings_init(&settings);
     int code = gd_settings_parse(&settings, argc, argv, &err);
     if (code == 0)

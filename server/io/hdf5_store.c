@@ -4,13 +4,23 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* HDF5 keeps global state; Debian's build locks it, others do not. */
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* At the process's end the library would close what is still open, among it files that could not be closed because the disk was full, and
+ * fall over them. What matters is closed by us. */
+static void begin(void)
+{
+    H5dont_atexit();
+}
+
 void gd_hdf5_enter(void)
 {
+    static pthread_once_t begun = PTHREAD_ONCE_INIT;
+    pthread_once(&begun, begin);
     pthread_mutex_lock(&library_lock);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* faults are reported by us, not printed by the library */
 }
@@ -20,16 +30,20 @@ void gd_hdf5_leave(void)
     pthread_mutex_unlock(&library_lock);
 }
 
+#define WHY_BYTES 200
+
+/* The innermost entry. Where the system refused, the library's words are a line of its own with time, path and number: the number says it. */
 static herr_t keep_first(unsigned n, const H5E_error2_t *entry, void *out)
 {
+    const char *words = entry->desc == NULL ? "" : entry->desc, *number = strstr(words, "errno = ");
     if (n == 0)
-        snprintf(out, 200, "%s", entry->desc == NULL ? "" : entry->desc);
+        snprintf(out, WHY_BYTES, "%s", number == NULL ? words : strerror(atoi(number + strlen("errno = "))));
     return 0;
 }
 
 int gd_hdf5_fault(const char *path, const char *what, struct gd_err *err)
 {
-    char why[200] = "";
+    char why[WHY_BYTES] = "";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, why);
     return gd_err_set(err, GD_E_FILE_ACCESS, "%s: %s (%s)", path, what, why);
 }

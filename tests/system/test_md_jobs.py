@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from gromos import _parameter_blocks as blocks
 
-from conftest import wait_until
+from conftest import BINARY, wait_until
 
 DATA = Path(gromos.__file__).parent / "data"
 SPACING = 0.31  # nm, between water molecules at the start
@@ -935,3 +935,23 @@ def test_a_reporter_sees_what_came_before_its_end(session):
         go_on.set()
         reporter.close()
     assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["x.trc", "x.trc.gz", "x.h5"])
+def test_a_trajectory_at_the_limit_of_file_sizes_ends_the_run_alone(make_daemon, tmp_path, name):
+    """The kernel's signal for it ends a program that does not say otherwise, and with it every State."""
+    limited = tmp_path / "gromosd"
+    limited.write_text(f'#!/bin/sh\nulimit -f 400 && exec "{BINARY}" "$@"\n')
+    limited.chmod(0o755)
+    daemon = make_daemon(binary=limited)
+    with daemon.connect() as session:
+        p = nve(3000)
+        p.writetraj.ntwx = 1
+        job = gromos.Simulation(water(session, name="w"), p).run(trc=tmp_path / name)
+        with pytest.raises(gromos.SimulationFailedError, match=f"{name}: cannot be written.*File too large.?$"):
+            job.wait()
+        state = session.attach("w")
+        state.checkpoint(tmp_path / "w.h5")  # HDF5 is at work as before
+        with session.restore(tmp_path / "w.h5", name="again") as again:
+            assert np.array_equal(again.positions(), state.positions())
+    assert daemon.stop() == 0  # it does not stumble over a file that could not be closed
