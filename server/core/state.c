@@ -142,7 +142,7 @@ int gd_state_create_bare(struct gd_state **out, const struct gd_state_spec *spec
         state->spec.slots = choose_slots(spec);
     state->padded = padded_atoms(spec);
     state->generation = 1;
-    state->live = state->undo = state->kept = GD_SEGMENT_NONE;
+    state->live = state->undo = state->kept = state->before = GD_SEGMENT_NONE;
     state->handed.kept = state->handed.live = state->handed.undo = state->handed.ring = -1;
     gd_pins_init(&state->pins);
     pthread_mutex_init(&state->first_masses, NULL);
@@ -214,6 +214,7 @@ void gd_state_unref(struct gd_state **state_pointer)
     gd_segment_close(&state->undo);
     gd_segment_close(&state->live);
     gd_segment_close(&state->kept);
+    gd_segment_close(&state->before);
     gd_configuration_destroy(&state->origin);
     free(state->molecules);
     free(state->run_state.data);
@@ -366,7 +367,8 @@ static struct gd_rollback rollback_of(const struct gd_state *state, const struct
     memset(heads, 0, 2 * sizeof heads[0]);
     fill_head(&heads[0], state, GD_SEGMENT_LIVE, state->live.bytes);
     fill_head(&heads[1], state, GD_SEGMENT_UNDO, state->undo.bytes);
-    if (newest == NULL && state->ring != NULL && gd_frames_newest(state->ring->header, frame) == 0)
+    const void *ring = state->ring != NULL ? state->ring->header : state->before.base;
+    if (newest == NULL && ring != NULL && gd_frames_newest(ring, frame) == 0)
         newest = frame;
     return (struct gd_rollback){
         .layout = &heads[0],
@@ -417,6 +419,7 @@ int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *
     atomic_store(&live->version, version);
     gd_lease_move(&state->lease, old, live, now_ns);
     gd_ring_destroy(&state->ring);
+    gd_segment_close(&state->before);
     gd_segment_close(&state->undo);
     gd_segment_close(&old_live);
     return 0;

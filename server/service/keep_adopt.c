@@ -169,6 +169,13 @@ static int adopt_state(struct gd_keep *keep, struct gd_survivor *kept, struct gd
     if (has_newest != NULL && newest.header->version > gd_state_version(state))
         gd_live_commit(gd_state_header(state), newest.header->version);
     code = settle_lease(keep, state, has_newest, err);
+    if (code == GD_E_OUT_OF_MEMORY && gd_lease_holder(&state->lease, gd_state_header(state)) != GD_LEASE_DAEMON) {
+        /* As with any holder there is no memory to evict: whoever asks for the lease has it tried again (edit.h). */
+        gd_log_warn("keep", "%s: an edit was under way when the daemon died and cannot be undone yet: %s", state->name, err->text);
+        state->before = frames;
+        frames = GD_SEGMENT_NONE;
+        code = 0;
+    }
     if (code != 0)
         goto fail;
     state->ring_id = gd_registry_ring_id(&service->registry); /* the old ring is not written any more */

@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 
 import gromos
+import numpy as np
 import pytest
-from conftest import BINARY, ROOT, wait_until
+from conftest import BINARY, wait_until
 from md_water import parameters, water
 
 MANY = 2000
@@ -168,3 +169,34 @@ def test_all_descriptors_are_handed_on_where_there_are_few(make_daemon, tmp_path
         wait_until(lambda: d.process.poll() is not None or worker_of(d) not in (None, first), what="a new worker")
         assert d.process.poll() is None, d.log()[-2000:]
         assert {s.name for s in session.states()} == names
+
+
+@pytest.mark.parametrize("kept_in", ["frame", "undo"])
+def test_without_memory_to_undo_an_edit_the_state_waits_for_it(make_daemon, kept_in):
+    """A client may still write where it was writing when the daemon died, so that undoing its edit takes new memory. The State was lost."""
+    atoms, infinite = 100_000, resource.RLIM_INFINITY
+    d = make_daemon("--keep")
+    with d.connect() as session, d.connect() as other:
+        state = session.create(atoms, name="edited")
+        state.set_positions(np.ones((atoms, 3)), publish=kept_in == "frame")
+        if kept_in == "frame":
+            with state.snapshot():
+                pass  # whoever has looked at the ring keeps old content there
+        wait_until(lambda: session.info().protected, what="everything to be handed over")
+        edit = state.edit().__enter__()
+        edit.positions()[:] = 2
+        first = worker_of(d)
+        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (1 << 20, infinite))  # for memory too; the next worker has it as well
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: worker_of(d) not in (None, first), what="a new worker")
+        assert [s.name for s in other.states()] == ["edited"], d.log()
+        assert "cannot be undone yet" in d.log()
+        found = other.attach("edited")
+        with pytest.raises(gromos.LeaseTimeoutError):
+            found.edit(timeout=0.5).__enter__()
+        resource.prlimit(worker_of(d), resource.RLIMIT_FSIZE, (infinite, infinite))
+        with found.edit(timeout=60) as e:
+            assert (e.positions() == 1).all()
+        assert "rollback done" in d.log()
+        with pytest.raises(gromos.LeaseLostError):
+            edit.rollback()
