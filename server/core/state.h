@@ -70,8 +70,9 @@ struct gd_state {
         int kept, live, undo, ring; /* descriptors the holder has been given; -1: none */
         uint64_t generation;
         uint32_t ring_id;
-        uint32_t place; /* the State's number there; 0: none yet */
-        uint64_t run;   /* version of the run state it has; 0: none */
+        uint32_t kept_number; /* of the record: the next one is there before this one goes */
+        uint32_t place;       /* the State's number there; 0: none yet */
+        uint64_t run;         /* version of the run state it has; 0: none */
     } handed;
 
     struct gd_charge *charge; /* service/charges.h: who is charged for this generation; NULL: not counted */

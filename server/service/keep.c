@@ -215,7 +215,7 @@ void gd_keep_sync(struct gd_keep *keep, struct gd_state *state)
     }
     sync_live(keep, state);
     if (handed->kept != state->kept.fd) { /* after the live segment: a State whose record survived is whole */
-        gd_keep_store(keep, state->handed.place, GD_KEEP_KEPT, 0, state->kept.fd);
+        gd_keep_store(keep, state->handed.place, GD_KEEP_KEPT, handed->kept_number, state->kept.fd);
         handed->kept = state->kept.fd;
     }
     if (state->undo.fd >= 0 && handed->undo != state->undo.fd) {
@@ -242,15 +242,21 @@ void gd_keep_update(struct gd_keep *keep, struct gd_state *state)
 
 void gd_keep_renew(struct gd_keep *keep, struct gd_state *state)
 {
+    struct gd_handed *handed = &state->handed;
     struct gd_err err = {0};
+    int had = handed->kept >= 0;
+    uint32_t before = handed->kept_number;
     if (!gd_keep_used(keep))
         return;
-    if (state->handed.kept >= 0)
-        gd_keep_drop(keep, state->handed.place, GD_KEEP_KEPT, 0);
-    state->handed.kept = -1;
-    if (gd_kept_create(state, &err) != 0)
-        gd_log_warn("keep", "a State will not survive this process: %s", err.text);
+    if (gd_kept_create(state, &err) != 0) {
+        gd_log_warn("keep", "molecules of a State will not survive this process: %s", err.text);
+        return;
+    }
+    handed->kept = -1;
+    handed->kept_number = before + (had ? 1 : 0);
     gd_keep_sync(keep, state);
+    if (had) /* after the new one: without any the State would be lost if this process died just now */
+        gd_keep_drop(keep, handed->place, GD_KEEP_KEPT, before);
 }
 
 void gd_keep_forget(struct gd_keep *keep, struct gd_state *state)
@@ -259,7 +265,7 @@ void gd_keep_forget(struct gd_keep *keep, struct gd_state *state)
     if (!gd_keep_used(keep))
         return;
     if (handed->kept >= 0) /* first: without it the rest is nothing */
-        gd_keep_drop(keep, state->handed.place, GD_KEEP_KEPT, 0);
+        gd_keep_drop(keep, state->handed.place, GD_KEEP_KEPT, handed->kept_number);
     if (handed->live >= 0)
         gd_keep_drop(keep, state->handed.place, GD_KEEP_LIVE, handed->generation);
     if (handed->undo >= 0)

@@ -163,7 +163,8 @@ static int adopt_state(struct gd_keep *keep, struct gd_survivor *kept, struct gd
                                        .undo = state->undo.fd,
                                        .ring = frames.fd,
                                        .generation = state->generation,
-                                       .ring_id = state->ring_id};
+                                       .ring_id = state->ring_id,
+                                       .kept_number = (uint32_t)kept->number};
     gd_lease_init(&state->lease, &service->lease_hooks);
     /* A commit announces its frame before its version: one that died between the two was complete and may have been seen. */
     if (has_newest != NULL && newest.header->version > gd_state_version(state))
@@ -225,6 +226,17 @@ static void adopt_job(struct gd_keep *keep, struct gd_survivor *survivor)
 
 /* ---- all of it ---- */
 
+/* A daemon that died while it renewed a State's record leaves two. */
+static int is_newest_record(const struct gd_keep *keep, const struct gd_survivor *survivor)
+{
+    for (size_t i = 0; i < keep->num_survivors; i++) {
+        const struct gd_survivor *other = &keep->survivors[i];
+        if (other->role == GD_KEEP_KEPT && other->place == survivor->place && other->number > survivor->number)
+            return 0;
+    }
+    return 1;
+}
+
 /* What could not be taken up is not offered again at the next start. */
 static void set_aside_all(struct gd_keep *keep, uint32_t place)
 {
@@ -252,7 +264,7 @@ void gd_keep_adopt(struct gd_keep *keep)
     for (size_t i = 0; i < keep->num_survivors; i++) {
         struct gd_survivor *survivor = &keep->survivors[i];
         struct gd_err err = {0};
-        if (survivor->fd < 0 || survivor->role != GD_KEEP_KEPT)
+        if (survivor->fd < 0 || survivor->role != GD_KEEP_KEPT || !is_newest_record(keep, survivor))
             continue;
         if (adopt_state(keep, survivor, &err) == 0) {
             taken++;

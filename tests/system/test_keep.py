@@ -3,6 +3,7 @@ have 128 KiB), what it hands to the next worker, and that it waits for one that 
 
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -200,3 +201,87 @@ def test_without_memory_to_undo_an_edit_the_state_waits_for_it(make_daemon, kept
         assert "rollback done" in d.log()
         with pytest.raises(gromos.LeaseLostError):
             edit.rollback()
+
+
+class Holder:
+    """What keeps descriptors, in Python: as systemd does, and like it handing them to the next daemon."""
+
+    def __init__(self, folder):
+        self.folder, self.fds, self.history = folder, {}, []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(folder / "notify"))
+        self.socket.settimeout(60)
+
+    def start(self):
+        given = sorted(self.fds.items())
+
+        def hand_over():
+            for number, (_name, fd) in enumerate(given):
+                os.dup2(fd, 500 + number)  # out of the way: the place of one may be that of another
+            for number in range(len(given)):
+                os.dup2(500 + number, 3 + number)
+                os.close(500 + number)
+
+        names = {"LISTEN_FDS": str(len(given)), "LISTEN_FDNAMES": ":".join(name for name, _fd in given)}
+        with open(self.folder / "log", "ab") as log:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$0" "$@"', BINARY, "--directory", self.folder / "d"],
+                env={**os.environ, **names, "NOTIFY_SOCKET": str(self.folder / "notify")},
+                stderr=log,
+                close_fds=False,
+                preexec_fn=hand_over,
+            )
+        self.hear(lambda: self.history[-1] == "READY=1")
+        return process
+
+    def hear(self, until):
+        """Takes messages until the condition holds after one."""
+        while True:
+            data, received, _, _ = socket.recv_fds(self.socket, 4096, 4)
+            fields = dict(line.split("=", 1) for line in data.decode().splitlines())
+            name = fields.get("FDNAME")
+            if "FDSTORE" in fields:
+                self.fds[name] = received[0]
+            elif "FDSTOREREMOVE" in fields:
+                os.close(self.fds.pop(name))
+            self.history.append(data.decode() if name is None else f"{'-' if 'FDSTOREREMOVE' in fields else '+'}{name}")
+            if until():
+                return
+
+    def close(self):
+        self.socket.close()
+        for fd in self.fds.values():
+            os.close(fd)
+
+
+@pytest.mark.parametrize("died", ["before the old record went", "after"])
+def test_a_record_is_renewed_before_the_old_one_goes(tmp_path, died):
+    """A State without a record is lost, so at no instant may the holder be without one; and of two the newer one counts."""
+    holder = Holder(tmp_path)
+    process = holder.start()
+    try:
+        with gromos.connect(f"ipc://{tmp_path}/d/zmq", default=False) as session:
+            session.create(6, name="s")
+            holder.hear(lambda: holder.history[-1] == "+1.k0")
+            session.attach("s").set_molecules([0, 3, 6])
+            holder.hear(lambda: holder.history[-1] == ("+1.k1" if died == "before the old record went" else "-1.k0"))
+            assert holder.history[holder.history.index("+1.k0") :].count("-1.k0") == (died == "after")
+            assert "+1.k1" in holder.history
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(60)
+            if died == "before the old record went":
+                while select.select([holder.socket], [], [], 0)[0]:
+                    holder.socket.recv(4096)  # what it said after that is unsaid
+            process = holder.start()
+            state = session.attach("s")
+            assert state.describe().molecules == 2
+            assert {name for name in holder.fds if name.startswith("1.k")} == {"1.k1"}
+            state.set_molecules([0, 2, 4, 6])
+            holder.hear(lambda: holder.history[-1] == "-1.k1")
+            assert {name for name in holder.fds if name.startswith("1.k")} == {"1.k2"}
+            state.delete()
+            holder.hear(lambda: not any(name.startswith("1.") for name in holder.fds))
+    finally:
+        process.kill()
+        process.wait(60)
+        holder.close()
