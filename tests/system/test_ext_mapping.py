@@ -855,6 +855,29 @@ def test_state_base_local(fake: FakeDoor) -> None:
     raw.close()
 
 
+@pytest.mark.parametrize("how", ["rollback", "commit"])
+def test_an_edit_is_ended_once_however_many_threads_try(fake: FakeDoor, how: str) -> None:
+    raw, mapping = opened(fake, 300_000)
+    fake.mangle = lambda *_: time.sleep(0.01)  # a commit's answer takes a while, as putting so much back does
+    for round in range(5):
+        mapping.lease_acquire()
+        mapping.array(0, "r+")[:] = round + 1
+        codes: list[int] = []
+
+        def end() -> None:
+            try:
+                getattr(mapping, how)()
+                codes.append(0)
+            except _ext.DoorError as error:
+                codes.append(error.code)
+
+        threads = [in_thread(end) for _ in range(4)]
+        for thread in threads:
+            thread.join()
+        assert sorted(codes) == [E_CONFLICT] * 3 + [0]
+        assert raw.holder() == 0 and (raw.array(0) == (round + 1 if how == "commit" else 0)).all()
+
+
 def test_a_call_keeps_its_mapping_while_another_thread_binds_the_next(fake: FakeDoor) -> None:
     """Masses of a new State are asked for at the door, without the interpreter's lock."""
     raw, mapping = opened(fake)

@@ -313,7 +313,7 @@ static void retire_arrays(struct gd_mapping *mapping)
 static void finish(struct gd_mapping *mapping)
 {
     retire_arrays(mapping);
-    mapping->owned = false;
+    mapping->owned = mapping->touching = false;
     mapping->door->held_leases--;
     pass_on(mapping);
     gd_door_settle(mapping->door);
@@ -336,22 +336,26 @@ static void wait_for_copies(const struct gd_mapping *mapping)
     }
 }
 
-/* For every ending: 0 if a lease is open in this process, and no array of it is being written. */
-static int require_open(const struct gd_mapping *mapping)
+/* For every ending: 0 if a lease is open in this process, and no array of it is being written. The others wait from here to finish(): it has
+ * one end, and the GIL may be given away on the way to it. */
+static int begin_ending(struct gd_mapping *mapping)
 {
     unsigned lease = mapping->lease_number;
     wait_for_copies(mapping);
-    if (mapping->owned && lease == mapping->lease_number)
+    if (mapping->owned && lease == mapping->lease_number) {
+        mapping->touching = true;
         return 0;
+    }
     gd_raise(GD_E_CONFLICT, "no edit of the State is open in this process");
     return -1;
 }
 
 int gd_lease_release(struct gd_mapping *mapping)
 {
-    if (require_open(mapping) < 0)
+    if (begin_ending(mapping) < 0)
         return -1;
     if (mapping->dirty != 0) {
+        mapping->touching = false;
         gd_raise(GD_E_CONFLICT, "the State was changed under this lease: commit or roll back");
         return -1;
     }
@@ -389,7 +393,7 @@ static int restore(struct gd_mapping *mapping)
 
 int gd_lease_rollback(struct gd_mapping *mapping)
 {
-    if (require_open(mapping) < 0)
+    if (begin_ending(mapping) < 0)
         return -1;
     retire_arrays(mapping);
     if (!word_is_ours(mapping))
@@ -420,6 +424,7 @@ static int undo_refused(struct gd_mapping *mapping)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
+    mapping->touching = false; /* there is another end to it */
     if (gd_lease_rollback(mapping) < 0)
         PyErr_Clear();
     PyErr_Restore(type, value, trace);
@@ -453,20 +458,18 @@ static int commit_through_door(struct gd_mapping *mapping, uint64_t *version, ui
 }
 
 /* What was written through arrays that were handed out, which no array is any more; threads that share the edit wait meanwhile. */
-static int check_written(struct gd_mapping *mapping, uint32_t handed)
+static int check_written(const struct gd_mapping *mapping, uint32_t handed)
 {
     int code = 0;
-    mapping->touching = true;
     for (int i = 0; i < GD_ARRAY_COUNT && code == 0; i++)
         if ((handed & GD_ARRAY_BIT(i)) != 0)
             code = gd_assign_check(mapping, i);
-    mapping->touching = false;
     return code;
 }
 
 int gd_lease_commit(struct gd_mapping *mapping, bool publish, uint64_t *version, uint64_t *sequence)
 {
-    if (require_open(mapping) < 0)
+    if (begin_ending(mapping) < 0)
         return -1;
     struct gd_live_header *live = mapping->write;
     const uint32_t handed = mapping->handed;

@@ -200,7 +200,7 @@ struct gd_mapping {
     unsigned long holder;  /* that thread */
     unsigned lease_number; /* counts the leases of this process */
     struct gd_waiter *first, *last;
-    bool touching;       /* a thread keeps or overwrites an array without the GIL; the others wait, also to end the edit */
+    bool touching;       /* a thread keeps or overwrites an array without the GIL, or ends the edit; the others wait, also to end it */
     uint32_t dirty;      /* as stored in the segment */
     uint32_t kept_undo;  /* arrays whose old content stands in the undo segment */
     uint32_t kept_frame; /* ... in the newest frame, which does not change under the lease */
