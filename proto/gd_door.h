@@ -10,6 +10,8 @@
  *   GD_DOOR_RESULT number            -> <- where it may come again (gd_result_place)    + the segment with a large result
  *   GD_DOOR_ARGUMENTS bytes          -> <- number                                      + memory (read-write) for the arrays of one
  *                                                                                         request at a time; the last one ends
+ *   GD_DOOR_CALLS                    -> <-                                             + a connection of the session's own for
+ *                                                                                         commands (proto/gd_call.h)
  *   GD_DOOR_LEASE  uuid, generation  -> <- code 0: granted; GD_DOOR_QUEUED: sleep on the lease word until it holds
  *                                          the session's number (the daemon wakes it)
  *   GD_DOOR_CANCEL uuid              -> <- takes the session out of the queue; GD_DOOR_GRANTED if it came first
@@ -43,6 +45,7 @@ enum gd_door_op {
     GD_DOOR_CLOSE = 9,
     GD_DOOR_ARGUMENTS = 10,
     GD_DOOR_CREATE = 11,
+    GD_DOOR_CALLS = 12,
 };
 
 #define GD_DOOR_QUEUED 1 /* positive: not an error */

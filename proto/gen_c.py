@@ -108,7 +108,7 @@ def render_table(model: Model) -> str:
         args = f"args_{command.c_name}, {len(command.args)}" if command.args else "NULL, 0"
         lines.append(
             f"    {{{_quote(command.name)}, gd_cmd_{command.c_name}, GD_ROLE_{command.role.upper()}, "
-            f"GD_RUN_{command.run.upper()}, GD_LEASE_{command.lease.upper()}, {int(command.local)}, {args}}},"
+            f"GD_RUN_{command.run.upper()}, GD_LEASE_{command.lease.upper()}, {int(command.local)}, {int(command.door)}, {args}}},"
         )
     lines += ["};", ""]
     return "\n".join(lines)

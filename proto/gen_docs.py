@@ -47,7 +47,9 @@ Arguments that are unknown, missing or of another type are refused with `invalid
 
 Each role includes those before it: **anyone** (before `hello`), **reader**, **writer**, **admin**.
 *Where it runs*: inline on the daemon's loop thread; by size (on a worker when the State is large); always on a worker.
-Commands marked *local only* are refused to remote sessions.
+Commands marked *local only* are refused to remote sessions. Those marked *at the door too* a local session may send over a
+connection that the door hands out (GD_DOOR_CALLS in proto/gd_door.h), in the packets of proto/gd_call.h: two changes of thread
+instead of six.
 """
 
 
@@ -86,7 +88,7 @@ def _command(command: Command) -> list[str]:
     run = {"inline": "inline", "size": "by size", "worker": "on a worker"}[command.run]
     lines = ["", f"### {command.name}", "", command.summary, ""]
     lease = {"none": "", "read": "; reads under the State's lease", "write": "; changes the State under its lease"}[command.lease]
-    lines.append(f"Role {command.role}; runs {run}{lease}" + ("; local only." if command.local else "."))
+    lines.append(f"Role {command.role}; runs {run}{lease}" + ("; at the door too" if command.door else "") + ("; local only." if command.local else "."))
     if command.args:
         lines += ["", "| argument | type | unit | | |", "|---|---|---|---|---|"]
         lines += [f"| `{a.name}` | {_type(a)} | {a.unit} | {_default(a)} | {_cell(_text(a))} |" for a in command.args]

@@ -107,7 +107,7 @@ def _constants(model: Model) -> list[str]:
     for e in model.errors:
         lines += [f'    "{e.name}": ErrorInfo(', f'        {e.code}, "{e.cls}", "{e.mixin}",', f"        {_quote(e.text)},", "    ),"]
     lines += ["}", "", "", "class CommandInfo(NamedTuple):", '    """What has to be known to send a command."""', ""]
-    lines += ["    role: str", "    run: str", "    lease: str", "    local: bool", "    args: tuple[str, ...]", "    required: tuple[str, ...]", ""]
+    lines += ["    role: str", "    run: str", "    lease: str", "    local: bool", "    door: bool", "    args: tuple[str, ...]", "    required: tuple[str, ...]", ""]
     lines += [
         "    @property",
         "    def repeatable(self) -> bool:",
@@ -120,7 +120,7 @@ def _constants(model: Model) -> list[str]:
     for c in model.commands:
         args = _tuple(a.name for a in c.args)
         required = _tuple(a.name for a in c.args if not a.optional and a.default is None)
-        lines += [f'    "{c.name}": CommandInfo(', f'        "{c.role}",', f'        "{c.run}",', f'        "{c.lease}",', f"        {c.local},"]
+        lines += [f'    "{c.name}": CommandInfo(', f'        "{c.role}",', f'        "{c.run}",', f'        "{c.lease}",', f"        {c.local},", f"        {c.door},"]
         lines += [f"        {args},", f"        {required},", "    ),"]
     lines += ["}", "", "EVENTS: Final[Mapping[str, tuple[str, ...]]] = {"]
     lines += [f'    "{e.name}": {_tuple(f.name for f in e.fields)},' for e in model.events]

@@ -49,6 +49,7 @@ class Command:
     run: str
     lease: str
     local: bool
+    door: bool
     noun: str
     args: tuple[Field, ...]
     result: tuple[Field, ...]
@@ -112,6 +113,7 @@ def load() -> Model:
                 run=raw.get("run", "inline"),
                 lease=raw.get("lease", "none"),
                 local=raw.get("local", False),
+                door=document.get("door", False),
                 noun=path.stem,
                 args=args,
                 result=tuple(_field(r, where) for r in raw["result"]),

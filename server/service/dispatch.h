@@ -57,6 +57,7 @@ struct gd_command {
     enum gd_run run;
     enum gd_lease_need lease;
     int local; /* only for sessions on this machine */
+    int door;  /* these may ask for it at the door */
     const struct gd_field *args;
     unsigned num_args;
 };

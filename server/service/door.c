@@ -200,7 +200,7 @@ static void on_packet(struct gd_door_peer *peer, struct gd_door_request *request
     int whole_name = memchr(request->name, '\0', sizeof request->name) != NULL;
     request->name[GD_DOOR_NAME - 1] = '\0';
     start_reply(peer, request->op);
-    if (request->magic != GD_DOOR_MAGIC || request->op < GD_DOOR_HELLO || request->op > GD_DOOR_CREATE || !whole_name) {
+    if (request->magic != GD_DOOR_MAGIC || request->op < GD_DOOR_HELLO || request->op > GD_DOOR_CALLS || !whole_name) {
         gd_door_hang_up(peer, "sent a packet that is no door request");
     } else if (request->op == GD_DOOR_HELLO) {
         on_hello(peer, request);
@@ -214,6 +214,8 @@ static void on_packet(struct gd_door_peer *peer, struct gd_door_request *request
         gd_door_on_result(peer, request);
     } else if (request->op == GD_DOOR_ARGUMENTS) {
         gd_door_on_arguments(peer, request);
+    } else if (request->op == GD_DOOR_CALLS) {
+        gd_door_on_calls(peer);
     } else {
         on_state_op(peer, request);
     }

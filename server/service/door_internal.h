@@ -1,5 +1,5 @@
 /* What the door's files share: a peer, and how it is answered. door.c has the connections, door_segments.c what gives a peer memory,
- * door_leases.c what it may do with a State's lease. Loop thread. */
+ * door_calls.c connections for commands, door_leases.c what it may do with a State's lease. Loop thread. */
 #ifndef GD_SERVICE_DOOR_INTERNAL_H
 #define GD_SERVICE_DOOR_INTERNAL_H
 
@@ -42,7 +42,7 @@ struct gd_door {
     struct gd_service *service;
     int fd;
     uv_poll_t poll;
-    int open_handles; /* its own poll and those of its peers */
+    int open_handles; /* its own poll, those of its peers and of their connections for calls */
     int stopped;
     struct gd_door_peer *peers;
 };
@@ -69,6 +69,9 @@ void gd_door_on_result(struct gd_door_peer *peer, const struct gd_door_request *
 void gd_door_on_arguments(struct gd_door_peer *peer, const struct gd_door_request *request);
 /* Bytes of argument memory a session may have. */
 size_t gd_door_most_arguments(const struct gd_service *service);
+
+/* door_calls.c */
+void gd_door_on_calls(struct gd_door_peer *peer);
 
 /* door_leases.c */
 void gd_door_on_lease(struct gd_door_peer *peer, struct gd_state *state, const struct gd_door_request *request);

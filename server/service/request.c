@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "service/door_calls.h"
 #include "service/jobs.h"
 #include "service/keep.h"
 #include "service/registering.h"
@@ -40,6 +41,7 @@ struct gd_request *gd_request_new(struct gd_service *service)
     request->service = service;
     request->next = NULL;
     request->session = NULL;
+    request->from.line = NULL;
     request->raw.count = 0;
     request->arguments = NULL;
     request->in_place = 0;
@@ -124,6 +126,14 @@ void gd_request_count(struct gd_service *service, const struct gd_command *comma
     stats->microseconds += (gd_now_ns() - started_ns) / 1000;
 }
 
+static void send_answer(struct gd_request *request, msgpack_sbuffer *map, struct gd_reply *reply)
+{
+    if (request->from.line != NULL)
+        gd_door_call_answer(request->from.line, request->id, map, reply);
+    else
+        gd_router_send(&request->from, map, reply);
+}
+
 void gd_request_answer(struct gd_request *request)
 {
     GD_MAGIC_CHECK(request, GD_REQUEST_MAGIC);
@@ -138,11 +148,11 @@ void gd_request_answer(struct gd_request *request)
     msgpack_sbuffer_init(&map);
     if (request->code == 0) {
         gd_codec_finish(&map, request->id, &request->reply);
-        gd_router_send(&request->from, &map, &request->reply);
+        send_answer(request, &map, &request->reply);
     } else {
         gd_log_debug("request", "%s: %s", request->command != NULL ? request->command->name : "?", request->err.text);
         gd_codec_error(&map, request->id, &request->err, &request->faults);
-        gd_router_send(&request->from, &map, NULL);
+        send_answer(request, &map, NULL);
     }
     msgpack_sbuffer_destroy(&map);
     give_back(request);
@@ -484,6 +494,8 @@ static int decode(struct gd_request *request)
     if (request->command == NULL)
         return gd_err_set(&request->err, GD_E_UNKNOWN_COMMAND, "there is no command '%.*s' in protocol %d",
                           envelope.command_bytes < 64 ? (int)envelope.command_bytes : 64, envelope.command, GD_PROTOCOL_VERSION);
+    if (request->from.line != NULL && !request->command->door)
+        return gd_err_set(&request->err, GD_E_INVALID_MESSAGE, "%s is asked for over ZeroMQ, not at the door", request->command->name);
     code = check_session(request);
     if (code == 0 && envelope.memory.size > 0 && request->session != NULL)
         code = take_arguments(request, &envelope.memory);
@@ -493,12 +505,19 @@ static int decode(struct gd_request *request)
 }
 
 /* The key of a connection: which router, which routing id. */
-static void bind_session(struct gd_request *request)
+static struct gd_session *session_of(const struct gd_request *request)
 {
     unsigned char key[GD_ROUTING_BYTES + 1];
+    if (request->from.line != NULL)
+        return gd_door_call_session(request->from.line);
     key[0] = (unsigned char)request->from.router->index;
     memcpy(key + 1, request->from.routing, request->from.bytes);
-    struct gd_session *session = gd_session_by_connection(request->service, key, request->from.bytes + 1);
+    return gd_session_by_connection(request->service, key, request->from.bytes + 1);
+}
+
+static void bind_session(struct gd_request *request)
+{
+    struct gd_session *session = session_of(request);
     if (session == NULL)
         return;
     gd_session_ref(session);

@@ -1,6 +1,7 @@
 #include "service/results.h"
 
 #include "core/check.h"
+#include "proto/gd_call.h"
 #include "service/charges.h"
 #include "service/request.h"
 #include "service/service.h"
@@ -48,7 +49,8 @@ int gd_result_allocate(struct gd_result_buffer *out, const struct gd_request *re
 {
     struct gd_result_buffer buffer = GD_RESULT_NONE;
     buffer.bytes = bytes;
-    if (bytes >= GD_RESULT_SEGMENT_BYTES && request->session->local) {
+    size_t segment_from = request->from.line != NULL ? GD_CALL_ARRAY_BYTES : GD_RESULT_SEGMENT_BYTES;
+    if (bytes >= segment_from && request->session->local) {
         int code = gd_charge_check(request->service, request->session, bytes, "a result", err);
         if (code == 0)
             code = allocate_segment(&buffer, request->session, err);

@@ -14,7 +14,7 @@ struct gd_request;
 struct gd_service;
 struct gd_session;
 
-/* From this size on a local session gets a segment. */
+/* From this size on a local session gets a segment; one that calls at the door from GD_CALL_ARRAY_BYTES on. */
 #define GD_RESULT_SEGMENT_BYTES (256u * 1024u)
 
 /* Room for one or more arrays of one reply, before it is known where they travel. Any thread. */

@@ -11,8 +11,11 @@
 
 #define GD_ROUTING_BYTES 256
 
+struct gd_call_line;
+
 /* Where a message came from, and where answers and events for it go. */
 struct gd_address {
+    struct gd_call_line *line; /* a call at the door, which gets its answer there and nothing else; NULL: from a router */
     struct gd_router *router;
     size_t bytes;
     unsigned char routing[GD_ROUTING_BYTES]; /* ZeroMQ's name of the connection */

@@ -6,6 +6,7 @@
 #include "core/state.h"
 #include "service/charges.h"
 #include "service/door.h"
+#include "service/door_calls.h"
 #include "service/edit.h"
 #include "service/events.h"
 #include "service/jobs.h"
@@ -99,6 +100,7 @@ void gd_session_end(struct gd_service *service, struct gd_session *session, cons
         return;
     session->ended = 1;
     gd_log_info("session", "session %u (%s) ended: %s", session->number, session->client[0] ? session->client : session->user, why);
+    gd_door_calls_forget(session);
     gd_door_forget(session);
     gd_waits_forget(service, session);
     gd_subscriptions_forget(service, session);

@@ -16,6 +16,7 @@ struct gd_charge;
 struct gd_charge_share;
 struct gd_service;
 struct gd_state;
+struct gd_call_line;
 struct gd_door_peer;
 
 /* A State this session has open. */
@@ -47,7 +48,9 @@ struct gd_session {
     char user[64], client[64];
     uint64_t created_ns, seen_ns;
 
-    struct gd_door_peer *peer;     /* local: its door connection */
+    struct gd_door_peer *peer;       /* local: its door connection */
+    struct gd_call_line *call_lines; /* local: its connections for calls */
+    size_t num_call_lines;
     struct gd_segment control;     /* local: its control block, which it writes and the daemon reads */
     struct gd_result_pool results; /* local: segments of large results */
     struct gd_segment arguments;   /* local: it writes arrays of requests there; fd -1: none */

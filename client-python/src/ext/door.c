@@ -578,6 +578,7 @@ static PyMethodDef methods[] = {
     {"result", (PyCFunction)(void (*)(void))door_result, METH_VARARGS | METH_KEYWORDS, "A large result, once."},
     {"put", gd_door_put, METH_O, "Put arrays where the daemon can read them: number, and offset and bytes of each; None: not now."},
     {"put_done", gd_door_put_done, METH_O, "The request they were for is over; whether it was answered."},
+    {"line", gd_door_line, METH_NOARGS, "A new connection for commands: a CallLine."},
     {"close", door_close, METH_NOARGS, "End the session; arrays stay valid."},
     {NULL, NULL, 0, NULL},
 };

@@ -25,5 +25,6 @@ int gromos_add_mat3(PyObject *module);
 int gromos_add_mapping(PyObject *module);
 int gromos_add_request(PyObject *module);
 int gromos_add_reply(PyObject *module);
+int gromos_add_call(PyObject *module);
 
 #endif

@@ -1,7 +1,7 @@
 /* What fork() does to doors and mappings.
  *
  * A child inherits descriptors and memory that belong to its parent's session. Before it runs anything else, this handler closes its
- * copies of the door sockets (so that the child does not keep a dead parent's session alive), unmaps the control blocks, and makes writable arrays of
+ * copies of the door sockets and of the connections for calls (so that the child does not keep a dead parent's session alive), unmaps the control blocks, and makes writable arrays of
  * an open edit private. Arrays stay readable, those of large results too: what both processes have is not given back to the daemon. Objects made before the fork carry the old epoch: what they do when they are freed ends
  * at the process's own memory. The handler does system calls only. */
 #include "mapping.h"
@@ -14,6 +14,7 @@ unsigned gd_fork_epoch;
 static struct gd_link doors = {&doors, &doors};
 static struct gd_link mappings = {&mappings, &mappings};
 static struct gd_link results = {&results, &results};
+static struct gd_link calls = {&calls, &calls};
 /* Held while a list changes and across fork(), so that the child finds whole lists whichever thread forked. */
 static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER;
 
@@ -40,6 +41,11 @@ void gd_fork_add_mapping(struct gd_link *link)
 void gd_fork_add_result(struct gd_link *link)
 {
     add(&results, link);
+}
+
+void gd_fork_add_call(struct gd_link *link)
+{
+    add(&calls, link);
 }
 
 void gd_fork_leave_door(const struct gd_door *door)
@@ -99,6 +105,8 @@ static void after_fork_child(void)
     gd_fork_epoch++;
     for (struct gd_link *link = doors.next; link != &doors; link = link->next)
         forget_door(GD_DOOR_OF(link));
+    for (struct gd_link *link = calls.next; link != &calls; link = link->next)
+        gd_call_forked(link);
     for (struct gd_link *link = mappings.next; link != &mappings; link = link->next)
         gd_lease_forked(GD_MAPPING_OF(link));
     lists = fresh;

@@ -3,6 +3,7 @@
  *   raise.c       exceptions made from error codes
  *   fork.c        the list of doors and mappings, and what a forked child does to them
  *   door.c        the connection to the daemon's door, requests and replies; result.c: large results; arguments.c: large arguments
+ *   call.c        class CallLine: commands at the door
  *   segment.c     descriptors into checked mappings; arrays over them; private and lease-long mappings (blocks)
  *   mapping.c     class Mapping: one generation of a State
  *   wait.c        futexes, with the GIL released and signals looked at
@@ -62,6 +63,7 @@ int gd_fork_init(void);
 void gd_fork_add_door(struct gd_link *link);
 void gd_fork_add_mapping(struct gd_link *link);
 void gd_fork_add_result(struct gd_link *link);
+void gd_fork_add_call(struct gd_link *link);
 void gd_fork_leave_door(const struct gd_door *door); /* no result refers to it any more */
 void gd_fork_remove(struct gd_link *link);
 
@@ -128,6 +130,15 @@ int gd_door_require(struct gd_door *door); /* 0, or -1 with no_daemon set */
 void gd_door_settle(struct gd_door *door); /* closes the socket if close() was called and nothing is held any more */
 void gd_door_raise_no_room(void);          /* this process has as many descriptors as it may */
 void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t generation);
+
+/* ---- reply.c */
+/* The map of a message from the daemon, or NULL with an exception. */
+PyObject *gd_message_decode(const void *data, size_t bytes);
+
+/* ---- call.c */
+extern PyTypeObject gd_call_line_type;
+PyObject *gd_door_line(PyObject *self, PyObject *ignored);
+void gd_call_forked(struct gd_link *link); /* system calls only */
 
 /* ---- arguments.c */
 PyObject *gd_door_put(PyObject *self, PyObject *parts);

@@ -3,7 +3,7 @@
 #include "ext.h"
 
 static int (*const parts[])(PyObject *module) = {
-    gromos_add_vec3, gromos_add_mat3, gromos_add_mapping, gromos_add_request, gromos_add_reply,
+    gromos_add_vec3, gromos_add_mat3, gromos_add_mapping, gromos_add_request, gromos_add_reply, gromos_add_call,
 };
 
 static struct PyModuleDef definition = {

@@ -212,13 +212,9 @@ static bool has(PyObject *map, PyObject *key)
     return PyDict_GetItemWithError(map, key) != NULL; /* of text, so that nothing can fail */
 }
 
-static PyObject *decode(PyObject *module, PyObject *data)
+PyObject *gd_message_decode(const void *data, size_t bytes)
 {
-    (void)module;
-    if (!PyBytes_Check(data))
-        return PyErr_Format(PyExc_TypeError, "decode() takes bytes, not %.200s", Py_TYPE(data)->tp_name);
-    const unsigned char *begin = (const unsigned char *)PyBytes_AS_STRING(data);
-    struct reader r = {begin, begin + PyBytes_GET_SIZE(data), PyBytes_GET_SIZE(data)};
+    struct reader r = {data, (const unsigned char *)data + bytes, (Py_ssize_t)bytes};
     PyObject *message = get_value(&r, 0);
     if (message == NULL)
         return NULL;
@@ -230,6 +226,14 @@ static PyObject *decode(PyObject *module, PyObject *data)
         gd_raise(GD_E_INVALID_MESSAGE, "the daemon sent a message that is neither a reply nor an event");
     Py_DECREF(message);
     return NULL;
+}
+
+static PyObject *decode(PyObject *module, PyObject *data)
+{
+    (void)module;
+    if (!PyBytes_Check(data))
+        return PyErr_Format(PyExc_TypeError, "decode() takes bytes, not %.200s", Py_TYPE(data)->tp_name);
+    return gd_message_decode(PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
 }
 
 /* ---- arrays ---- */

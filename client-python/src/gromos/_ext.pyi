@@ -195,6 +195,17 @@ def configure(
     Edit and Frame whose __init__ is not called). A keyword left out stays as it is; None puts the default back."""
 
 @final
+class CallLine:
+    """A connection for commands at the door. Not for two threads at once."""
+
+    def ask(self, head: bytes, parts: tuple[NDArray[Any], ...]) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+        """Send a request and begin to wait: the answer's map and its further parts, or None when it is not there yet.
+        BrokenPipeError: nothing was sent; ConnectionResetError: it was; OSError of EMSGSIZE: it is too long for this way."""
+    def wait(self) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+        """Go on waiting, as ask() does."""
+    def close(self) -> None: ...
+
+@final
 class Door:
     """A connection to the daemon's door. The first thing it does is HELLO; then the control block is mapped."""
 
@@ -224,6 +235,8 @@ class Door:
     @property
     def closed(self) -> bool:
         """True after close(), after a fork (in the child) and when the daemon hung up."""
+    def line(self) -> CallLine:
+        """A new connection for commands."""
     def put(self, parts: tuple[NDArray[Any], ...]) -> list[int] | None:
         """Put C-contiguous arrays where the daemon can read them: the memory's number, then offset and bytes of each. None: not
         now, or not so many. The memory is taken until put_done()."""

@@ -32,6 +32,7 @@ from ._errors import (
     from_number,
     from_reply,
 )
+from ._calls import DoorTransport
 from ._protocol import InfoResult, StateDescribeResult, StatsResult
 from ._line import LineTransport
 from ._transport import ConnectionLost, Security, Transport, ZmqTransport
@@ -51,8 +52,6 @@ WATCH_PERIOD: Final = 2.0
 """Seconds between looks whether a local daemon is still there."""
 
 GOODBYE_TIMEOUT: Final = 0.5
-LEAST_IN_MEMORY: Final = 4096
-"""Bytes of arrays from which on a request of a local session has them in shared memory."""
 _GOODBYE: Final = _wire.encode("goodbye", {})
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -78,22 +77,6 @@ class _Link:
         self.transport.close()
         if self.door is not None:
             self.door.close()
-
-
-def _roundtrip_in_memory(
-    door: _ext.Door, transport: Transport, request: _wire.Request, timeout: float | None
-) -> tuple[dict[str, Any], Sequence[Any]]:
-    """Arrays of some size go through shared memory, if it is free; small ones are faster in the message."""
-    where = door.put(request.parts) if sum(part.nbytes for part in request.parts) >= LEAST_IN_MEMORY else None
-    if where is None:
-        return transport.roundtrip(request, timeout)
-    answered = False
-    try:
-        answer = transport.roundtrip(request.in_memory(where), timeout)
-        answered = True
-    finally:
-        door.put_done(answered)
-    return answer
 
 
 class Session:
@@ -314,10 +297,7 @@ class Session:
             if link is None:
                 link = self._connect(None)
             try:
-                if request.parts and link.door is not None:
-                    message, parts = _roundtrip_in_memory(link.door, link.transport, request, timeout)
-                else:
-                    message, parts = link.transport.roundtrip(request, timeout)
+                message, parts = link.transport.roundtrip(request, timeout)
             except ConnectionLost as lost:
                 if isinstance(lost.__cause__, InvalidMessageError):
                     raise lost.__cause__ from None
@@ -536,7 +516,7 @@ class Session:
         hello: dict[str, Any] = {}
         name = self._name  # the transport must not hold this session: it would be let go of by the collector alone
         transport = ZmqTransport(f"ipc://{directory}/zmq", lambda: _greeting(name, door.token), hello.update)
-        return self._greeted(_Link(transport, door, hello))
+        return self._greeted(_Link(DoorTransport(door, transport), door, hello))
 
     def _open_remote(self) -> _Link:
         hello: dict[str, Any] = {}
@@ -583,7 +563,7 @@ class Session:
         self._write_locks = weakref.WeakValueDictionary()
         if link is not None:
             _inherited.append(link)
-            if isinstance(link.transport, ZmqTransport):
+            if isinstance(link.transport, (DoorTransport, ZmqTransport)):
                 link.transport.abandon()
 
 

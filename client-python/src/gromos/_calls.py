@@ -1,0 +1,128 @@
+"""Requests of a local session: computing commands over connections that the door hands out, everything else over ZeroMQ.
+
+At the door a request and its answer are one packet each way (proto/gd_call.h), with no thread between this one and the daemon's loop.
+Arrays of some size go through shared memory, either way. As over ZeroMQ a call takes a free connection or opens another, so that
+threads never wait for one another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from . import _ext, _progress, _wire
+from ._errors import GromosError, InvalidMessageError, NoDaemonError, TimeoutExpired
+from ._protocol import COMMANDS
+from ._transport import ConnectionLost, Lane, ZmqTransport
+
+LEAST_IN_MEMORY: Final = 4096
+"""Bytes of arrays from which on they are put into shared memory; fewer are faster in the message."""
+
+Answer = tuple[dict[str, Any], Sequence[Any]]
+
+
+class DoorTransport:
+    """The door of a session and ZeroMQ beside it.
+
+    Parameters
+    ----------
+    door : Door
+    zmq : ZmqTransport
+        For what the door does not take.
+    """
+
+    def __init__(self, door: _ext.Door, zmq: ZmqTransport) -> None:
+        self._door = door
+        self._zmq = zmq
+        self._numbers = itertools.count(1)
+        self._free: list[_ext.CallLine] = []
+        self._closed = False
+
+    def roundtrip(self, request: _wire.Request, timeout: float | None) -> Answer:
+        if not request.parts or sum(part.nbytes for part in request.parts) < LEAST_IN_MEMORY:
+            return self._ask(request, timeout)
+        where = self._door.put(request.parts)
+        if where is None:
+            return self._zmq.roundtrip(request, timeout)
+        answered = False
+        try:
+            answer = self._ask(request.in_memory(where), timeout)
+            answered = True
+        finally:
+            self._door.put_done(answered)
+        return answer
+
+    def _ask(self, request: _wire.Request, timeout: float | None) -> Answer:
+        line = self._take_line() if COMMANDS[request.command].door else None
+        if line is None:
+            return self._zmq.roundtrip(request, timeout)
+        number = next(self._numbers) & 0xFFFFFFFF
+        try:
+            answer = line.ask(request.head(number), request.parts)
+            if answer is None:
+                answer = self._wait(line, request.command, number, timeout)
+            if answer[0].get("id") != number:
+                raise InvalidMessageError(f"{request.command}: the daemon answered something else", command=request.command)
+        except BrokenPipeError:
+            line.close()
+            raise ConnectionLost(False) from None
+        except ConnectionResetError:
+            line.close()
+            raise ConnectionLost(True) from None
+        except BaseException:
+            # Whatever comes on this connection later belongs to nobody.
+            line.close()
+            raise
+        if self._closed:
+            line.close()
+        else:
+            self._free.append(line)
+        return answer
+
+    def _take_line(self) -> _ext.CallLine | None:
+        """None: the daemon gives no more of them, or this process may have no more descriptors."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            pass
+        if self._closed:
+            raise ConnectionLost(False)
+        try:
+            return self._door.line()
+        except NoDaemonError:
+            raise ConnectionLost(False) from None
+        except GromosError:
+            return None
+
+    def _wait(self, line: _ext.CallLine, command: str, number: int, timeout: float | None) -> Answer:
+        """Goes on with a wait whose first slice brought nothing."""
+        start = time.monotonic()
+        with _progress.waiting(command) as waiting:
+            while True:
+                waiting.tick()
+                if timeout is not None and time.monotonic() - start >= timeout:
+                    raise TimeoutExpired(f"{command}: no answer within {timeout:g} s", command=command, request_id=number)
+                answer = line.wait()
+                if answer is not None:
+                    return answer
+
+    def dedicated(self) -> Lane:
+        return self._zmq.dedicated()
+
+    def close(self) -> None:
+        """Close what is free; a connection in use closes when its call returns."""
+        self._closed = True
+        self._zmq.close()
+        while self._free:
+            try:
+                self._free.pop().close()
+            except IndexError:
+                break
+
+    def abandon(self) -> None:
+        """Forget everything without touching it: the connections belong to the parent process; the door's are closed here already."""
+        self._closed = True
+        self._zmq.abandon()
+        self._free = []
