@@ -1,5 +1,6 @@
 /* What a client may send: a first byte that says where the message is cut into parts, then the bytes. The codec and the dispatcher
- * must refuse or accept it, never more. */
+ * must refuse or accept it, never more. The same bytes are taken for a packet of a call at the door, whose parts must lie within it. */
+#include "proto/gd_call.h"
 #include "service/codec.h"
 #include "service/dispatch.h"
 
@@ -8,10 +9,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void take_packet(const uint8_t *data, size_t size)
+{
+    const void *parts[GD_PROTOCOL_MAX_PARTS];
+    size_t bytes[GD_PROTOCOL_MAX_PARTS];
+    unsigned count = gd_call_split(data, size, parts, bytes);
+    for (unsigned i = 0; i < count; i++) {
+        size_t at = (size_t)((const uint8_t *)parts[i] - data);
+        if (at > size || bytes[i] > size - at)
+            abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
+    take_packet(data, size);
     size_t map_bytes = size - 1, tail = data[0] & 0x3fu;
     if (tail > map_bytes)
         tail = map_bytes;

@@ -21,7 +21,7 @@ import numpy as np
 
 LAYOUT = 0x67640003
 MAGIC = 0x44474F52
-HELLO, OPEN, RESULT, LEASE, CANCEL, COMMIT, ROLLBACK, RELEASE, CLOSE, ARGUMENTS, CREATE = range(1, 12)
+HELLO, OPEN, RESULT, LEASE, CANCEL, COMMIT, ROLLBACK, RELEASE, CLOSE, ARGUMENTS, CREATE, CALLS = range(1, 13)
 LIVE, FRAMES, UNDO, CONTROL = range(1, 5)
 DELETED, STALE = 1, 2
 CONTENDED, HOLDER = 0x80000000, 0x7FFFFFFF
@@ -244,6 +244,7 @@ class FakeDoor:
         self.path, self.max_pins = path, max_pins
         self.states: list[State] = []
         self.results: dict[int, bytes] = {}
+        self.calls: list[socket.socket] = []  # the daemon's ends of connections for calls: a test answers there itself
         self.clients: list[Client] = []
         self.lock = threading.RLock()
         self.mangle: Callable[[int, bytearray, list[int]], tuple[bytes, list[int]] | None] | None = None
@@ -262,6 +263,8 @@ class FakeDoor:
         self.stop()
         for state in self.states:
             state.close()
+        for line in self.calls:
+            line.close()
 
     def stop(self) -> None:
         if self._listener.fileno() < 0:
@@ -372,6 +375,12 @@ class FakeDoor:
             segment.bytes[: len(data)] = data
             self._reply(client, op, fds=(segment.reader,), numbers=(len(data),))
             segment.close()
+            return
+        if op == CALLS:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.calls.append(ours)
+            self._reply(client, op, fds=(theirs.fileno(),))
+            theirs.close()
             return
         state = self._find(uuid, name)
         if state is None:

@@ -1,5 +1,6 @@
 /* The bounded scan against hostile bytes, and replies as they are packed. */
 #include "core/err.h"
+#include "proto/gd_call.h"
 #include "service/codec.h"
 
 #include <criterion/criterion.h>
@@ -120,4 +121,55 @@ Test(codec, replies_release_their_parts_once)
     cr_expect(reply.failed);
     gd_reply_free(&reply);
     cr_expect_eq(released, GD_REPLY_PARTS + 3);
+}
+
+/* ---- packets of calls at the door ---- */
+
+/* Of the exact size on the heap. */
+static unsigned split(const void *packet, size_t bytes, const void **parts, size_t *part_bytes, char **copy)
+{
+    *copy = malloc(bytes > 0 ? bytes : 1);
+    memcpy(*copy, packet, bytes);
+    return gd_call_split(*copy, bytes, parts, part_bytes);
+}
+
+Test(codec, packets_are_cut_where_they_say)
+{
+    struct {
+        struct gd_call_head head;
+        char body[24];
+    } packet = {{GD_CALL_MAGIC, 3, {5, 0, 3}}, "abcde\0\0\0xyz"}; /* the empty part takes no room */
+    const void *parts[GD_PROTOCOL_MAX_PARTS];
+    size_t bytes[GD_PROTOCOL_MAX_PARTS];
+    char *copy;
+    cr_assert_eq(split(&packet, sizeof packet.head + 11, parts, bytes, &copy), 3);
+    cr_expect(bytes[0] == 5 && bytes[1] == 0 && bytes[2] == 3);
+    cr_expect(memcmp(parts[0], "abcde", 5) == 0 && memcmp(parts[2], "xyz", 3) == 0);
+    cr_expect_eq((const char *)parts[2] - copy, (ptrdiff_t)sizeof packet.head + 8);
+    free(copy);
+    for (size_t size = 0; size < sizeof packet; size++) { /* cut anywhere, or with something behind */
+        unsigned count = split(&packet, size, parts, bytes, &copy);
+        cr_expect_eq(count, size == sizeof packet.head + 11 ? 3 : 0);
+        free(copy);
+    }
+}
+
+Test(codec, packets_that_lie_are_refused)
+{
+    const void *parts[GD_PROTOCOL_MAX_PARTS];
+    size_t bytes[GD_PROTOCOL_MAX_PARTS];
+    struct gd_call_head good = {GD_CALL_MAGIC, 1, {0}}, bad;
+    char *copy;
+    cr_expect_eq(split(&good, sizeof good, parts, bytes, &copy), 1);
+    free(copy);
+    const struct gd_call_head lies[] = {
+        {GD_CALL_MAGIC + 1, 1, {0}},          {GD_CALL_MAGIC, 0, {0}},    {GD_CALL_MAGIC, GD_PROTOCOL_MAX_PARTS + 1, {0}},
+        {GD_CALL_MAGIC, UINT32_MAX, {0}},     {GD_CALL_MAGIC, 1, {1}},    {GD_CALL_MAGIC, 1, {UINT32_MAX}},
+        {GD_CALL_MAGIC, 2, {UINT32_MAX - 7}}, {GD_CALL_MAGIC, 2, {1, 0}},
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        bad = lies[i];
+        cr_expect_eq(split(&bad, sizeof bad, parts, bytes, &copy), 0, "lie %zu", i);
+        free(copy);
+    }
 }

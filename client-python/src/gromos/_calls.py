@@ -60,9 +60,7 @@ class DoorTransport:
             return self._zmq.roundtrip(request, timeout)
         number = next(self._numbers) & 0xFFFFFFFF
         try:
-            answer = line.ask(request.head(number), request.parts)
-            if answer is None:
-                answer = self._wait(line, request.command, number, timeout)
+            answer = line.ask(request.head(number), request.parts) or self._wait(line, request.command, number, timeout)
             if answer[0].get("id") != number:
                 raise InvalidMessageError(f"{request.command}: the daemon answered something else", command=request.command)
         except BrokenPipeError:

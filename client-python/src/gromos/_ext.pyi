@@ -198,10 +198,10 @@ def configure(
 class CallLine:
     """A connection for commands at the door. Not for two threads at once."""
 
-    def ask(self, head: bytes, parts: tuple[NDArray[Any], ...]) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+    def ask(self, head: bytes, parts: tuple[NDArray[Any], ...]) -> tuple[dict[str, Any], Sequence[Any]] | None:
         """Send a request and begin to wait: the answer's map and its further parts, or None when it is not there yet.
         BrokenPipeError: nothing was sent; ConnectionResetError: it was; OSError of EMSGSIZE: it is too long for this way."""
-    def wait(self) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+    def wait(self) -> tuple[dict[str, Any], Sequence[Any]] | None:
         """Go on waiting, as ask() does."""
     def close(self) -> None: ...
 
