@@ -19,7 +19,7 @@ import gromos
 import numpy as np
 import pytest
 from conftest import bring_to_a_stop, wait_until
-from fake_door import COMMIT, CREATE, HELLO, LAYOUT, LEASE_WORD, MAGIC, OPEN, REPLY, REQUEST, UNSET
+from fake_door import CALLS, COMMIT, CREATE, HELLO, LAYOUT, LEASE_WORD, MAGIC, OPEN, REPLY, REQUEST, UNSET
 from gromos import _binding
 
 LIVE, WRITE, FRAMES, MASSES = 1, 2, 4, 8
@@ -195,7 +195,7 @@ def test_malformed_packets_end_the_connection(daemon, session):
     before = known(session)
     whole = REQUEST.pack(MAGIC, CREATE, 1, 0, bytes(16), b"", 5, 1, 1, 0)
     endless = REQUEST.pack(MAGIC, CREATE, 1, 0, bytes(16), b"n" * 128, 5, 1, 1, 0)
-    other = REQUEST.pack(MAGIC, CREATE + 1, 1, 0, bytes(16), b"", 5, 1, 1, 0)
+    other = REQUEST.pack(MAGIC, CALLS + 1, 1, 0, bytes(16), b"", 5, 1, 1, 0)
     magic = REQUEST.pack(MAGIC + 1, CREATE, 1, 0, bytes(16), b"", 5, 1, 1, 0)
     for packet in (whole[:-1], whole + b"\0", whole[:4], endless, other, magic):
         with Peer(daemon) as peer:

@@ -169,6 +169,7 @@ def test_garbage_at_the_door(own_daemon):
     assert len(hello) == 192
     with d.connect() as session:
         state = gromos.State(5, session=session)
+        state.center_of_mass()  # has a connection of its own from here on
         before, sessions = d.descriptors(), session.stats().sessions
         for i in range(300):
             with unix(d, "door", socket.SOCK_SEQPACKET) as s:

@@ -96,13 +96,18 @@ static PyObject *copy_parts(struct gd_door *door, PyObject *parts)
     return where;
 }
 
-PyObject *gd_door_put(PyObject *self, PyObject *parts)
+PyObject *gd_door_put(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct gd_door *door = (struct gd_door *)self;
-    if (!PyTuple_Check(parts))
-        return PyErr_Format(PyExc_TypeError, "put() takes a tuple of arrays, not %.200s", Py_TYPE(parts)->tp_name);
+    PyObject *parts = count > 0 ? args[0] : Py_None;
+    if (count > 2 || !PyTuple_Check(parts))
+        return PyErr_Format(PyExc_TypeError, "put() takes a tuple of arrays and a number of bytes, not %.200s", Py_TYPE(parts)->tp_name);
+    size_t least = count == 2 ? PyLong_AsSize_t(args[1]) : 1;
+    if (least == (size_t)-1 && PyErr_Occurred())
+        return NULL;
     size_t bytes = total_bytes(parts);
-    if (door->arguments.busy || bytes == 0 || bytes > door->arguments.most || !gd_door_usable(door))
+    /* Whether the daemon still stands is seen when it is asked. */
+    if (door->arguments.busy || bytes == 0 || bytes < least || bytes > door->arguments.most || door->closing || !gd_door_connected(door))
         Py_RETURN_NONE;
     door->arguments.busy = true;
     PyObject *where = NULL;

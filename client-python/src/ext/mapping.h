@@ -141,7 +141,7 @@ PyObject *gd_door_line(PyObject *self, PyObject *ignored);
 void gd_call_forked(struct gd_link *link); /* system calls only */
 
 /* ---- arguments.c */
-PyObject *gd_door_put(PyObject *self, PyObject *parts);
+PyObject *gd_door_put(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *gd_door_put_done(PyObject *self, PyObject *answered);
 void gd_arguments_drop(struct gd_door *door); /* system calls only */
 

@@ -7,6 +7,7 @@ threads never wait for one another.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import time
 from collections.abc import Sequence
@@ -41,11 +42,9 @@ class DoorTransport:
         self._closed = False
 
     def roundtrip(self, request: _wire.Request, timeout: float | None) -> Answer:
-        if not request.parts or sum(part.nbytes for part in request.parts) < LEAST_IN_MEMORY:
-            return self._ask(request, timeout)
-        where = self._door.put(request.parts)
+        where = self._door.put(request.parts, LEAST_IN_MEMORY) if request.parts else None
         if where is None:
-            return self._zmq.roundtrip(request, timeout)
+            return self._ask(request, timeout)
         answered = False
         try:
             answer = self._ask(request.in_memory(where), timeout)
@@ -59,6 +58,7 @@ class DoorTransport:
         if line is None:
             return self._zmq.roundtrip(request, timeout)
         number = next(self._numbers) & 0xFFFFFFFF
+        answer: Answer | None
         try:
             answer = line.ask(request.head(number), request.parts) or self._wait(line, request.command, number, timeout)
             if answer[0].get("id") != number:
@@ -69,15 +69,16 @@ class DoorTransport:
         except ConnectionResetError:
             line.close()
             raise ConnectionLost(True) from None
-        except BaseException:
-            # Whatever comes on this connection later belongs to nobody.
-            line.close()
-            raise
+        except BaseException as error:
+            if not (isinstance(error, OSError) and error.errno == errno.EMSGSIZE):
+                line.close()  # whatever comes on this connection later belongs to nobody
+                raise
+            answer = None  # nothing was sent
         if self._closed:
             line.close()
         else:
             self._free.append(line)
-        return answer
+        return self._zmq.roundtrip(request, timeout) if answer is None else answer
 
     def _take_line(self) -> _ext.CallLine | None:
         """None: the daemon gives no more of them, or this process may have no more descriptors."""

@@ -386,8 +386,8 @@ class Compute:
     # --- arguments -----------------------------------------------------------------------------------------------
 
     def _indices(self, name: str, atoms: Atoms) -> Any:
-        if atoms is None:
-            return None
+        if atoms is None or _wire.is_sent_as_is(atoms, "int", "(m,)"):
+            return atoms
         if isinstance(atoms, slice):
             return np.arange(*atoms.indices(self._num_atoms), dtype=np.int64)
         if isinstance(atoms, str):

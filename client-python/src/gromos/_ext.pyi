@@ -237,9 +237,9 @@ class Door:
         """True after close(), after a fork (in the child) and when the daemon hung up."""
     def line(self) -> CallLine:
         """A new connection for commands."""
-    def put(self, parts: tuple[NDArray[Any], ...]) -> list[int] | None:
+    def put(self, parts: tuple[NDArray[Any], ...], least: int = 0) -> list[int] | None:
         """Put C-contiguous arrays where the daemon can read them: the memory's number, then offset and bytes of each. None: not
-        now, or not so many. The memory is taken until put_done()."""
+        now, not so many, or fewer than `least` bytes. The memory is taken until put_done()."""
     def put_done(self, answered: bool) -> None:
         """The request they were put there for is over; memory that was not answered for is not used again."""
     def create(

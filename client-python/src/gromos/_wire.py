@@ -71,6 +71,10 @@ vector = _ext.vector
 matrix = _ext.matrix
 
 
+is_sent_as_is = _ext.is_sent_as_is
+"""Whether a value is an array that an argument of a kind and shape takes as it is."""
+
+
 # --- arguments -----------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +194,7 @@ def array(name: str, value: Any, kind: str, shape: str) -> Array:
     ------
     DTypeError, ShapeError, IndexRangeError
     """
-    if _ext.is_sent_as_is(value, kind, shape):
+    if is_sent_as_is(value, kind, shape):
         return cast(Array, value)
     if isinstance(value, slice):
         if value.stop is None or value.stop < 0 or (value.start or 0) < 0:
