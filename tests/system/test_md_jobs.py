@@ -1,5 +1,6 @@
 """Simulations as jobs of a real daemon: running, watching, steering, continuing."""
 
+import itertools
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from gromos import _parameter_blocks as blocks
+from gromos._protocol import Commands
 
 from conftest import BINARY, wait_until
 
@@ -461,7 +463,7 @@ def interrupt_when_running(state):
 
     def waits():
         frame = sys._current_frames()[waiting]
-        while frame is not None and frame.f_code is not gromos.Job.wait.__code__:
+        while frame is not None and frame.f_code is not gromos.Job._await.__code__:
             frame = frame.f_back
         return frame is not None
 
@@ -481,20 +483,104 @@ def test_waiting_has_a_limit_and_interrupting_it_leaves_the_run(start):
     job = long_run(system)
     with pytest.raises(gromos.TimeoutExpired, match="after 0.2 s"):
         job.wait(timeout=0.2)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         interrupt_when_running(system.state)
         job.wait(timeout=200)
+    assert caught.value.__notes__ == [f"job {job.number} goes on; gromos.Job({job.number}).cancel() ends it"]
     assert job.status == "running"
     job.cancel()
 
 
+def jobs_of(state):
+    return [j for j in gromos.jobs(state.session) if j.describe().state == state.uuid]
+
+
 def test_interrupting_run_wait_cancels(start):
     system = clone(start)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         interrupt_when_running(system.state)
         long_run(system, wait=True, progress=False)
-    job = next(j for j in gromos.jobs(system.state.session) if j.describe().state == system.state.uuid)
+    (job,) = jobs_of(system.state)
+    assert caught.value.__notes__ == [f"job {job.number} was cancelled; its State keeps what was reached"]
     wait_until(lambda: job.status == "cancelled", what="the end")
+
+
+@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_a_run_is_being_started_cancels_it(start, monkeypatch, when, wait):
+    """As the request is sent, and when the daemon has answered: the client is to know the job before it is interrupted."""
+    system = clone(start)
+    starting = Commands.job_start
+
+    def interrupted(*args, **options):
+        if when == "before":
+            signal.raise_signal(signal.SIGINT)
+        made = starting(*args, **options)
+        if when == "after":
+            signal.raise_signal(signal.SIGINT)
+        return made
+
+    monkeypatch.setattr(Commands, "job_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        long_run(system, wait=wait, progress=False)
+    (job,) = jobs_of(system.state)
+    wait_until(lambda: job.status == "cancelled", what="the end")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interrupt_does_not_wait_for_the_start(start, monkeypatch):
+    system = clone(start)
+
+    def stuck(*args, **options):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second one waited")
+
+    monkeypatch.setattr(Commands, "job_start", stuck)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        long_run(system, wait=True, progress=False)
+    assert "gromos.jobs()" in caught.value.__notes__[0] and not jobs_of(system.state)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class InterruptAt:
+    """Raises SIGINT before the n-th line that `Simulation` and what it uses of this package execute, and says where that was."""
+
+    def __init__(self, line):
+        self.left = line
+        self.where = ""
+
+    def __call__(self, frame, event, _):
+        if Path(frame.f_code.co_filename).name not in ("_simulation.py", "_job.py", "_interrupts.py"):
+            return None
+        if event == "line" and self.left > 0:
+            self.left -= 1
+            if self.left == 0:
+                self.where = frame.f_code.co_name
+                signal.raise_signal(signal.SIGINT)
+        return self
+
+
+def test_no_moment_of_an_interrupt_leaves_a_run_behind(start):
+    """Every line from the call of run() to the wait for its end."""
+    system = clone(start)
+    simulation = gromos.Simulation(system, settled(nve(10_000_000)))
+    cancelled = 0
+    for line in itertools.count(1):
+        at = InterruptAt(line)
+        sys.settrace(at)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                simulation.run(wait=True, progress=False)
+        finally:
+            sys.settrace(None)
+        ended = jobs_of(system.state)
+        wait_until(lambda ended=ended: all(job.ended for job in ended), what=f"the end after an interrupt in {at.where}")
+        cancelled = len(ended)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if at.where == "_await":
+            break
+    assert cancelled > 5
 
 
 def test_one_job_at_a_time_on_a_state(start):

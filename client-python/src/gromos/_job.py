@@ -11,7 +11,8 @@ import numpy as np
 
 from . import _progress, _wire
 from ._energy import Energy
-from ._errors import CancelledError, SimulationFailedError, TimeoutExpired
+from ._errors import CancelledError, GromosError, SimulationFailedError, TimeoutExpired
+from ._interrupts import HeldInterrupts
 from ._protocol import JobDescribeResult
 from ._session import Session, chosen_session
 from ._state import State
@@ -227,7 +228,7 @@ class Job:
     # --- waiting ---------------------------------------------------------------------------------------------------
 
     def wait(self, timeout: float | None = None, *, progress: bool | None = None) -> JobDescribeResult:
-        """Sleep until the job has ended. Interrupting the wait leaves the job running.
+        """Sleep until the job has ended. Interrupting the wait (Ctrl-C) leaves the job running; the KeyboardInterrupt says how to end it.
 
         Parameters
         ----------
@@ -250,6 +251,13 @@ class Job:
         TimeoutExpired
             It has not ended; it goes on.
         """
+        try:
+            return self._end(timeout, progress)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"job {self._number} goes on; gromos.Job({self._number}).cancel() ends it")
+            raise
+
+    def _end(self, timeout: float | None, progress: bool | None) -> JobDescribeResult:
         about = self._await(timeout, progress)
         for reporter in self._reporters:
             reporter._finish()
@@ -268,6 +276,16 @@ class Job:
         """
         self.wait(timeout)
         return self.energies
+
+    def _cancel_after(self, interrupt: BaseException) -> None:
+        """Cancel the job because of an interrupt, and say there what has become of it. One more Ctrl-C waits until that is done."""
+        try:
+            with HeldInterrupts():
+                self.cancel()
+        except GromosError as error:
+            interrupt.add_note(f"job {self._number} could not be cancelled and may go on; gromos.Job({self._number}).cancel() ends it: {error}")
+        else:
+            interrupt.add_note(f"job {self._number} was cancelled; its State keeps what was reached")
 
     def _await(self, timeout: float | None, progress: bool | None) -> JobDescribeResult:
         timeout = _wire.seconds("timeout", timeout)

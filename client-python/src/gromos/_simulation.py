@@ -13,6 +13,7 @@ from . import _wire
 from ._energy import Energy
 from ._errors import ConflictError, FileAccessError, InvalidArgumentError, UnsupportedError
 from ._files import read_bytes
+from ._interrupts import HeldInterrupts
 from ._job import Job
 from ._parameter_blocks import EnergyMin
 from ._parameters import InputParameters
@@ -157,7 +158,7 @@ class Simulation:
         steps : int, optional
             In place of `params.num_steps`.
         wait : bool
-            Come back when it has ended. Interrupting the wait (Ctrl-C) cancels the run.
+            Come back when it has ended.
         progress : bool, optional
             With `wait`: whether a bar is shown; see `Job.wait`.
         reporters : sequence of Reporter
@@ -187,13 +188,15 @@ class Simulation:
         FileFormatError, InvalidArgumentError, FileAccessError, ShapeError, UnsupportedError
         SimulationFailedError, CancelledError
             With `wait`.
+
+        Notes
+        -----
+        An interrupt (Ctrl-C) before this comes back cancels the run. One that comes while the run is being started waits until it is, so that
+        it can be cancelled; a second one does not wait.
         """
         steps = None if steps is None else _wire.count("steps", steps)
         files = {"trc": trc, "trv": trv, "trf": trf, "tre": tre, "trs": trs, "fin": fin}
-        job = self._start(self.params, -1 if steps is None else steps, files, reporters, continue_run, resume)
-        if wait:
-            self._finish(job, progress)
-        return job
+        return self._run(self.params, -1 if steps is None else steps, files, reporters, continue_run, resume, wait=wait, progress=progress)
 
     def step(self, n: int = 1) -> Energy:
         """Make n steps and give the energies of the last one.
@@ -202,7 +205,7 @@ class Simulation:
         ------
         SimulationFailedError and what `run` raises
         """
-        return self._finish(self._start(self.params, _wire.count("n", n, 1), {}, (), True, False), False)
+        return self._run(self.params, _wire.count("n", n, 1)).energies
 
     def minimize(self, steps: int | None = None, *, progress: bool | None = None) -> JobDescribeResult:
         """Minimise the energy, with `params.energymin`, or by steepest descent if that is None.
@@ -232,9 +235,7 @@ class Simulation:
             params.comtransrot.nscm = 0
             if self.system.state.num_temp_groups != 1 and self.params.multibath is not None:
                 params.multibath = self.params.multibath.copy()
-        job = self._start(params, -1 if steps is None else steps, {}, (), True, False)
-        self._finish(job, progress)
-        return job.describe()
+        return self._run(params, -1 if steps is None else steps, progress=progress).describe()
 
     def forces(self) -> npt.NDArray[Any]:
         """Forces of the State as it is, (n, 3) in kJ mol^-1 nm^-1: those that follow from positions, without constraint forces. A copy."""
@@ -251,7 +252,7 @@ class Simulation:
         ------
         what `run` raises
         """
-        energies = self._finish(self._start(self.params, 0, {}, (), True, False), False)
+        energies = self._run(self.params, 0).energies
         return SinglePoint(np.array(self.system.state.forces()), energies)
 
     # --- inside ------------------------------------------------------------------------------------------------------
@@ -269,6 +270,36 @@ class Simulation:
                     "or load it with System.from_files(topology, configuration, params)"
                 )
         return text
+
+    def _run(
+        self,
+        params: InputParameters,
+        steps: int,
+        files: dict[str, str | os.PathLike[str] | None] | None = None,
+        reporters: Sequence[Reporter] = (),
+        continue_run: bool = True,
+        resume: bool = False,
+        *,
+        wait: bool = True,
+        progress: bool | None = False,
+    ) -> Job:
+        """A job, started and as a rule waited for. There is no moment at which an interrupt leaves one behind that nobody knows of."""
+        with HeldInterrupts() as interrupts:
+            try:
+                job = self._start(params, steps, files or {}, reporters, continue_run, resume)
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note("a run was just being started: if it was, gromos.jobs() has it first, and its cancel() ends it")
+                raise
+            try:
+                interrupts.release()
+                if wait:
+                    job._end(None, progress)
+                return job
+            except Exception:
+                raise
+            except BaseException as interrupt:
+                job._cancel_after(interrupt)
+                raise
 
     def _start(
         self,
@@ -318,14 +349,6 @@ class Simulation:
         for reporter in begun:
             reporter._follow(job)
         return job
-
-    def _finish(self, job: Job, progress: bool | None) -> Energy:
-        try:
-            job.wait(progress=progress)
-        except KeyboardInterrupt:
-            job.cancel()
-            raise
-        return job.energies
 
     def __repr__(self) -> str:
         return f"<gromos.Simulation of {self.system!r} with {self.params!r}>"

@@ -33,6 +33,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._files import load_gromos, read_bytes
+from ._interrupts import HeldInterrupts
 from ._job import Job
 from ._parameters import InputParameters
 from ._protocol import JobDescribeResult
@@ -284,16 +285,13 @@ class _Run:
         state, topology, params = self.prepare(session)
         name = self.options.values.get("name")
         try:
-            job = self.start(session, state, topology)
-            self.say(
-                f"{state.num_atoms()} atoms, {params.num_steps} steps of {params.dt:g} ps, {params.scheme}, {params.precision}, "
-                f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-            )
-            self.say(f"attach with gromos.attach({name or str(state.uuid)!r}, session=gromos.connect({session.endpoint!r}))")
-            for output, rate in (("trc", "ntwx"), ("trv", "ntwv"), ("trf", "ntwf"), ("tre", "ntwe")):
-                if output in self.outputs and getattr(params.writetraj, rate) == 0:
-                    self.say(f"@{output}: {rate.upper()} is 0 in the input, so nothing is written to it")
-            return self.watch(job)
+            with HeldInterrupts() as interrupts:
+                try:
+                    job = self.start(session, state, topology)
+                except KeyboardInterrupt:
+                    print("gromos md: the run was just being started: if it was, gromos jobs lists it first, and gromos cancel ends it", file=sys.stderr)
+                    raise
+                return self.watch(job, params, interrupts)
         finally:
             if name is not None and "keep" not in self.options.flags:
                 state.delete(force=True)
@@ -383,12 +381,25 @@ class _Run:
         name, colon, rest = fault.partition(":")
         return f"{self.options.files[name]}:{rest}" if colon and name in self.options.files else fault
 
-    def watch(self, job: Job) -> int:
+    def announce(self, state: State, params: InputParameters) -> None:
+        self.say(
+            f"{state.num_atoms()} atoms, {params.num_steps} steps of {params.dt:g} ps, {params.scheme}, {params.precision}, "
+            f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        )
+        self.say(f"attach with gromos.attach({state.name or str(state.uuid)!r}, session=gromos.connect({state.session.endpoint!r}))")
+        for output, rate in (("trc", "ntwx"), ("trv", "ntwv"), ("trf", "ntwf"), ("tre", "ntwe")):
+            if output in self.outputs and getattr(params.writetraj, rate) == 0:
+                self.say(f"@{output}: {rate.upper()} is 0 in the input, so nothing is written to it")
+
+    def watch(self, job: Job, params: InputParameters, interrupts: HeldInterrupts) -> int:
         try:
+            interrupts.release()
+            self.announce(job.state, params)
             about = job.wait(progress=False if self.quiet else _progress.enabled())
         except KeyboardInterrupt:
-            # One more Ctrl-C ends this command at once; the job then ends by itself.
-            job.cancel()
+            # One more Ctrl-C ends this command when the job has been told; the job then ends by itself.
+            with HeldInterrupts():
+                job.cancel()
             about = job._await(ENDING, False)
             self.say(f"interrupted after {about.step} of {about.steps} steps; the files are complete up to there")
             return 130
