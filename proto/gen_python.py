@@ -180,6 +180,8 @@ def _encode(field: Field) -> str:
             return f'_wire.integer("{name}", {name})'
         case "float":
             return f'_wire.number("{name}", {name})'
+        case "bool":
+            return f'_wire.flag("{name}", {name})'
         case "list":
             return f"list({name})"
         case _:

@@ -3,6 +3,7 @@
 One rule for time limits: None waits for ever, 0 or more are seconds, anything else is refused. Whole numbers are not True, text or
 beyond 64 bits; numbers are finite (NotFiniteError); counts are not negative."""
 
+import inspect
 import math
 
 import gromos
@@ -136,6 +137,88 @@ def test_arguments_of_jobs(run, case, value):
     argument, _, call = OF_JOBS[case]
     before = len(gromos.jobs(run.session))
     refused(argument, lambda v: call(run, v), value)
+    assert len(gromos.jobs(run.session)) == before and not run.ended
+
+
+# Every argument of the public interface that is True or False, and the call with a value for it.
+FLAGS = {
+    ("State", "frame_forces"): lambda s, v: s.session.create(N, frame_forces=v),
+    ("State.delete", "force"): lambda s, v: s.delete(force=v),
+    ("State.edit", "publish"): lambda s, v: edit(s, publish=v),
+    ("State.set", "publish"): lambda s, v: s.set(step=1, publish=v),
+    ("State.set_positions", "publish"): lambda s, v: s.set_positions(np.zeros((N, 3)), publish=v),
+    ("State.set_velocities", "publish"): lambda s, v: s.set_velocities(np.zeros((N, 3)), publish=v),
+    ("State.set_forces", "publish"): lambda s, v: s.set_forces(np.zeros((N, 3)), publish=v),
+    ("State.set_masses", "publish"): lambda s, v: s.set_masses(np.ones(N), publish=v),
+    ("State.frames", "velocities"): lambda s, v: s.frames(velocities=v),
+    ("State.frames", "forces"): lambda s, v: s.frames(forces=v),
+    ("State.translate", "publish"): lambda s, v: s.translate([1, 0, 0], publish=v),
+    ("State.rotate", "publish"): lambda s, v: s.rotate(np.eye(3), publish=v),
+    ("State.rotate", "velocities"): lambda s, v: s.rotate(np.eye(3), velocities=v),
+    ("State.scale", "publish"): lambda s, v: s.scale(2.0, publish=v),
+    ("State.scale", "box"): lambda s, v: s.scale(2.0, box=v),
+    ("State.wrap", "publish"): lambda s, v: s.wrap(publish=v),
+    ("State.remove_com_motion", "publish"): lambda s, v: s.remove_com_motion(publish=v),
+    ("State.maxwell_velocities", "publish"): lambda s, v: s.maxwell_velocities(300.0, publish=v),
+    ("State.maxwell_velocities", "remove_com"): lambda s, v: s.maxwell_velocities(300.0, remove_com=v),
+    ("State.rmsd", "fit"): lambda s, v: s.rmsd(s, fit=v),
+    ("State.rmsd", "mass_weighted"): lambda s, v: s.rmsd(s, mass_weighted=v),
+    ("State.superposition", "mass_weighted"): lambda s, v: s.superposition(s, mass_weighted=v),
+    ("State.fit", "mass_weighted"): lambda s, v: s.fit(s, mass_weighted=v),
+    ("State.fit", "publish"): lambda s, v: s.fit(s, publish=v),
+    ("Session.shutdown", "force"): lambda s, v: s.session.shutdown(force=v),
+    ("Energy.to_dict", "groups"): lambda s, v: s.energies.to_dict(groups=v),
+    ("connect", "default"): lambda s, v: gromos.connect(s.session.endpoint, default=v),
+    ("progress", "show"): lambda s, v: gromos.progress(v),
+    ("RemoteEdit", "publish"): lambda s, v: gromos.RemoteEdit(s, 1.0, v),
+}
+FLAGS_OF_RUNS = {
+    ("Simulation.run", "wait"): lambda simulation, job, v: simulation.run(1, wait=v),
+    ("Simulation.run", "progress"): lambda simulation, job, v: simulation.run(1, wait=True, progress=v),
+    ("Simulation.run", "continue_run"): lambda simulation, job, v: simulation.run(1, continue_run=v),
+    ("Simulation.run", "resume"): lambda simulation, job, v: simulation.run(1, resume=v),
+    ("Simulation.minimize", "progress"): lambda simulation, job, v: simulation.minimize(1, progress=v),
+    ("Job.wait", "progress"): lambda simulation, job, v: job.wait(0, progress=v),
+}
+NO_FLAGS = ["no", "", 0, 1, 1.0, [], np.array([True]), object()]
+
+
+def test_every_flag_is_known_here():
+    def flags(name, thing):
+        return {(name, p.name) for p in inspect.signature(thing).parameters.values() if p.annotation in ("bool", "bool | None")}
+
+    found = set()
+    for name, thing in ((name, getattr(gromos, name)) for name in gromos.__all__):
+        if inspect.isclass(thing) and not name.endswith("Result"):
+            methods = {attribute: getattr(thing, attribute) for attribute in dir(thing) if not attribute.startswith("_")}
+            found |= flags(name, thing.__init__)
+            for attribute, method in methods.items():
+                if inspect.isfunction(method):
+                    found |= flags(f"{name}.{attribute}", method)
+        elif inspect.isfunction(thing):
+            found |= flags(name, thing)
+    assert found == FLAGS.keys() | FLAGS_OF_RUNS.keys()
+
+
+@pytest.mark.parametrize("case", FLAGS, ids=lambda case: f"{case[0]} {case[1]}")
+def test_flags_are_true_or_false(state, case):
+    before = state.version
+    for value in [*NO_FLAGS, *([] if case in (("connect", "default"), ("progress", "show"), ("State.scale", "box")) else [None])]:
+        with pytest.raises(gromos.InvalidArgumentError, match=f"'{case[1]}' must be True or False, not "):
+            FLAGS[case](state, value)
+    assert state.version == before
+    if case[0] not in ("Session.shutdown", "State.delete", "connect", "RemoteEdit"):
+        FLAGS[case](state, np.bool_(False))
+        FLAGS[case](state, np.bool_(True))
+    gromos.progress(None)
+
+
+@pytest.mark.parametrize("case", FLAGS_OF_RUNS, ids=lambda case: f"{case[0]} {case[1]}")
+def test_flags_of_runs_are_true_or_false(run, case):
+    before = len(gromos.jobs(run.session))
+    for value in NO_FLAGS:
+        with pytest.raises(gromos.InvalidArgumentError, match=f"'{case[1]}' must be True or False, not "):
+            FLAGS_OF_RUNS[case](simulation(run), run, value)
     assert len(gromos.jobs(run.session)) == before and not run.ended
 
 

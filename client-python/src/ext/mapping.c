@@ -38,6 +38,16 @@ int gd_mode_parse(PyObject *object)
     return -1;
 }
 
+int gd_publish_parse(PyObject *object, void *out)
+{
+    if (PyBool_Check(object) || PyArray_IsScalar(object, Bool)) {
+        *(bool *)out = PyObject_IsTrue(object) == 1;
+        return 1;
+    }
+    gd_raise(GD_E_INVALID_ARGUMENT, "'publish' must be True or False, not %R", object);
+    return 0;
+}
+
 /* ---- opening */
 
 static PyObject *mapping_key(const uint8_t *uuid, uint64_t generation)
@@ -580,10 +590,10 @@ static PyObject *mapping_lease_release(PyObject *self, PyObject *ignored)
 static PyObject *mapping_commit(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"publish", NULL};
-    int publish = 1;
+    bool publish = true;
     uint64_t version, sequence;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:commit", names, &publish) ||
-        gd_lease_commit(SELF, publish != 0, &version, &sequence) < 0)
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:commit", names, gd_publish_parse, &publish) ||
+        gd_lease_commit(SELF, publish, &version, &sequence) < 0)
         return NULL;
     return Py_BuildValue("KK", (unsigned long long)version, (unsigned long long)sequence);
 }
@@ -600,13 +610,13 @@ static PyObject *mapping_set_array(PyObject *self, PyObject *args, PyObject *kwa
 {
     static char *names[] = {"which", "array", "publish", "timeout", NULL};
     long which;
-    int publish = 1;
+    bool publish = true;
     PyObject *array, *timeout = NULL;
     int64_t ns = 30 * (int64_t)1000000000;
     uint64_t version;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "lO|pO:set_array", names, &which, &array, &publish, &timeout) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "lO|O&O:set_array", names, &which, &array, gd_publish_parse, &publish, &timeout) ||
         gd_which_check(which) < 0 || (timeout != NULL && gd_timeout_parse(timeout, &ns) < 0) ||
-        gd_assign(SELF, (int)which, array, publish != 0, ns, &version) < 0)
+        gd_assign(SELF, (int)which, array, publish, ns, &version) < 0)
         return NULL;
     return PyLong_FromUnsignedLongLong(version);
 }
@@ -614,13 +624,13 @@ static PyObject *mapping_set_array(PyObject *self, PyObject *args, PyObject *kwa
 static PyObject *mapping_edit(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"timeout", "publish", NULL};
-    int publish = 1;
+    bool publish = true;
     PyObject *timeout = NULL;
     int64_t ns = 30 * (int64_t)1000000000;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Op:edit", names, &timeout, &publish) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO&:edit", names, &timeout, gd_publish_parse, &publish) ||
         (timeout != NULL && gd_timeout_parse(timeout, &ns) < 0))
         return NULL;
-    return gd_edit_create(SELF, NULL, ns, publish != 0);
+    return gd_edit_create(SELF, NULL, ns, publish);
 }
 
 #define KEYWORDS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS

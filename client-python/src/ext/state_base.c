@@ -135,13 +135,13 @@ static PyObject *state_edit(PyObject *self, PyObject *const *args, Py_ssize_t co
         }
         values[at] = args[count + i];
     }
-    int publish = values[1] == NULL ? 1 : PyObject_IsTrue(values[1]);
-    if (publish < 0 || (values[0] != NULL && gd_timeout_parse(values[0], &ns) < 0))
+    bool publish = true;
+    if ((values[1] != NULL && gd_publish_parse(values[1], &publish) == 0) || (values[0] != NULL && gd_timeout_parse(values[0], &ns) < 0))
         return NULL;
     if (SELF->mapping == NULL)
         return PyObject_CallMethod(self, "_remote_edit", "OO", values[0] == NULL ? Py_None : values[0], publish ? Py_True : Py_False);
     struct gd_mapping *mapping = present(self);
-    return mapping == NULL ? NULL : gd_edit_create(mapping, self, ns, publish != 0);
+    return mapping == NULL ? NULL : gd_edit_create(mapping, self, ns, publish);
 }
 
 static void state_dealloc(PyObject *self)

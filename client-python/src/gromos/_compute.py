@@ -283,7 +283,8 @@ class Compute:
 
     def _superpose(self, reference: Any, atoms: Atoms, fit: bool, mass_weighted: bool) -> dict[str, Any]:
         """The result as it came: most calls want one number of it."""
-        args = {"state": self._identity, **self._reference(reference), "fit": fit, "mass_weighted": mass_weighted}
+        args = {"state": self._identity, **self._reference(reference)}
+        args |= {"fit": _wire.flag("fit", fit), "mass_weighted": _wire.flag("mass_weighted", mass_weighted)}
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", self._indices("atoms", atoms), "int", "(m,)")
         return self._call("state.rmsd", args)

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from . import _wire
 from ._energy_base import Scalar
 from ._energy_fields import EnergyFields
 from ._errors import DTypeError, InvalidArgumentError, ShapeError
@@ -190,6 +191,7 @@ class Energy(EnergyFields):
         >>> e.to_dict(groups=True)["bath_kinetic"]
         array([0., 0.])
         """
+        groups = _wire.flag("groups", groups)
         values: dict[str, Any] = {"total": self.total()}
         for name, field in self.fields().items():
             if isinstance(field, Scalar):

@@ -242,7 +242,7 @@ class RemoteEdit:
     def __init__(self, state: State, timeout: float | None, publish: bool) -> None:
         self._state = state
         self._timeout = longest_wait(timeout)
-        self._publish = publish
+        self._publish = _wire.flag("publish", publish)
         self._fence = 0
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self._small: dict[str, Any] = {}

@@ -289,10 +289,11 @@ class Job:
 
     def _await(self, timeout: float | None, progress: bool | None) -> JobDescribeResult:
         timeout = _wire.seconds("timeout", timeout)
+        progress = _progress.enabled() if progress is None else _wire.flag("progress", progress)
         deadline = None if timeout is None else time.monotonic() + timeout
         bar = None
         piece = PATIENCE
-        if progress if progress is not None else _progress.enabled():
+        if progress:
             bar, piece = _Bar(), LOOK
         try:
             while True:

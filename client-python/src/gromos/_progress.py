@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Self, TypeVar
 
+from . import _wire
 from ._protocol import COMMANDS
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ def progress(show: bool | None) -> None:
     >>> gromos.progress(False)
     """
     global _chosen
-    _chosen = show
+    _chosen = None if show is None else _wire.flag("show", show)
 
 
 def _in_notebook() -> bool:

@@ -1860,8 +1860,8 @@ class Commands:
             "steps": _wire.integer("steps", steps),
             "publish_every": _wire.integer("publish_every", publish_every),
             "threads": _wire.integer("threads", threads),
-            "continue_run": continue_run,
-            "resume": resume,
+            "continue_run": _wire.flag("continue_run", continue_run),
+            "resume": _wire.flag("resume", resume),
         }
         if posresspec is not None:
             args["posresspec"] = _wire.array("posresspec", posresspec, "any", "(k,)")
@@ -1962,7 +1962,7 @@ class Commands:
         GromosError of code conflict.
         """
         args: dict[str, Any] = {
-            "force": force,
+            "force": _wire.flag("force", force),
         }
         self._call("shutdown", args)
 
@@ -2145,7 +2145,7 @@ class Commands:
             "num_energy_groups": _wire.integer("num_energy_groups", num_energy_groups),
             "dtype": dtype,
             "slots": _wire.integer("slots", slots),
-            "frame_forces": frame_forces,
+            "frame_forces": _wire.flag("frame_forces", frame_forces),
         }
         if name is not None:
             args["name"] = name
@@ -2188,7 +2188,7 @@ class Commands:
         """
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
-            "force": force,
+            "force": _wire.flag("force", force),
         }
         self._call("state.delete", args)
 
@@ -2290,8 +2290,8 @@ class Commands:
         """
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
-            "mass_weighted": mass_weighted,
-            "publish": publish,
+            "mass_weighted": _wire.flag("mass_weighted", mass_weighted),
+            "publish": _wire.flag("publish", publish),
         }
         if reference is not None:
             args["reference"] = _wire.array("reference", reference, "float", "(n, 3)")
@@ -2520,8 +2520,8 @@ class Commands:
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "temperature": _wire.number("temperature", temperature),
             "seed": _wire.integer("seed", seed),
-            "remove_com": remove_com,
-            "publish": publish,
+            "remove_com": _wire.flag("remove_com", remove_com),
+            "publish": _wire.flag("publish", publish),
         }
         result = self._call("state.maxwell_velocities", args)
         return StateMaxwellVelocitiesResult(
@@ -2757,7 +2757,7 @@ class Commands:
         """
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
-            "publish": publish,
+            "publish": _wire.flag("publish", publish),
         }
         result = self._call("state.remove_com_motion", args)
         return StateRemoveComMotionResult(
@@ -2838,8 +2838,8 @@ class Commands:
         """
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
-            "fit": fit,
-            "mass_weighted": mass_weighted,
+            "fit": _wire.flag("fit", fit),
+            "mass_weighted": _wire.flag("mass_weighted", mass_weighted),
         }
         if reference is not None:
             args["reference"] = _wire.array("reference", reference, "float", "(n, 3)")
@@ -2887,8 +2887,8 @@ class Commands:
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "matrix": _wire.mat3("matrix", matrix),
-            "velocities": velocities,
-            "publish": publish,
+            "velocities": _wire.flag("velocities", velocities),
+            "publish": _wire.flag("publish", publish),
         }
         if about is not None:
             args["about"] = _wire.vec3("about", about)
@@ -2952,8 +2952,8 @@ class Commands:
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "factor": _wire.number("factor", factor),
-            "box": box,
-            "publish": publish,
+            "box": _wire.flag("box", box),
+            "publish": _wire.flag("publish", publish),
         }
         if about is not None:
             args["about"] = _wire.vec3("about", about)
@@ -3013,7 +3013,7 @@ class Commands:
         """
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
-            "publish": publish,
+            "publish": _wire.flag("publish", publish),
             "fence": _wire.integer("fence", fence),
             "timeout": _wire.number("timeout", timeout),
         }
@@ -3093,8 +3093,8 @@ class Commands:
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "every": _wire.integer("every", every),
             "policy": policy,
-            "velocities": velocities,
-            "forces": forces,
+            "velocities": _wire.flag("velocities", velocities),
+            "forces": _wire.flag("forces", forces),
             "credit": _wire.integer("credit", credit),
         }
         if atoms is not None:
@@ -3163,7 +3163,7 @@ class Commands:
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "vector": _wire.vec3("vector", vector),
-            "publish": publish,
+            "publish": _wire.flag("publish", publish),
         }
         if atoms is not None:
             args["atoms"] = _wire.array("atoms", atoms, "int", "(m,)")
@@ -3230,7 +3230,7 @@ class Commands:
         args: dict[str, Any] = {
             "state": state if type(state) is builtins.bytes and len(state) == 16 else _wire.state("state", state),
             "by": by,
-            "publish": publish,
+            "publish": _wire.flag("publish", publish),
         }
         result = self._call("state.wrap", args)
         return StateWrapResult(

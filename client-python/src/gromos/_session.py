@@ -663,6 +663,7 @@ def connect(
     True
     """
     global _default, _default_explicit
+    default = None if default is None else _wire.flag("default", default)
     plain = endpoint is None and server_key is None and client_key is None and timeout is None and name is None
     if plain and default is not False:
         return default_session()

@@ -284,6 +284,9 @@ class Simulation:
         progress: bool | None = False,
     ) -> Job:
         """A job, started and as a rule waited for. There is no moment at which an interrupt leaves one behind that nobody knows of."""
+        wait = _wire.flag("wait", wait)
+        progress = None if progress is None else _wire.flag("progress", progress)
+        continue_run, resume = _wire.flag("continue_run", continue_run), _wire.flag("resume", resume)
         with HeldInterrupts() as interrupts:
             try:
                 job = self._start(params, steps, files or {}, reporters, continue_run, resume)

@@ -394,6 +394,7 @@ class State(Bound, Compute):
             raise
 
     def _set_remote(self, which: int, array: npt.ArrayLike, publish: bool, timeout: float | None) -> None:
+        publish = _wire.flag("publish", publish)
         remote = self._remote_of()
         if remote.lock.held_here() and remote.lock.edit is not None:
             remote.lock.edit.set_array(which, array)
@@ -478,6 +479,7 @@ class State(Bound, Compute):
         every = _wire.count("every", every, 1)
         timeout = _wire.seconds("timeout", timeout)
         spin = _spin(spin)
+        velocities, forces = _wire.flag("velocities", velocities), _wire.flag("forces", forces)
         if self._mapping is None:
             self._remote_of()
             return RemoteFrames(self, policy, timeout, every, self._indices("atoms", atoms), velocities, forces)

@@ -122,6 +122,13 @@ def number(name: str, value: Any) -> float:
     return result
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False; NumPy's too, nothing that merely counts as one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidArgumentError(f"'{name}' must be True or False, not {value!r}")
+    return bool(value)
+
+
 def count(name: str, value: Any, least: int = 0) -> int:
     """A whole number that is at least so much."""
     result = integer(name, value)
