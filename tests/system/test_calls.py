@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -182,8 +183,15 @@ def test_when_there_are_no_more_the_call_goes_over_zeromq():
 
 
 def held_elsewhere(daemon: Daemon):
-    """Another session's edit of the State, as a context."""
+    """Another session, which may hold a State."""
     return daemon.connect(name="holder")
+
+
+@contextlib.contextmanager
+def held(daemon: Daemon, name: str):
+    """While another session edits the State."""
+    with held_elsewhere(daemon) as other, other.attach(name).edit(publish=False):
+        yield
 
 
 def test_a_time_limit_ends_the_wait_and_the_connection(own_daemon):
@@ -291,9 +299,9 @@ def test_a_writing_call_in_flight_is_not(own_daemon):
         class Watched:
             """The line, and when it is asked: it is on its way as soon as a thread is inside."""
 
-            def ask(self, head, parts):
+            def ask(self, request, number):
                 sent.set()
-                return line.ask(head, parts)
+                return line.ask(request, number)
 
             wait, close = line.wait, line.close
 
@@ -496,13 +504,16 @@ def line(tmp_path):
         yield ours, theirs
 
 
-def asked(ours: _ext.CallLine, theirs: socket.socket, answer: bytes | None, head: bytes = b"head", parts: tuple = ()) -> object:
-    """What ask() gives, or raises, when the other side sends this."""
+PLAIN = _wire.encode("state.center_of_mass", {"state": "w"})
+
+
+def asked(ours: _ext.CallLine, theirs: socket.socket, answer: bytes | None, request: _wire.Request = PLAIN) -> object:
+    """What ask() gives, or raises, when the other side sends this to request 3."""
     outcome: list[object] = []
 
     def ask_and_wait() -> None:
         try:
-            got = ours.ask(head, parts)
+            got = ours.ask(request, 3)
             while got is None:
                 got = ours.wait()
             outcome.append(got)
@@ -517,7 +528,7 @@ def asked(ours: _ext.CallLine, theirs: socket.socket, answer: bytes | None, head
     else:
         theirs.send(answer)
     thread.join(60)
-    assert parts_of(sent) == [head, *(part.tobytes() for part in parts)]
+    assert parts_of(sent) == [request.head(3), *(part.tobytes() for part in request.parts)]
     return outcome[0]
 
 
@@ -525,8 +536,8 @@ REPLY = {"v": 1, "id": 3, "ok": True, "result": {}}
 
 
 def test_a_packet_each_way(line):
-    arrays = (np.arange(5, dtype=np.int32), np.zeros((0, 2), np.float32), np.ones((3, 3)))
-    message, parts = asked(*line, packet(msgpack.packb(REPLY), b"abc", b"", b"defghijkl"), parts=arrays)
+    request = _wire.encode("x", {"a": np.arange(5, dtype=np.int32), "b": np.zeros((0, 2), np.float32), "c": np.ones((3, 3))})
+    message, parts = asked(*line, packet(msgpack.packb(REPLY), b"abc", b"", b"defghijkl"), request)
     assert message == REPLY and parts == (b"abc", b"", b"defghijkl")
 
 
@@ -536,7 +547,10 @@ def test_an_answer_that_is_no_packet(line, what):
     assert isinstance(error, gromos.InvalidMessageError) and "no answer to a call" in error.message
 
 
-@pytest.mark.parametrize("head", [b"", b"\xc1", msgpack.packb([1]), msgpack.packb({"v": 1}), msgpack.packb(REPLY)[:-1]])
+OTHER = [msgpack.packb(REPLY | {"id": other}) for other in (4, 2, 3 + 2**32, -1, None, "3")]
+
+
+@pytest.mark.parametrize("head", [b"", b"\xc1", msgpack.packb([1]), msgpack.packb({"v": 1}), msgpack.packb(REPLY)[:-1], *OTHER])
 def test_an_answer_that_is_no_message(line, head):
     assert isinstance(asked(*line, packet(head)), gromos.InvalidMessageError)
 
@@ -549,11 +563,11 @@ def test_a_hang_up_before_the_request(line):
     ours, theirs = line
     theirs.close()
     with pytest.raises(BrokenPipeError):
-        ours.ask(b"head", ())
+        ours.ask(PLAIN, 1)
     ours.close()
     ours.close()
     with pytest.raises(BrokenPipeError, match="closed"):
-        ours.ask(b"head", ())
+        ours.ask(PLAIN, 1)
     with pytest.raises(BrokenPipeError, match="closed"):
         ours.wait()
 
@@ -561,15 +575,39 @@ def test_a_hang_up_before_the_request(line):
 def test_what_is_too_long_for_this_way_is_not_sent(line):
     ours, theirs = line
     with pytest.raises(OSError, match="long"):
-        ours.ask(bytes(MOST), ())
+        ours.ask(_wire.encode("state.norms", {"state": "w" * MOST}), 1)
     message, _ = asked(ours, theirs, packet(msgpack.packb(REPLY)))
     assert message == REPLY
 
 
-@pytest.mark.parametrize("arguments", [(), (b"x",), (b"x", [1]), ("x", ()), (b"x", (b"y",)), (b"x", (np.zeros((4, 4))[:, ::2],)), (b"x", (np.zeros(1),) * 16)])
+@pytest.mark.parametrize("arguments", [(), (PLAIN,), (PLAIN, "1"), (b"x", 1), (PLAIN.with_parts((b"y",)), 1), (PLAIN.with_parts((np.zeros(1),) * 16), 1)])
 def test_wrong_arguments(line, arguments):
     with pytest.raises(TypeError):
         line[0].ask(*arguments)
+
+
+def test_arrays_stay_in_memory_until_the_answer(state, own_daemon):
+    """A line that is waited for has the argument memory; one that is given up leaves it to the daemon."""
+    session, pairs = state.session, np.zeros((2000, 2), np.int32)
+    request = _wire.encode("state.distances", {"state": state.uuid.bytes, "pairs": pairs})
+    door = session._link.door
+    line = door.line()
+    with held(own_daemon, "w"):
+        assert line.ask(request, 1) is None
+        assert door.put((pairs,)) is None  # taken
+        message = None
+    while message is None:
+        message = line.wait()
+    assert message[0]["ok"]
+    first = door.put((pairs,))
+    assert first is not None
+    door.put_done(True)
+    with held(own_daemon, "w"):
+        assert line.ask(request, 2) is None
+        line.close()
+        assert door.put((pairs,)) is None  # the daemon, which has yet to read it, gives no other in its place
+    wait_until(lambda: door.put((pairs,)) is not None, what="other memory")
+    door.put_done(True)
 
 
 def test_a_signal_while_it_waits(line):
@@ -579,7 +617,7 @@ def test_a_signal_while_it_waits(line):
     try:
         timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
         timer.start()
-        assert ours.ask(b"head", ()) is None
+        assert ours.ask(PLAIN, 1) is None
         timer.join()
         while not seen:
             assert ours.wait() is None

@@ -96,15 +96,8 @@ static PyObject *copy_parts(struct gd_door *door, PyObject *parts)
     return where;
 }
 
-PyObject *gd_door_put(PyObject *self, PyObject *const *args, Py_ssize_t count)
+PyObject *gd_arguments_put(struct gd_door *door, PyObject *parts, size_t least)
 {
-    struct gd_door *door = (struct gd_door *)self;
-    PyObject *parts = count > 0 ? args[0] : Py_None;
-    if (count > 2 || !PyTuple_Check(parts))
-        return PyErr_Format(PyExc_TypeError, "put() takes a tuple of arrays and a number of bytes, not %.200s", Py_TYPE(parts)->tp_name);
-    size_t least = count == 2 ? PyLong_AsSize_t(args[1]) : 1;
-    if (least == (size_t)-1 && PyErr_Occurred())
-        return NULL;
     size_t bytes = total_bytes(parts);
     /* Whether the daemon still stands is seen when it is asked. */
     if (door->arguments.busy || bytes == 0 || bytes < least || bytes > door->arguments.most || door->closing || !gd_door_connected(door))
@@ -121,14 +114,25 @@ PyObject *gd_door_put(PyObject *self, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_NONE;
 }
 
+void gd_arguments_done(struct gd_door *door, bool answered)
+{
+    if (!answered)
+        gd_arguments_drop(door);
+    door->arguments.busy = false;
+}
+
+PyObject *gd_door_put(PyObject *self, PyObject *parts)
+{
+    if (!PyTuple_Check(parts))
+        return PyErr_Format(PyExc_TypeError, "put() takes a tuple of arrays, not %.200s", Py_TYPE(parts)->tp_name);
+    return gd_arguments_put((struct gd_door *)self, parts, 1);
+}
+
 PyObject *gd_door_put_done(PyObject *self, PyObject *answered)
 {
-    struct gd_door *door = (struct gd_door *)self;
     int good = PyObject_IsTrue(answered);
     if (good < 0)
         return NULL;
-    if (!good)
-        gd_arguments_drop(door);
-    door->arguments.busy = false;
+    gd_arguments_done((struct gd_door *)self, good);
     Py_RETURN_NONE;
 }

@@ -131,6 +131,13 @@ void gd_door_settle(struct gd_door *door); /* closes the socket if close() was c
 void gd_door_raise_no_room(void);          /* this process has as many descriptors as it may */
 void gd_door_forget_mapping(struct gd_door *door, const uint8_t *uuid, uint64_t generation);
 
+/* ---- request.c */
+/* The parts of a Request, borrowed; NULL without an exception if it is none. */
+PyObject *gd_request_parts(PyObject *request);
+/* As its methods of these names; `number` modulo 2**32. */
+PyObject *gd_request_head(PyObject *request, unsigned long number);
+PyObject *gd_request_in_memory(PyObject *request, PyObject *where);
+
 /* ---- reply.c */
 /* The map of a message from the daemon, or NULL with an exception. */
 PyObject *gd_message_decode(const void *data, size_t bytes);
@@ -141,7 +148,11 @@ PyObject *gd_door_line(PyObject *self, PyObject *ignored);
 void gd_call_forked(struct gd_link *link); /* system calls only */
 
 /* ---- arguments.c */
-PyObject *gd_door_put(PyObject *self, PyObject *const *args, Py_ssize_t count);
+/* The list of where the parts are now, or None: not now, not so many, or fewer than `least` bytes. NULL with an exception. */
+PyObject *gd_arguments_put(struct gd_door *door, PyObject *parts, size_t least);
+/* The request they were for is over. */
+void gd_arguments_done(struct gd_door *door, bool answered);
+PyObject *gd_door_put(PyObject *self, PyObject *parts);
 PyObject *gd_door_put_done(PyObject *self, PyObject *answered);
 void gd_arguments_drop(struct gd_door *door); /* system calls only */
 

@@ -3,7 +3,7 @@
  * an interpreter is in the processor's caches: hence C.
  *
  * The bytes are those of msgpack, every number in its shortest form; see proto/PROTOCOL.md for the map they make. */
-#include "ext.h"
+#include "mapping.h"
 
 #include "proto/gd_errors.h"
 
@@ -288,7 +288,7 @@ static void request_dealloc(PyObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-static PyObject *request_head(PyObject *self, PyObject *number)
+PyObject *gd_request_head(PyObject *self, unsigned long n)
 {
     const struct gd_wire_request *request = (struct gd_wire_request *)self;
     static const char start[] = "\x84\xa1v"
@@ -296,9 +296,6 @@ static PyObject *request_head(PyObject *self, PyObject *number)
                                 "\xa2id\xce";
     _Static_assert(GD_PROTOCOL_VERSION == 1, "the version stands in the start of every request");
     enum { START = sizeof start - 1 };
-    unsigned long n = PyLong_AsUnsignedLongMask(number);
-    if (n == (unsigned long)-1 && PyErr_Occurred())
-        return NULL;
     Py_ssize_t tail = PyBytes_GET_SIZE(request->tail);
     PyObject *head = PyBytes_FromStringAndSize(NULL, START + 4 + tail);
     if (head == NULL)
@@ -312,7 +309,18 @@ static PyObject *request_head(PyObject *self, PyObject *number)
     return head;
 }
 
-static PyObject *request_in_memory(PyObject *self, PyObject *where)
+static PyObject *request_head(PyObject *self, PyObject *number)
+{
+    unsigned long n = PyLong_AsUnsignedLongMask(number);
+    return n == (unsigned long)-1 && PyErr_Occurred() ? NULL : gd_request_head(self, n);
+}
+
+PyObject *gd_request_parts(PyObject *self)
+{
+    return Py_TYPE(self) == &request_type ? ((struct gd_wire_request *)self)->parts : NULL;
+}
+
+PyObject *gd_request_in_memory(PyObject *self, PyObject *where)
 {
     const struct gd_wire_request *request = (struct gd_wire_request *)self;
     struct writer w;
@@ -461,7 +469,7 @@ static PyMemberDef request_members[] = {
 
 static PyMethodDef request_methods[] = {
     {"head", request_head, METH_O, "head(number)\n--\n\nPart 1 of the message. `number` is taken modulo 2**32."},
-    {"in_memory", request_in_memory, METH_O,
+    {"in_memory", gd_request_in_memory, METH_O,
      "in_memory(where)\n--\n\nThe same request with its arrays in the session's argument memory: number, then offset and bytes of each."},
     {"with_parts", request_with_parts, METH_O, "with_parts(parts)\n--\n\nThe same request with these arrays behind its head."},
     {NULL, NULL, 0, NULL},

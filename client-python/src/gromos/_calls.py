@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from . import _ext, _progress, _wire
-from ._errors import GromosError, InvalidMessageError, NoDaemonError, TimeoutExpired
+from ._errors import GromosError, NoDaemonError, TimeoutExpired
 from ._protocol import COMMANDS
 from ._transport import ConnectionLost, Lane, ZmqTransport
 
@@ -42,27 +42,13 @@ class DoorTransport:
         self._closed = False
 
     def roundtrip(self, request: _wire.Request, timeout: float | None) -> Answer:
-        where = self._door.put(request.parts, LEAST_IN_MEMORY) if request.parts else None
-        if where is None:
-            return self._ask(request, timeout)
-        answered = False
-        try:
-            answer = self._ask(request.in_memory(where), timeout)
-            answered = True
-        finally:
-            self._door.put_done(answered)
-        return answer
-
-    def _ask(self, request: _wire.Request, timeout: float | None) -> Answer:
         line = self._take_line() if COMMANDS[request.command].door else None
         if line is None:
-            return self._zmq.roundtrip(request, timeout)
+            return self._over_zmq(request, timeout)
         number = next(self._numbers) & 0xFFFFFFFF
         answer: Answer | None
         try:
-            answer = line.ask(request.head(number), request.parts) or self._wait(line, request.command, number, timeout)
-            if answer[0].get("id") != number:
-                raise InvalidMessageError(f"{request.command}: the daemon answered something else", command=request.command)
+            answer = line.ask(request, number) or self._wait(line, request.command, number, timeout)
         except BrokenPipeError:
             line.close()
             raise ConnectionLost(False) from None
@@ -78,7 +64,20 @@ class DoorTransport:
             line.close()
         else:
             self._free.append(line)
-        return self._zmq.roundtrip(request, timeout) if answer is None else answer
+        return self._over_zmq(request, timeout) if answer is None else answer
+
+    def _over_zmq(self, request: _wire.Request, timeout: float | None) -> Answer:
+        """Arrays of some size go through shared memory, if it is free; small ones are faster in the message."""
+        where = self._door.put(request.parts) if sum(part.nbytes for part in request.parts) >= LEAST_IN_MEMORY else None
+        if where is None:
+            return self._zmq.roundtrip(request, timeout)
+        answered = False
+        try:
+            answer = self._zmq.roundtrip(request.in_memory(where), timeout)
+            answered = True
+        finally:
+            self._door.put_done(answered)
+        return answer
 
     def _take_line(self) -> _ext.CallLine | None:
         """None: the daemon gives no more of them, or this process may have no more descriptors."""

@@ -198,7 +198,7 @@ def configure(
 class CallLine:
     """A connection for commands at the door. Not for two threads at once."""
 
-    def ask(self, head: bytes, parts: tuple[NDArray[Any], ...]) -> tuple[dict[str, Any], Sequence[Any]] | None:
+    def ask(self, request: Request, number: int) -> tuple[dict[str, Any], Sequence[Any]] | None:
         """Send a request and begin to wait: the answer's map and its further parts, or None when it is not there yet.
         BrokenPipeError: nothing was sent; ConnectionResetError: it was; OSError of EMSGSIZE: it is too long for this way."""
     def wait(self) -> tuple[dict[str, Any], Sequence[Any]] | None:
@@ -237,9 +237,9 @@ class Door:
         """True after close(), after a fork (in the child) and when the daemon hung up."""
     def line(self) -> CallLine:
         """A new connection for commands."""
-    def put(self, parts: tuple[NDArray[Any], ...], least: int = 0) -> list[int] | None:
+    def put(self, parts: tuple[NDArray[Any], ...]) -> list[int] | None:
         """Put C-contiguous arrays where the daemon can read them: the memory's number, then offset and bytes of each. None: not
-        now, not so many, or fewer than `least` bytes. The memory is taken until put_done()."""
+        now, or not so many. The memory is taken until put_done()."""
     def put_done(self, answered: bool) -> None:
         """The request they were put there for is over; memory that was not answered for is not used again."""
     def create(
