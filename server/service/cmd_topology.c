@@ -4,6 +4,7 @@
 #include "io/parameters_file.h"
 #include "io/restraints_file.h"
 #include "io/topology_file.h"
+#include "service/edit.h"
 #include "service/input_fields.h"
 #include "service/keep.h"
 #include "service/request.h"
@@ -188,6 +189,21 @@ static int has_it_all(const struct gd_state *state, const struct gd_topology *t)
            memcmp(gd_state_array(state, GD_MASSES), t->mass, state->spec.num_atoms * sizeof(double)) == 0;
 }
 
+/* What the masses are goes aside first where a daemon may take over, which would otherwise find some of each. */
+static int write_masses(struct gd_request *request, const struct gd_topology *t, struct gd_err *err)
+{
+    struct gd_state *state = request->state;
+    int kept = gd_keep_used(request->service->keep);
+    int code = kept && gd_state_wants_undo(state, GD_ARRAY_BIT(GD_MASSES)) ? gd_edit_need_undo(request->service, state, err) : 0;
+    if (code != 0)
+        return code;
+    gd_keep_sync(request->service->keep, state);
+    gd_state_begin_write(state, GD_ARRAY_BIT(GD_MASSES), kept);
+    memcpy(gd_state_array(state, GD_MASSES), t->mass, state->spec.num_atoms * sizeof(double));
+    state->masses_set = 1;
+    return 0;
+}
+
 int gd_cmd_topology_apply(struct gd_request *request, struct gd_err *err)
 {
     struct gd_state *state = request->state;
@@ -204,10 +220,9 @@ int gd_cmd_topology_apply(struct gd_request *request, struct gd_err *err)
     }
     if (code == 0 && expanded->num_molecules > 0)
         code = copy_molecules(state, expanded, err);
+    if (code == 0)
+        code = write_masses(request, expanded, err);
     if (code == 0) {
-        atomic_fetch_or(&gd_state_header(state)->dirty_mask, GD_ARRAY_BIT(GD_MASSES));
-        memcpy(gd_state_array(state, GD_MASSES), expanded->mass, state->spec.num_atoms * sizeof(double));
-        state->masses_set = 1;
         gd_keep_renew(request->service->keep, state);
         /* What was read from a file is still all there. */
         if (gd_state_version(state) == state->origin_version)

@@ -285,3 +285,25 @@ def test_a_record_is_renewed_before_the_old_one_goes(tmp_path, died):
         process.kill()
         process.wait(60)
         holder.close()
+
+
+def test_masses_of_a_topology_are_not_written_over_the_only_ones(tmp_path):
+    """A daemon that dies while it writes them leaves some of each; where the old ones are there too its successor puts them back. Frames do
+    not carry masses, so that there must be an undo segment."""
+    data = Path(gromos.__file__).parent / "data"
+    holder = Holder(tmp_path)
+    process = holder.start()
+    try:
+        with gromos.connect(f"ipc://{tmp_path}/d/zmq", default=False) as session:
+            state = session.load(data / "alanine.cnf", name="s")
+            with state.snapshot():
+                pass  # positions and velocities stand in a frame
+            gromos.System(gromos.Topology.from_file(data / "alanine.top", session=session), state)
+            assert state.masses().max() > 15
+            state.delete()
+            holder.hear(lambda: holder.history[-1] == "-1.k1")
+        assert "+1.u1" in holder.history
+    finally:
+        process.kill()
+        process.wait(60)
+        holder.close()
