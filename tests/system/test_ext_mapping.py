@@ -855,6 +855,22 @@ def test_state_base_local(fake: FakeDoor) -> None:
     raw.close()
 
 
+def test_a_state_that_cannot_be_mapped_is_given_back(fake: FakeDoor) -> None:
+    """The daemon holds it open for the session from its reply on, and one without a name for as long."""
+    state = fake.add(10, name="water")
+    door = connect(fake)
+    state.live.set_u64(32, 1 << 40)  # longer than it is
+    with raises_code(E_CORRUPT_DATA):
+        door.open(name="water")
+    wait_until(lambda: fake.clients[0].closed == [state.uuid], what="the daemon to be told")
+    state.live.set_u64(32, state.live.size)
+    mapping = door.open(name="water")
+    state.live.set_u64(32, 1 << 40)
+    assert door.open(name="water") is mapping
+    del mapping
+    wait_until(lambda: fake.clients[0].closed == [state.uuid] * 2, what="the daemon to be told")
+
+
 @pytest.mark.parametrize("how", ["rollback", "commit"])
 def test_an_edit_is_ended_once_however_many_threads_try(fake: FakeDoor, how: str) -> None:
     raw, mapping = opened(fake, 300_000)

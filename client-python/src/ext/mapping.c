@@ -133,6 +133,8 @@ static PyObject *ask_for_state(struct gd_door *door, struct gd_door_request *req
     for (unsigned i = 0; i < count; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    if (mapping == NULL) /* the daemon has it open for us */
+        gd_door_forget_mapping(door, reply.uuid, reply.generation);
     return mapping;
 }
 
