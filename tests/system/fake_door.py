@@ -366,8 +366,13 @@ class FakeDoor:
         name = raw_name.split(b"\0")[0].decode()
         if op == HELLO:
             self._reply(
-                client, op, fds=(client.control.fd,), name="0.0-fake", token=bytes(range(32)), numbers=(self.max_pins, 5000)
+                client, op, fds=(client.control.fd,), name="0.0-fake", token=bytes(range(32)), numbers=(self.max_pins, 5000, 1 << 20)
             )
+            return
+        if op == ARGUMENTS:
+            segment = Segment("arguments", number)
+            self._reply(client, op, fds=(segment.fd,), numbers=(segment.size, 1))
+            segment.close()
             return
         if op == RESULT:
             data = self.results.pop(number)

@@ -855,6 +855,38 @@ def test_state_base_local(fake: FakeDoor) -> None:
     raw.close()
 
 
+def test_memory_for_arguments_goes_while_they_are_put_there(fake: FakeDoor) -> None:
+    """Making the answer may collect garbage, whose finalizer may find that the daemon is gone."""
+    door, parts = connect(fake), (np.arange(1000.0),)
+    assert door.put(parts) is not None
+    door.put_done(True)
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            fake.stop()
+            assert door.closed
+
+    put, thresholds = door.put, gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    try:
+        Garbage()
+        held = [[] for _ in range(500)]  # type: ignore[var-annotated]  # so that a new list is not one that was used before
+        gc.set_threshold(1)
+        gc.enable()
+        found = put(parts)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+    del held
+    gc.collect()
+    assert door.closed
+    assert found is None or sys.version_info >= (3, 12)  # they do not collect here
+
+
 def test_a_state_that_cannot_be_mapped_is_given_back(fake: FakeDoor) -> None:
     """The daemon holds it open for the session from its reply on, and one without a name for as long."""
     state = fake.add(10, name="water")

@@ -71,6 +71,7 @@ static size_t total_bytes(PyObject *parts)
     return total;
 }
 
+/* NULL without an exception when the memory is gone: making the list may collect garbage, and what is freed then may find the door dead. */
 static PyObject *copy_parts(struct gd_door *door, PyObject *parts)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(parts);
@@ -78,6 +79,10 @@ static PyObject *copy_parts(struct gd_door *door, PyObject *parts)
     size_t offset = 0;
     if (where == NULL)
         return NULL;
+    if (door->arguments.base == NULL) {
+        Py_DECREF(where);
+        return NULL;
+    }
     PyList_SET_ITEM(where, 0, PyLong_FromUnsignedLongLong(door->arguments.number));
     for (Py_ssize_t i = 0; i < count; i++) {
         PyArrayObject *part = (PyArrayObject *)PyTuple_GET_ITEM(parts, i);
