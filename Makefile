@@ -154,7 +154,7 @@ test: ## set everything up and run every test
 check: all $(B)/run_case ## run every test (everything is set up)
 	$(PY) tests/run.py --build $(B) $(SUITES)
 
-lint: ## layers, generated files, words
+lint: ## layers, where main() is, generated files
 	$(PYTHON) tests/lint.py
 
 bench: all $(B)/kernel_check ## benchmarks against the limit and against what a user would take instead

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a compiler does not say: layers, generated files, file sizes.
+"""What a compiler does not say: layers, where main() is, generated files.
 
 Exit status 1 if something is wrong; the last line counts what was checked.
 """

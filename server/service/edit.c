@@ -180,7 +180,7 @@ static int publish_beside(struct gd_service *service, struct gd_state *state, st
     uint64_t version = atomic_load(&live->version), since = atomic_load(&live->lease_since);
     struct gd_frame_source source = gd_state_frame_source(state);
     struct gd_ring_ticket ticket;
-    int clean = atomic_load(&live->dirty_mask) == 0 && !state->lease.managed; /* what the daemon writes sets no bits */
+    int clean = atomic_load(&live->dirty_mask) == 0 && !state->lease.managed; /* what the daemon writes it publishes */
     int code = clean ? begin_frame(service, state, &ticket, err) : 0;
     if (code != 0)
         return code < 0 ? code : 0;
