@@ -403,7 +403,7 @@ int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *
     struct gd_rollback rollback = rollback_of(state, newest, heads, &frame);
     rollback.live = live;
     gd_rollback_rescue(&rollback, old, report);
-    uint64_t version = rollback.version;
+    uint64_t version = rollback.version + (report->outcome > GD_ROLLBACK_DONE); /* readers must be able to tell */
 
     struct gd_segment old_live = state->live;
     if (state->ring != NULL) {

@@ -41,6 +41,7 @@ struct gd_state {
 
     struct gd_segment live, undo; /* undo is made at the first write handle */
     struct gd_ring *ring;         /* made at the first publish */
+    uint32_t altered;             /* arrays that a daemon that died left otherwise than the version had them; told once all is taken up */
     struct gd_segment before;     /* ring of a daemon that died in somebody's edit, until there is memory to undo that */
     struct gd_lease lease;
     uint64_t version;       /* commits so far: the daemon's count */

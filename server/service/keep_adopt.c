@@ -94,6 +94,7 @@ static int settle_lease(struct gd_keep *keep, struct gd_state *state, const stru
     int code = 0;
     if (holder == GD_LEASE_DAEMON && (atomic_load(&live->flags) & GD_STATE_STALE) == 0) {
         gd_state_rollback(state, newest, &report);
+        state->altered = report.outcome == GD_ROLLBACK_OLDER ? UINT32_MAX : report.left;
         atomic_store(&live->lease, 0);
     } else {
         code = gd_state_new_generation(state, newest, gd_registry_ring_id(&keep->service->registry), gd_now_ns(), &report, err);
@@ -226,6 +227,30 @@ static void adopt_job(struct gd_keep *keep, struct gd_survivor *survivor)
 
 /* ---- all of it ---- */
 
+/* A State that is not quite what its version says: a run that goes on commits what it has; else readers must be able to tell. Positions and
+ * velocities are as the last run left them if the other arrays alone are not, and the next run goes on from there. */
+static void tell_altered(struct gd_keep *keep)
+{
+    const uint32_t moved = GD_ARRAY_BIT(GD_POSITIONS) | GD_ARRAY_BIT(GD_VELOCITIES);
+    size_t cursor = 0;
+    struct gd_state *state;
+    while ((state = gd_table_next(&keep->service->registry.by_uuid, &cursor)) != NULL) {
+        uint32_t altered = state->altered;
+        state->altered = 0;
+        if (altered == 0 || gd_jobs_has(keep->service->jobs, state))
+            continue;
+        int continues = state->run_state.bytes > 0 && state->run_state.version == gd_state_version(state) && (altered & moved) == 0;
+        state->version = gd_state_version(state) + 1;
+        atomic_store(&gd_state_header(state)->version, state->version);
+        gd_live_wake(gd_state_header(state));
+        gd_keep_update(keep, state);
+        if (continues) {
+            state->run_state.version = state->version;
+            gd_keep_run(keep, state);
+        }
+    }
+}
+
 /* A daemon that died while it renewed a State's record leaves two. */
 static int is_newest_record(const struct gd_keep *keep, const struct gd_survivor *survivor)
 {
@@ -278,6 +303,7 @@ void gd_keep_adopt(struct gd_keep *keep)
         if (keep->survivors[i].fd >= 0 && keep->survivors[i].role == GD_KEEP_JOB)
             adopt_job(keep, &keep->survivors[i]);
     }
+    tell_altered(keep);
     /* What belongs to nothing any more. */
     for (size_t i = 0; i < keep->num_survivors; i++) {
         struct gd_survivor *survivor = &keep->survivors[i];

@@ -1,11 +1,13 @@
 """The holder of a daemon's memory: how many descriptors it can keep (their names come back in one variable of the environment, which may
 have 128 KiB), what it hands to the next worker, and that it waits for one that cannot start."""
 
+import mmap
 import os
 import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import gromos
 import numpy as np
 import pytest
 from conftest import BINARY, wait_until
+from fake_door import LEASE_WORD
 from md_water import parameters, water
 
 MANY = 2000
@@ -303,6 +306,35 @@ def test_masses_of_a_topology_are_not_written_over_the_only_ones(tmp_path):
             state.delete()
             holder.hear(lambda: holder.history[-1] == "-1.k1")
         assert "+1.u1" in holder.history
+    finally:
+        process.kill()
+        process.wait(60)
+        holder.close()
+
+
+@pytest.mark.parametrize("dirty", [0, 1 << 2])
+def test_a_state_left_half_written_has_a_version_of_its_own(tmp_path, dirty):
+    """A run keeps no forces aside. Whoever has the arrays of a version, as a remote session has, must see that these are others."""
+    holder = Holder(tmp_path)
+    process = holder.start()
+    try:
+        with gromos.connect(f"ipc://{tmp_path}/d/zmq", default=False) as session:
+            session.create(6, name="s").set_positions(np.ones((6, 3)))
+            holder.hear(lambda: "+1.f1" in holder.history)
+            version = session.attach("s").version
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(60)
+            # As the daemon leaves it when it dies while it writes: its own number in the lease word, what it had begun to change marked.
+            with mmap.mmap(holder.fds["1.l1"], 0) as live:
+                struct.pack_into("<II", live, LEASE_WORD, 1, dirty)
+                forces = struct.unpack_from("<5Q", live, 72)[2]
+                struct.pack_into("<f", live, forces, 7.0 if dirty else 0.0)
+            process = holder.start()
+            state = session.attach("s")
+            assert state.version == version + (dirty != 0)
+            assert state.forces()[0, 0] == (7.0 if dirty else 0.0) and (state.positions() == 1).all()
+            with state.snapshot() as frame:
+                assert frame.version == state.version
     finally:
         process.kill()
         process.wait(60)
