@@ -13,6 +13,7 @@ import gromos
 import numpy as np
 import pytest
 from gromos import cli, cli_md
+from gromos._protocol import Commands
 
 from conftest import wait_until
 
@@ -206,6 +207,21 @@ def test_others_attach_by_name_while_it_runs(daemon, files, session):
     text = (files / "x.tre").read_text()
     assert text.endswith("END\n")
     assert text.count("ENERGY03") == text.count("VOLUMEPRESSURE03") > 0
+
+
+def test_interrupting_the_start_leaves_no_job(run, files, session, monkeypatch):
+    long_input(files)
+    starting, made = Commands.job_start, []
+
+    def interrupted(*args, **options):
+        made.append(starting(*args, **options))
+        signal.raise_signal(signal.SIGINT)
+        return made[-1]
+
+    monkeypatch.setattr(Commands, "job_start", interrupted)
+    assert "interrupted after" in run(*inputs(files), "--name", "hardly begun", "--keep", status=130).out
+    assert gromos.Job(made[0].job, session).status == "cancelled"
+    session.attach("hardly begun").delete()
 
 
 def test_sigterm_ends_it_as_well(daemon, files, session):

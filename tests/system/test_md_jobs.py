@@ -583,6 +583,20 @@ def test_no_moment_of_an_interrupt_leaves_a_run_behind(start):
     assert cancelled > 5
 
 
+def test_waiting_for_a_run_inside_an_own_edit_is_refused(any_session):
+    system = water(any_session)
+    simulation = gromos.Simulation(system, nve(2))
+    with system.state as s:
+        with s.edit() as e:
+            e.positions()
+            for call in (lambda: simulation.run(wait=True), simulation.step, simulation.minimize, simulation.forces):
+                with pytest.raises(gromos.ConflictError, match="inside an edit of this session"):
+                    call()
+            assert not jobs_of(s)
+        simulation.step()
+        assert s.step == 1
+
+
 def test_one_job_at_a_time_on_a_state(start):
     system = clone(start)
     job = long_run(system)

@@ -114,6 +114,14 @@ class Bound(_ext.StateBase):
         found: _ext.Mapping | None = _get_mapping(self)
         return found
 
+    @property
+    def _edited_here(self) -> bool:
+        """Whether the calling thread has an edit open."""
+        mapping = self._bound_mapping()
+        if mapping is not None:
+            return mapping.edited_here
+        return not self._session.local and self._remote.lock.held_here()
+
     # --- using it ------------------------------------------------------------------------------------------------
 
     def _call(self, command: str, args: dict[str, Any], /) -> dict[str, Any]:

@@ -184,7 +184,7 @@ class Simulation:
         Raises
         ------
         ConflictError
-            The State has another number of temperature baths or energy groups, or a job already.
+            The State has another number of temperature baths or energy groups, or a job already; with `wait`, this thread edits it.
         FileFormatError, InvalidArgumentError, FileAccessError, ShapeError, UnsupportedError
         SimulationFailedError, CancelledError
             With `wait`.
@@ -287,6 +287,8 @@ class Simulation:
         wait = _wire.flag("wait", wait)
         progress = None if progress is None else _wire.flag("progress", progress)
         continue_run, resume = _wire.flag("continue_run", continue_run), _wire.flag("resume", resume)
+        if wait and self.system.state._edited_here:
+            raise ConflictError("a run inside an edit of this session begins when the edit has ended: finish the edit first, or do not wait")
         with HeldInterrupts() as interrupts:
             try:
                 job = self._start(params, steps, files or {}, reporters, continue_run, resume)

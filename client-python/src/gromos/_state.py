@@ -636,8 +636,7 @@ class State(Bound, Compute):
             The session is remote, or the daemon was built without HDF5.
         """
         _local_only(self._session, path)
-        mapping = self._bound_mapping()
-        if mapping is not None and mapping.edited_here:
+        if self._edited_here:
             raise ConflictError(
                 "state.checkpoint inside an edit of this session: a checkpoint is of a commit, so finish the edit first", command="state.checkpoint"
             )
