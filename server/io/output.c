@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 
 #define COMPRESSION_LEVEL 4 /* 3 % larger than the default on coordinates, twice as fast */
 #define GZIP_WINDOW (15 + 16)
+#define READER_SECONDS 5 /* of a pipe; meanwhile the run stands still */
 
 struct gd_output {
     char *path;
@@ -263,11 +265,23 @@ void gd_output_scientific(struct gd_output *out, double value, int width, int de
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
+/* A pipe holds little, and who reads it may need a moment. 0, or -1 with EAGAIN when nothing was taken for so long. */
+static int wait_for_reader(int fd)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+    int ready;
+    do
+        ready = poll(&entry, 1, READER_SECONDS * 1000);
+    while (ready < 0 && errno == EINTR);
+    errno = ready == 0 ? EAGAIN : errno;
+    return ready > 0 ? 0 : -1;
+}
+
 static int write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t n = write(fd, bytes, length);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_reader(fd) == 0)))
             continue;
         if (n <= 0)
             return -1;
@@ -326,7 +340,9 @@ int gd_output_commit(struct gd_output *out, int64_t *offset, struct gd_err *err)
             written = -1;
         out->length = 0;
         if (written < 0) {
-            int rc = gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", out->path);
+            int rc = errno == EAGAIN ? gd_err_set(err, GD_E_FILE_ACCESS, "%s: cannot be written: nobody has read the pipe for %d s",
+                                                  out->path, READER_SECONDS)
+                                     : gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", out->path);
             if (ftruncate(out->fd, out->offset) == 0)
                 lseek(out->fd, out->offset, SEEK_SET);
             return rc;

@@ -4,7 +4,8 @@
  *             is a complete file again (each commit is a gzip member of its own), which is how a continued run drops what
  *             was written after its checkpoint; or
  *   replaced: written beside the target and renamed over it at close, so that the target is the old file or the whole
- *             new one. Where a symbolic link leads is the target; a pipe or a device is written to as it is.
+ *             new one. Where a symbolic link leads is the target; a pipe or a device is written to as it is, and a
+ *             pipe's reader waited for, a few seconds long.
  *
  * Text is collected in memory until commit; a failure in between (memory) is kept and reported by the commit. Numbers come
  * out exactly as printf's, in any locale. One thread at a time. */

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,6 +281,42 @@ Test(io_configuration, what_a_link_leads_to_is_replaced_and_no_device)
     close(reader);
     cr_assert_eq(gd_io_check_configuration_path("/tmp", &err), GD_E_FILE_ACCESS);
     cr_assert_not_null(strstr(err.text, "/tmp: cannot be written: Is a directory"), "%s", err.text);
+    gd_configuration_destroy(&c);
+}
+
+static void *read_slowly(void *argument)
+{
+    char piece[4096];
+    size_t *total = argument;
+    int fd = open(io_scratch(0, "long.cnf"), O_RDONLY);
+    for (ssize_t n = 1; n > 0; *total += n > 0 ? (size_t)n : 0) {
+        usleep(100);
+        n = read(fd, piece, sizeof piece);
+    }
+    close(fd);
+    return NULL;
+}
+
+/* A pipe holds 64 KiB; what is written to it is taken out at the reader's pace. */
+Test(io_configuration, more_than_a_pipe_holds)
+{
+    struct gd_configuration *c = NULL;
+    struct gd_err err;
+    struct stat st;
+    pthread_t reader;
+    size_t total = 0;
+    const char *pipe = io_scratch(0, "long.cnf"), *file = io_scratch(1, "same.cnf");
+    gd_err_clear(&err);
+    cr_assert_eq(gd_configuration_create(&c, 5000, &err), 0);
+    cr_assert_eq(gd_io_write_configuration(file, c, &err), 0, "%s", err.text);
+    cr_assert_eq(mkfifo(pipe, 0600), 0);
+    int held = open(pipe, O_RDONLY | O_NONBLOCK); /* until the writer is there, so that it finds a reader */
+    cr_assert_eq(pthread_create(&reader, NULL, read_slowly, &total), 0);
+    cr_assert_eq(gd_io_write_configuration(pipe, c, &err), 0, "%s", err.text);
+    close(held);
+    cr_assert_eq(pthread_join(reader, NULL), 0);
+    cr_assert_eq(stat(file, &st), 0);
+    cr_assert_eq(total, (size_t)st.st_size);
     gd_configuration_destroy(&c);
 }
 
