@@ -3,6 +3,8 @@
  * %15.7f. */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/configuration.h"
 #include "io/frame_blocks.h"
@@ -116,6 +118,10 @@ static void put_elevations(struct gd_output *out, const struct gd_configuration 
 int gd_io_check_configuration_path(const char *path, struct gd_err *err)
 {
     struct gd_output *out = NULL;
+    struct stat st;
+    /* Who reads a pipe would take its being opened and closed for the end. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return access(path, W_OK) == 0 ? 0 : gd_err_errno(err, GD_E_FILE_ACCESS, "%s: cannot be written", path);
     int rc = gd_output_create(&out, path, GD_OUTPUT_REPLACE, err);
     gd_output_destroy(&out);
     return rc;

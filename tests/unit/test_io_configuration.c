@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,6 +275,8 @@ Test(io_configuration, what_a_link_leads_to_is_replaced_and_no_device)
     cr_assert_eq(mkfifo(pipe, 0600), 0);
     int reader = open(pipe, O_RDONLY | O_NONBLOCK);
     cr_assert_eq(gd_io_check_configuration_path(pipe, &err), 0, "%s", err.text);
+    struct pollfd ended = {.fd = reader, .events = POLLIN};
+    cr_assert_eq(poll(&ended, 1, 0), 0, "the reader sees no end");
     cr_assert_eq(gd_io_write_configuration(pipe, c, &err), 0, "%s", err.text);
     cr_assert(lstat(pipe, &st) == 0 && S_ISFIFO(st.st_mode));
     cr_assert_eq(read(reader, text, 5), 5);
