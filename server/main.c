@@ -65,6 +65,7 @@ int main(int argc, char **argv)
 {
     struct gd_settings settings;
     struct gd_err err = {0};
+    const int wrong_status = gd_settings_wrong_status(); /* before what says so is taken out of the environment */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow further (ulimit -f) is a fault of whoever writes it, told as any other */
     gd_settings_init(&settings);
@@ -89,5 +90,5 @@ int main(int argc, char **argv)
     if (code == 0)
         return EXIT_SUCCESS;
     report(&settings, err.text);
-    return code == GD_E_INVALID_ARGUMENT ? 2 : EXIT_FAILURE;
+    return code == GD_E_INVALID_ARGUMENT ? wrong_status : EXIT_FAILURE;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define IN_COMMAND "command line"
 #define IN_FILE "%s, line %d"
@@ -361,6 +362,13 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "gromosd %s (protocol %d)\n", GD_VERSION, GD_PROTOCOL_VERSION);
 }
 
+int gd_settings_wrong_status(void)
+{
+    const char *names = getenv("LISTEN_FDNAMES"), *pid = getenv("LISTEN_PID");
+    int ours = names != NULL && pid != NULL && strtol(pid, NULL, 10) == (long)getpid();
+    return ours && strstr(names, ".k") != NULL ? EXIT_FAILURE : 2; /* .k: a State's record (keep.h) */
+}
+
 int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struct gd_err *err)
 {
     struct argp_option *options = calloc(OPTION_ROWS, sizeof *options);
@@ -380,13 +388,13 @@ int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struc
         "Holds molecular-dynamics States in shared memory, computes on them, serves them over ZeroMQ.\v"
         "Without options it serves the present user on a Unix socket and stays in the foreground. Numbers of bytes may end in K, M, "
         "G or T.\n"
-        "Its exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong, 1 when it could "
-        "not start or run for another reason; then one line of the log says why.",
+        "Its exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong and no States wait "
+        "for it, 1 when it could not start or run for another reason; then one line of the log says why.",
         NULL,
         NULL,
         NULL};
     struct parse_context context = {settings, err, NULL, 1, 0};
-    argp_err_exit_status = 2;
+    argp_err_exit_status = gd_settings_wrong_status();
     error_t status = argp_parse(&argp, argc, argv, 0, NULL, &context); /* prints help, version, unknown options */
     settings->config = context.config;
     if (status == 0 && context.config != NULL)

@@ -47,8 +47,12 @@ void gd_settings_init(struct gd_settings *settings);
 /* Sets one by name from text; the error names the value, the range and `where` (file:line or option). */
 int gd_settings_set(struct gd_settings *settings, const char *name, const char *value, const char *where, struct gd_err *err);
 
+/* The exit status for a wrong setting: 2, which tells who starts the daemon that trying again is of no use. 1 where the holder of a daemon that
+ * died hands over its States: they are lost when it is not tried again. At the start only. */
+int gd_settings_wrong_status(void);
+
 /* Command line, and the file it may name with --config (the command line wins). Ends the process itself only for --help,
- * --usage and --version, through argp. */
+ * --usage, --version and unknown options, through argp. */
 int gd_settings_parse(struct gd_settings *settings, int argc, char **argv, struct gd_err *err);
 
 /* For a fault that shows when a setting is put to use: puts in front of the error where the setting was given, "FILE, line N" or

@@ -120,7 +120,7 @@ def test_a_worker_that_cannot_start_is_tried_again(make_daemon, tmp_path):
         config.write_text(bad)
         os.kill(worker_of(d), signal.SIGKILL)
         wait_until(lambda: d.log().count("there is no setting 'log_lvel'") >= 2, what="a second try")
-        assert "the worker could not start (exit status 2" in d.log()
+        assert "the worker could not start (exit status 1" in d.log()
         assert d.process.poll() is None
         config.write_text(good)
         wait_until(lambda: (d.directory / "zmq").exists(), what="a worker that serves")
@@ -339,3 +339,17 @@ def test_a_state_left_half_written_has_a_version_of_its_own(tmp_path, dirty):
         process.kill()
         process.wait(60)
         holder.close()
+
+
+@pytest.mark.parametrize("names, status", [("", 2), ("0.o0:0.c0", 2), ("0.c0:1.l1:1.k0", 1)])
+@pytest.mark.parametrize("options", [["--threads", "many"], ["--thraeds", "2"], ["--checkpoint-dir", "relative"]])
+def test_where_states_wait_a_wrong_setting_is_to_be_tried_again(tmp_path, options, names, status):
+    """Status 2 tells systemd not to; then it lets go of the States."""
+    count = names.count(":") + 1 if names else 0
+    start = 'LISTEN_PID=$$ exec "$0" "$@" ' + " ".join(f"{3 + k}</dev/null" for k in range(count))
+    done = subprocess.run(
+        ["/bin/sh", "-c", start, BINARY, "--directory", tmp_path / "d", *options],
+        env={**os.environ, "NOTIFY_SOCKET": "@nobody", "LISTEN_FDS": str(count), "LISTEN_FDNAMES": names},
+        timeout=60,
+    )
+    assert done.returncode == status

@@ -149,4 +149,4 @@ def test_a_stop_that_was_asked_for_ends_with_0_and_says_so(make_daemon):
 
 def test_the_statuses_are_documented():
     text = " ".join(subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True).stdout.split())
-    assert "exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong, 1 when" in text
+    assert "exit status is 0 after a stop that was asked for, 2 when a setting or the command line is wrong and no States wait for it, 1 when" in text
