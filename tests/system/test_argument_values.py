@@ -223,7 +223,7 @@ def test_flags_of_runs_are_true_or_false(run, case):
 
 
 def test_time_limits_that_are_right(state, run):
-    for timeout in (None, 0, 0.5, INF, 1e300, np.float32(3), np.int64(2)):
+    for timeout in (None, 0, 0.5, INF, 1e300, 10**400, np.float32(3), np.int64(2)):
         edit(state, timeout=timeout)
         state.set_positions(np.zeros((N, 3)), timeout=timeout)
         assert state.wait(after=state.version - 1, timeout=timeout) == state.version

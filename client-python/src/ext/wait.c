@@ -27,6 +27,12 @@ int gd_timeout_parse(PyObject *object, int64_t *out)
         return 0;
     }
     double seconds = PyBool_Check(object) ? -1.0 : PyFloat_AsDouble(object);
+    if (seconds == -1.0 && PyLong_Check(object) && PyErr_Occurred()) { /* a whole number beyond all floats */
+        int beyond = 0;
+        PyErr_Clear();
+        PyLong_AsLongLongAndOverflow(object, &beyond);
+        seconds = beyond > 0 ? HUGE_VAL : -1.0;
+    }
     if (!(seconds >= 0)) {
         if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError))
             return -1;

@@ -145,6 +145,8 @@ def seconds(name: str, value: Any) -> float | None:
         raise InvalidArgumentError(f"'{name}' is {value!r}; a time limit is a number of seconds, 0 or more, or None")
     try:
         result = float(value)
+    except OverflowError:  # a whole number beyond all floats
+        result = float("inf") if value > 0 else float("-inf")
     except (TypeError, ValueError):
         raise InvalidArgumentError(f"'{name}' is {value!r}; a time limit is a number of seconds, 0 or more, or None") from None
     if not result >= 0.0:
