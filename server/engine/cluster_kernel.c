@@ -7,27 +7,28 @@ typedef double four_f64 __attribute__((vector_size(32)));
 typedef int64_t mask_f64 __attribute__((vector_size(32)));
 
 /* The loop over a block is one that compilers turn into vectors. */
-static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
-                    int32_t *out)
+static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2,
+                    const struct gd_cluster_run *run, size_t runs, int32_t *out)
 {
     int32_t found = 0;
-    for (int32_t first = from; first < to; first += GD_CLUSTER_BLOCK) {
-        int32_t hit[GD_CLUSTER_BLOCK], left = to - first < GD_CLUSTER_BLOCK ? to - first : GD_CLUSTER_BLOCK;
-        for (int k = 0; k < GD_CLUSTER_BLOCK; k++) {
-            float sum = 0.0f;
-            for (int d = 0; d < 3; d++) {
-                float below = boxes->low[d][first + k] - high[d], above = low[d] - boxes->high[d][first + k];
-                float gap = below > above ? below : above;
-                gap = gap > 0.0f ? gap : 0.0f;
-                sum += gap * gap;
+    for (size_t r = 0; r < runs; r++)
+        for (int32_t first = run[r].from, to = run[r].to; first < to; first += GD_CLUSTER_BLOCK) {
+            int32_t hit[GD_CLUSTER_BLOCK], left = to - first < GD_CLUSTER_BLOCK ? to - first : GD_CLUSTER_BLOCK;
+            for (int k = 0; k < GD_CLUSTER_BLOCK; k++) {
+                float sum = 0.0f;
+                for (int d = 0; d < 3; d++) {
+                    float below = boxes->low[d][first + k] - high[d], above = low[d] - boxes->high[d][first + k];
+                    float gap = below > above ? below : above;
+                    gap = gap > 0.0f ? gap : 0.0f;
+                    sum += gap * gap;
+                }
+                hit[k] = sum <= radius2;
             }
-            hit[k] = sum <= radius2;
+            for (int32_t k = 0; k < left; k++) {
+                out[found] = first + k;
+                found += hit[k];
+            }
         }
-        for (int32_t k = 0; k < left; k++) {
-            out[found] = first + k;
-            found += hit[k];
-        }
-    }
     return found;
 }
 
@@ -47,5 +48,5 @@ static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], co
 #define ROOT(m, v) ONLY(m, ((V){1.0 / sqrt((v)[0]), 1.0 / sqrt((v)[1]), 1.0 / sqrt((v)[2]), 1.0 / sqrt((v)[3])}))
 #include "engine/cluster_kernel_plain.h"
 
-const struct gd_cluster_kernels gd_cluster_kernels_f32 = {f32_forces, f32_prune, near};
-const struct gd_cluster_kernels gd_cluster_kernels_f64 = {f64_forces, f64_prune, near};
+const struct gd_cluster_kernels gd_cluster_kernels_f32 = {f32_forces, f32_sift, f32_prune, near};
+const struct gd_cluster_kernels gd_cluster_kernels_f64 = {f64_forces, f64_sift, f64_prune, near};

@@ -4,28 +4,33 @@
 
 #include "engine/cluster_pairs.h"
 
-static uint32_t near_of_eight(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t first)
+static inline uint32_t near_of_eight(const struct gd_cluster_boxes *boxes, const __m256 low[3], const __m256 high[3], __m256 radius2,
+                                     int32_t first)
 {
     __m256 sum = _mm256_setzero_ps();
     for (int d = 0; d < 3; d++) {
-        const __m256 below = _mm256_sub_ps(_mm256_loadu_ps(boxes->low[d] + first), _mm256_set1_ps(high[d]));
-        const __m256 above = _mm256_sub_ps(_mm256_set1_ps(low[d]), _mm256_loadu_ps(boxes->high[d] + first));
+        const __m256 below = _mm256_sub_ps(_mm256_loadu_ps(boxes->low[d] + first), high[d]);
+        const __m256 above = _mm256_sub_ps(low[d], _mm256_loadu_ps(boxes->high[d] + first));
         const __m256 gap = _mm256_max_ps(_mm256_max_ps(below, above), _mm256_setzero_ps());
         sum = _mm256_fmadd_ps(gap, gap, sum);
     }
-    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(sum, _mm256_set1_ps(radius2), _CMP_LE_OQ));
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(sum, radius2, _CMP_LE_OQ));
 }
 
-static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
-                    int32_t *out)
+static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2,
+                    const struct gd_cluster_run *run, size_t runs, int32_t *out)
 {
+    const struct gd_cluster_boxes all = *boxes;
+    const __m256 lows[3] = {_mm256_set1_ps(low[0]), _mm256_set1_ps(low[1]), _mm256_set1_ps(low[2])};
+    const __m256 highs[3] = {_mm256_set1_ps(high[0]), _mm256_set1_ps(high[1]), _mm256_set1_ps(high[2])};
     int32_t found = 0;
-    for (int32_t first = from; first < to; first += GD_CLUSTER_BLOCK / 2) {
-        uint32_t hit = near_of_eight(boxes, low, high, radius2, first);
-        hit &= to - first < GD_CLUSTER_BLOCK / 2 ? (1u << (to - first)) - 1 : 0xffu;
-        for (; hit != 0; hit &= hit - 1)
-            out[found++] = first + __builtin_ctz(hit);
-    }
+    for (size_t r = 0; r < runs; r++)
+        for (int32_t first = run[r].from, to = run[r].to; first < to; first += GD_CLUSTER_BLOCK / 2) {
+            uint32_t hit = near_of_eight(&all, lows, highs, _mm256_set1_ps(radius2), first);
+            hit &= to - first < GD_CLUSTER_BLOCK / 2 ? (1u << (to - first)) - 1 : 0xffu;
+            for (; hit != 0; hit &= hit - 1)
+                out[found++] = first + __builtin_ctz(hit);
+        }
     return found;
 }
 
@@ -96,8 +101,8 @@ static inline __m256d chosen_f64(uint32_t bits)
 #define STORE4(p, v) _mm256_storeu_pd((p), (v))
 #include "engine/cluster_kernel_body.h"
 
-const struct gd_cluster_kernels gd_cluster_kernels_f32_avx2 = {f32_forces, f32_prune, near};
-const struct gd_cluster_kernels gd_cluster_kernels_f64_avx2 = {f64_forces, f64_prune, near};
+const struct gd_cluster_kernels gd_cluster_kernels_f32_avx2 = {f32_forces, f32_sift, f32_prune, near};
+const struct gd_cluster_kernels gd_cluster_kernels_f64_avx2 = {f64_forces, f64_sift, f64_prune, near};
 #else
 typedef int gd_no_cluster_avx2_here; /* a translation unit may not be empty */
 #endif

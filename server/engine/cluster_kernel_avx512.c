@@ -4,25 +4,28 @@
 
 #include "engine/cluster_pairs.h"
 
-static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
-                    int32_t *out)
+static int32_t near(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2,
+                    const struct gd_cluster_run *run, size_t runs, int32_t *out)
 {
+    const struct gd_cluster_boxes all = *boxes;
+    const __m512 lows[3] = {_mm512_set1_ps(low[0]), _mm512_set1_ps(low[1]), _mm512_set1_ps(low[2])};
+    const __m512 highs[3] = {_mm512_set1_ps(high[0]), _mm512_set1_ps(high[1]), _mm512_set1_ps(high[2])};
+    const __m512i each = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     int32_t found = 0;
-    for (int32_t first = from; first < to; first += GD_CLUSTER_BLOCK) {
-        __m512 sum = _mm512_setzero_ps();
-        for (int d = 0; d < 3; d++) {
-            const __m512 below = _mm512_sub_ps(_mm512_loadu_ps(boxes->low[d] + first), _mm512_set1_ps(high[d]));
-            const __m512 above = _mm512_sub_ps(_mm512_set1_ps(low[d]), _mm512_loadu_ps(boxes->high[d] + first));
-            const __m512 gap = _mm512_max_ps(_mm512_max_ps(below, above), _mm512_setzero_ps());
-            sum = _mm512_fmadd_ps(gap, gap, sum);
+    for (size_t r = 0; r < runs; r++)
+        for (int32_t first = run[r].from, to = run[r].to; first < to; first += GD_CLUSTER_BLOCK) {
+            __m512 sum = _mm512_setzero_ps();
+            for (int d = 0; d < 3; d++) {
+                const __m512 below = _mm512_sub_ps(_mm512_loadu_ps(all.low[d] + first), highs[d]);
+                const __m512 above = _mm512_sub_ps(lows[d], _mm512_loadu_ps(all.high[d] + first));
+                const __m512 gap = _mm512_max_ps(_mm512_max_ps(below, above), _mm512_setzero_ps());
+                sum = _mm512_fmadd_ps(gap, gap, sum);
+            }
+            const uint32_t left = to - first < GD_CLUSTER_BLOCK ? (1u << (to - first)) - 1 : 0xffffu;
+            const __mmask16 hit = _mm512_mask_cmp_ps_mask((__mmask16)left, sum, _mm512_set1_ps(radius2), _CMP_LE_OQ);
+            _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(hit, _mm512_add_epi32(_mm512_set1_epi32(first), each)));
+            found += __builtin_popcount(hit);
         }
-        const uint32_t left = to - first < GD_CLUSTER_BLOCK ? (1u << (to - first)) - 1 : 0xffffu;
-        const __mmask16 hit = _mm512_mask_cmp_ps_mask((__mmask16)left, sum, _mm512_set1_ps(radius2), _CMP_LE_OQ);
-        const __m512i number =
-            _mm512_add_epi32(_mm512_set1_epi32(first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-        _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(hit, number));
-        found += __builtin_popcount(hit);
-    }
     return found;
 }
 
@@ -125,8 +128,8 @@ static inline int32_t keep(struct gd_cluster_entry *to, const struct gd_cluster_
 #define STORE4(p, v) _mm256_storeu_pd((p), (v))
 #include "engine/cluster_kernel_body.h"
 
-const struct gd_cluster_kernels gd_cluster_kernels_f32_avx512 = {f32_forces, f32_prune, near};
-const struct gd_cluster_kernels gd_cluster_kernels_f64_avx512 = {f64_forces, f64_prune, near};
+const struct gd_cluster_kernels gd_cluster_kernels_f32_avx512 = {f32_forces, f32_sift, f32_prune, near};
+const struct gd_cluster_kernels gd_cluster_kernels_f64_avx512 = {f64_forces, f64_sift, f64_prune, near};
 #else
 typedef int gd_no_cluster_avx512_here; /* a translation unit may not be empty */
 #endif

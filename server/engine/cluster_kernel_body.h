@@ -247,39 +247,117 @@ static void NAME(forces)(const struct gd_cluster_job *job)
         NAME(rows)(job, GD_CLUSTER_GROUPS);
 }
 
-static void NAME(prune)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius2,
+/* A row's own cluster, moved, and the reach of its atoms. */
+struct NAME(place) {
+    V x[PARTS], y[PARTS], z[PARTS], reach[PARTS];
+};
+
+static inline __attribute__((always_inline)) void NAME(take_place)(const struct gd_cluster_row *row, const double (*shift)[3],
+                                                                   const REAL *place, double radius, struct NAME(place) *own)
+{
+    const REAL *at = place + 16 * (size_t)row->cluster;
+    for (int p = 0; p < PARTS; p++) {
+        own->x[p] = SPREAD(at, p) + SET1((REAL)shift[row->shift][0]);
+        own->y[p] = SPREAD(at + 4, p) + SET1((REAL)shift[row->shift][1]);
+        own->z[p] = SPREAD(at + 8, p) + SET1((REAL)shift[row->shift][2]);
+        own->reach[p] = SPREAD(at + 12, p) + SET1((REAL)radius);
+    }
+}
+
+/* Which of up to KEPT_AT_ONCE entries have two atoms within the sum of both reaches. */
+static inline __attribute__((always_inline))
+uint32_t NAME(reached)(const struct NAME(place) *own, const REAL *place, const struct gd_cluster_entry *entry, int32_t count)
+{
+    uint32_t near = 0;
+    for (int32_t k = 0; k < count; k++) {
+        const REAL *to = place + 16 * (size_t)entry[k].cluster;
+        for (int p = 0; p < PARTS; p++) {
+            const V dx = own->x[p] - REPEAT(to), dy = own->y[p] - REPEAT(to + 4), dz = own->z[p] - REPEAT(to + 8);
+            const V reach = own->reach[p] + REPEAT(to + 12);
+            const MASK within = WITHIN(CHOSEN(entry[k].mask, p), MADD(dx, dx, MADD(dy, dy, dz * dz)), reach * reach);
+            near |= (uint32_t)ANY(within) << k;
+        }
+    }
+    return near;
+}
+
+/* Which of up to KEPT_AT_ONCE entries have two atoms within the root of `limit` of each other; inner: within that of `closer`. */
+static inline __attribute__((always_inline))
+uint32_t NAME(within)(const struct NAME(place) *own, const REAL *place, const struct gd_cluster_entry *entry, int32_t count, const V *limit,
+                      const V *closer, uint32_t *inner)
+{
+    uint32_t near = 0;
+    for (int32_t k = 0; k < count; k++) {
+        const REAL *to = place + 16 * (size_t)entry[k].cluster;
+        for (int p = 0; p < PARTS; p++) {
+            const V dx = own->x[p] - REPEAT(to), dy = own->y[p] - REPEAT(to + 4), dz = own->z[p] - REPEAT(to + 8);
+            const V r2 = MADD(dx, dx, MADD(dy, dy, dz * dz));
+            const MASK within = WITHIN(CHOSEN(entry[k].mask, p), r2, *limit), close = WITHIN(within, r2, *closer);
+            near |= (uint32_t)ANY(within) << k;
+            *inner |= (uint32_t)ANY(close) << k;
+        }
+    }
+    return near;
+}
+
+/* The row of the same cluster in another list, still without entries. */
+static inline struct gd_cluster_row *NAME(next_row)(struct gd_cluster_list *list, const struct gd_cluster_row *row, int32_t used)
+{
+    struct gd_cluster_row *out = &list->row[list->num_rows];
+    out->cluster = row->cluster;
+    out->shift = row->shift;
+    out->begin[0] = used;
+    return out;
+}
+
+static void NAME(sift)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius2, double sure2,
+                       struct gd_cluster_entry *spare, struct gd_cluster_list *sifted)
+{
+    const V limit = SET1((REAL)radius2), closer = SET1((REAL)sure2);
+    int32_t used = 0;
+    sifted->num_rows = 0;
+    for (size_t n = 0; n < found->num_rows; n++) {
+        const struct gd_cluster_row *row = &found->row[n];
+        struct NAME(place) own;
+        NAME(take_place)(row, shift, place, 0.0, &own);
+        struct gd_cluster_row *out = NAME(next_row)(sifted, row, used);
+        for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++) {
+            int32_t others = 0;
+            for (int32_t e = row->begin[kind], end = row->begin[kind + 1]; e < end; e += KEPT_AT_ONCE) {
+                const struct gd_cluster_entry *entry = &found->entry[e];
+                const int32_t count = end - e < KEPT_AT_ONCE ? end - e : KEPT_AT_ONCE;
+                uint32_t sure = 0, near = NAME(within)(&own, place, entry, count, &limit, &closer, &sure);
+                used += KEEP(sifted->entry + used, entry, count, sure);
+                others += KEEP(spare + others, entry, count, near & ~sure);
+            }
+            out->sure[kind] = used;
+            memcpy(sifted->entry + used, spare, (size_t)others * sizeof *spare);
+            used += others;
+            out->begin[kind + 1] = used;
+        }
+        sifted->num_rows += out->begin[GD_CLUSTER_KINDS] > out->begin[0];
+    }
+    sifted->num_entries = (size_t)used;
+}
+
+static void NAME(prune)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius,
                         struct gd_cluster_list *kept)
 {
-    const V limit = SET1((REAL)radius2);
     int32_t used = 0;
     kept->num_rows = 0;
     for (size_t n = 0; n < found->num_rows; n++) {
         const struct gd_cluster_row *row = &found->row[n];
-        struct gd_cluster_row *out = &kept->row[kept->num_rows];
-        const REAL *at = (const REAL *)place + 16 * (size_t)row->cluster;
-        V x[PARTS], y[PARTS], z[PARTS];
-        for (int p = 0; p < PARTS; p++) {
-            x[p] = SPREAD(at, p) + SET1((REAL)shift[row->shift][0]);
-            y[p] = SPREAD(at + 4, p) + SET1((REAL)shift[row->shift][1]);
-            z[p] = SPREAD(at + 8, p) + SET1((REAL)shift[row->shift][2]);
-        }
-        out->cluster = row->cluster;
-        out->shift = row->shift;
-        out->begin[0] = used;
+        struct NAME(place) own;
+        NAME(take_place)(row, shift, place, radius, &own);
+        struct gd_cluster_row *out = NAME(next_row)(kept, row, used);
         for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++) {
-            for (int32_t e = row->begin[kind], end = row->begin[kind + 1]; e < end; e += KEPT_AT_ONCE) {
+            const int32_t sure = row->sure[kind] - row->begin[kind];
+            memcpy(kept->entry + used, found->entry + row->begin[kind], (size_t)sure * sizeof *kept->entry);
+            used += sure;
+            for (int32_t e = row->sure[kind], end = row->begin[kind + 1]; e < end; e += KEPT_AT_ONCE) {
                 const struct gd_cluster_entry *entry = &found->entry[e];
                 const int32_t count = end - e < KEPT_AT_ONCE ? end - e : KEPT_AT_ONCE;
-                uint32_t near = 0;
-                for (int32_t k = 0; k < count; k++) {
-                    const REAL *to = (const REAL *)place + 16 * (size_t)entry[k].cluster;
-                    for (int p = 0; p < PARTS; p++) {
-                        const V dx = x[p] - REPEAT(to), dy = y[p] - REPEAT(to + 4), dz = z[p] - REPEAT(to + 8);
-                        const MASK within = WITHIN(CHOSEN(entry[k].mask, p), MADD(dx, dx, MADD(dy, dy, dz * dz)), limit);
-                        near |= (uint32_t)ANY(within) << k;
-                    }
-                }
-                used += KEEP(kept->entry + used, entry, count, near);
+                used += KEEP(kept->entry + used, entry, count, NAME(reached)(&own, place, entry, count));
             }
             out->begin[kind + 1] = used;
         }

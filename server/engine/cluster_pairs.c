@@ -1,6 +1,13 @@
 /* The cluster pairs' part in a step. Contract: cluster_pairs.h. */
 #include "engine/cluster_pairs.h"
 
+/* nm; what is closer than the cutoff by that much when the list is found hardly leaves it while it holds */
+#define SURE_BELOW 0.03
+/* Half of the pruned list's life, in times that an atom of mean speed takes for the room there is for what it does unexpectedly. */
+#define HALF_LIFE 0.9
+/* What is left of an atom's reach when the rounding of distances in single precision has taken its share. */
+#define ROUNDED 0.997
+
 static void put(void *array, size_t real_size, size_t at, double value)
 {
     if (real_size == sizeof(float))
@@ -77,10 +84,56 @@ static void set_shifts(struct gd_cluster_pairs *p, const struct gd_periodicity *
     }
 }
 
+static double mean_speed2(const struct gd_md *md)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < md->n; i++)
+        sum += gd_vec3_norm2(md->vel[i]);
+    return sum / (double)md->n;
+}
+
+/* Where atoms are expected in the middle of the pruned list's life, and how far from there they may be: the list is made for these
+ * places, so that atoms are on their way there for one half of it and beyond for the other. However wrong the places, no pair is
+ * lost: where atoms are is looked at in every step. */
+static void expect_places(struct gd_md *md)
+{
+    struct gd_cluster_pairs *p = md->nonbonded->clusters;
+    const double room = md->nonbonded->prune_room, farthest = 20.0 * room;
+    double ahead = HALF_LIFE * room / sqrt(mean_speed2(md));
+    ahead = ahead < 1.0 ? ahead : 0.0; /* where nothing moves, or not by velocities */
+    const double turn = ahead / md->par.step.dt + 0.5;
+    memcpy(p->expected, p->place, p->num_clusters * 16 * p->real_size);
+    for (size_t i = 0; i < md->n; i++) {
+        const size_t s = (size_t)p->slot[i];
+        double go[3];
+        for (size_t d = 0; d < 3; d++)
+            go[d] = ahead * (md->vel[i][d] + turn * (md->vel[i][d] - md->old_vel[i][d]));
+        double way = sqrt(gd_vec3_norm2(go)), part = way <= farthest ? 1.0 : way < 1e9 ? farthest / way : 0.0;
+        for (size_t d = 0; d < 3 && part > 0.0; d++)
+            put(p->expected, p->real_size, at_slot(s, d), get(p->place, p->real_size, at_slot(s, d)) + part * go[d]);
+        put(p->expected, p->real_size, at_slot(s, 3), ((part > 0.0 ? part * way : 0.0) + room) / ROUNDED);
+    }
+}
+
+/* Drops pairs of clusters whose boxes are within the list radius but whose atoms are not, with room for rounding in single precision. */
+static void sift(const struct gd_nonbonded *nb, struct gd_cluster_thread *th)
+{
+    const struct gd_cluster_pairs *p = nb->clusters;
+    const double radius = nb->list_radius + 1e-3 * (nb->list_radius - nb->cutoff), sure = nb->cutoff - SURE_BELOW;
+    const struct gd_cluster_list found = th->found;
+    p->kernels->sift(&found, (const double(*)[3])p->shift, p->place, radius * radius, sure > 0.0 ? sure * sure : 0.0,
+                     th->waiting[GD_CLUSTER_COMMON], &th->kept);
+    th->found = th->kept;
+    th->kept = found;
+}
+
 static void search_thread(void *argument, int number)
 {
     const struct gd_md *md = argument;
-    gd_cluster_search(md, &md->nonbonded->clusters->thread[number]);
+    struct gd_cluster_thread *th = &md->nonbonded->clusters->thread[number];
+    gd_cluster_search(md, th);
+    if (!th->failed)
+        sift(md->nonbonded, th);
 }
 
 int gd_cluster_pairs_update(struct gd_md *md, struct gd_err *err)
@@ -97,6 +150,7 @@ int gd_cluster_pairs_update(struct gd_md *md, struct gd_err *err)
     gd_thread_pool_run(md->pool, search_thread, md);
     p->pruned = 0;
     p->prune_now = 1;
+    expect_places(md);
     for (size_t t = 0; t < p->num_threads; t++)
         if (p->thread[t].failed) {
             p->thread[t].failed = 0;
@@ -116,34 +170,52 @@ static size_t share(const struct gd_cluster_pairs *p, int thread)
     return p->num_clusters * (size_t)thread / p->num_threads;
 }
 
+/* How far any shift has moved since the list was pruned. */
+static double shifts_moved(const struct gd_cluster_pairs *p)
+{
+    double most = 0.0;
+    for (int s = 0; s < GD_CLUSTER_SHIFTS; s++) {
+        double r[3];
+        gd_vec3_sub(p->shift[s], p->pruned_shift[s], r);
+        most = gd_vec3_norm2(r) > most ? gd_vec3_norm2(r) : most;
+    }
+    return sqrt(most);
+}
+
 /* Each atom at the image that is nearest to where the list saw it, in a box that may have changed since. `kind` and
  * `real_size` are constants where this is called. */
 static inline __attribute__((always_inline)) void place(struct gd_md *md, int thread, const int kind, const size_t real_size)
 {
     struct gd_cluster_pairs *p = md->nonbonded->clusters;
+    const struct gd_periodicity pbc = md->pbc;
+    const gd_vec3 *pos = (const gd_vec3 *)md->pos, *home = (const gd_vec3 *)p->home;
+    const int32_t *atom = p->atom;
+    const void *middle = p->expected;
+    void *places = p->place;
     gd_mat3 map;
-    double way2 = 0.0, pruned_way2 = 0.0;
-    int same = gd_verlet_box_map(md, map) == 1.0;
-    for (size_t s = GD_CLUSTER * share(p, thread); s < GD_CLUSTER * share(p, thread + 1); s++) {
-        double r[3], from[3], since_pruned = 0.0;
-        if (p->atom[s] < 0)
+    double way2 = 0.0, moved = 0.5 * shifts_moved(p);
+    int same = gd_verlet_box_map(md, map) == 1.0, astray = 0;
+    for (size_t s = GD_CLUSTER * share(p, thread), end = GD_CLUSTER * share(p, thread + 1); s < end; s++) {
+        double r[3], from[3], off2 = 0.0;
+        if (atom[s] < 0)
             continue;
         if (same)
-            gd_vec3_copy(from, p->home[s]);
+            gd_vec3_copy(from, home[s]);
         else
-            gd_mat3_mul_vec((const gd_vec3 *)map, p->home[s], from);
-        gd_nearest_image_of(&md->pbc, kind, md->pos[p->atom[s]], from, r);
+            gd_mat3_mul_vec((const gd_vec3 *)map, home[s], from);
+        gd_nearest_image_of(&pbc, kind, pos[atom[s]], from, r);
         for (size_t d = 0; d < 3; d++) {
-            put(p->place, real_size, at_slot(s, d), from[d] + r[d]);
-            double way = get(p->place, real_size, at_slot(s, d)) - get(p->pruned_place, real_size, at_slot(s, d));
-            since_pruned += way * way;
+            put(places, real_size, at_slot(s, d), from[d] + r[d]);
+            double off = get(places, real_size, at_slot(s, d)) - get(middle, real_size, at_slot(s, d));
+            off2 += off * off;
         }
+        const double room = ROUNDED * get(middle, real_size, at_slot(s, 3)) - moved;
         /* in this sense a NaN counts */
         way2 = gd_vec3_norm2(r) <= way2 ? way2 : gd_vec3_norm2(r);
-        pruned_way2 = since_pruned <= pruned_way2 ? pruned_way2 : since_pruned;
+        astray |= !(room >= 0.0 && off2 <= room * room);
     }
     p->thread[thread].way2 = way2;
-    p->thread[thread].pruned_way2 = pruned_way2;
+    p->thread[thread].astray = astray;
 }
 
 void gd_cluster_pairs_place(struct gd_md *md, int thread)
@@ -165,36 +237,25 @@ void gd_cluster_pairs_place(struct gd_md *md, int thread)
     }
 }
 
-/* How far any shift has moved since the list was pruned. */
-static double shifts_moved(const struct gd_cluster_pairs *p)
-{
-    double most = 0.0;
-    for (int s = 0; s < GD_CLUSTER_SHIFTS; s++) {
-        double r[3];
-        gd_vec3_sub(p->shift[s], p->pruned_shift[s], r);
-        most = gd_vec3_norm2(r) > most ? gd_vec3_norm2(r) : most;
-    }
-    return sqrt(most);
-}
-
 /* A pair that is not in the list was farther apart than its radius, moved by the map of the box and by both atoms' own ways;
- * one that was pruned, farther than the smaller radius, moved by both ways and the shift. */
+ * one that was pruned, farther than the cutoff and both reaches, from which neither has strayed by more than the shift leaves. */
 int gd_cluster_pairs_hold(struct gd_md *md)
 {
     const struct gd_nonbonded *nb = md->nonbonded;
     struct gd_cluster_pairs *p = nb->clusters;
     gd_mat3 map;
-    double way2 = 0.0, pruned_way2 = 0.0;
+    double way2 = 0.0;
+    int astray = 0;
     for (size_t t = 0; t < p->num_threads; t++) {
         way2 = p->thread[t].way2 <= way2 ? way2 : p->thread[t].way2;
-        pruned_way2 = p->thread[t].pruned_way2 <= pruned_way2 ? pruned_way2 : p->thread[t].pruned_way2;
+        astray |= p->thread[t].astray;
     }
     double way = 0.5 * (gd_verlet_box_map(md, map) * nb->list_radius - nb->cutoff);
     if (!(way > 0.0 && way2 <= way * way))
         return 0;
-    /* less a thousandth for the rounding of distances in single precision */
-    double pruned_way = 0.4995 * (nb->prune_radius - nb->cutoff - shifts_moved(p));
-    p->prune_now = !(p->pruned && pruned_way > 0.0 && pruned_way2 <= pruned_way * pruned_way);
+    p->prune_now = !p->pruned || astray;
+    if (p->prune_now)
+        expect_places(md);
     return 1;
 }
 
@@ -204,9 +265,7 @@ static void prune(struct gd_nonbonded *nb, int thread)
     struct gd_cluster_pairs *p = nb->clusters;
     struct gd_cluster_thread *th = &p->thread[thread];
     double start = gd_md_clock();
-    p->kernels->prune(&th->found, (const double(*)[3])p->shift, p->place, nb->prune_radius * nb->prune_radius, &th->kept);
-    size_t begin = share(p, thread) * 16 * p->real_size, end = share(p, thread + 1) * 16 * p->real_size;
-    memcpy((char *)p->pruned_place + begin, (const char *)p->place + begin, end - begin);
+    p->kernels->prune(&th->found, (const double(*)[3])p->shift, p->expected, nb->cutoff, &th->kept);
     th->prune_seconds = gd_md_clock() - start;
 }
 

@@ -6,9 +6,11 @@
  * within the list radius of its own. A pair of clusters stands in one row, that of the cluster which comes first when one goes
  * along the columns and through the cell's faces: shifts up to GD_CLUSTER_CENTRE suffice, and rows are equally long.
  *
- * There are two lists. `found` comes from a search and holds for some tens of steps; every few steps the pairs of it that
- * have atoms within a smaller radius are taken over into `kept`, in the same order, and forces are worked out from those.
- * What is left out would add zeros: forces do not depend on when that was done, to the last bit.
+ * There are two lists. `found` comes from a search for near bounding boxes, of which pairs without near atoms are sifted out at once, and
+ * holds for some tens of steps; every few steps the pairs of it that may come within the cutoff in the next few are taken over into
+ * `kept`, in the same order, and forces are worked out from those. For that, each atom has a place where it is expected half-way and
+ * a reach around it; pairs that were well within the cutoff from the start are kept unseen. What is left out would add zeros: forces
+ * do not depend on when that was done, to the last bit.
  * Source of the idea: Pall and Hess, Comput. Phys. Commun. 184 (2013) 2641; of two lists: Pall et al., J. Chem. Phys. 153
  * (2020) 134110. */
 #ifndef GD_ENGINE_CLUSTER_PAIRS_H
@@ -29,6 +31,7 @@ enum gd_cluster_kind { GD_CLUSTER_CHARGES, GD_CLUSTER_COMMON, GD_CLUSTER_ANY, GD
 struct gd_cluster_row {
     int32_t cluster, shift;
     int32_t begin[GD_CLUSTER_KINDS + 1]; /* entries of kind k: [begin[k], begin[k + 1]) */
+    int32_t sure[GD_CLUSTER_KINDS];      /* of these, [begin[k], sure[k]) are never pruned */
 };
 
 struct gd_cluster_entry {
@@ -71,17 +74,27 @@ struct gd_cluster_boxes {
     float *low[3], *high[3];
 };
 
+/* Boxes [from, to). */
+struct gd_cluster_run {
+    int32_t from, to;
+};
+
 /* The innermost loops for one instruction set.
  * forces: of all pairs of a list.
- * prune: into `kept`, which has room for a block more, the pairs of `found` with two atoms within radius of each other.
- * near: those of boxes [from, to) whose distance from the box low..high is at most the root of radius2, in order, into out
- *   [to - from], and a block more; returns how many. Looks at up to a block of boxes more. */
+ * sift: into `sifted`, which has room for a block more, the pairs of `found` with two atoms within radius of each other, those with two
+ *   within the sure one first. spare: [entries of a row, and a block more].
+ * prune: into `kept`, which has room for a block more, the pairs of `found` that are sure or have two atoms within radius and both their
+ *   reaches; a reach stands where `place` has the charge.
+ * near: those of the runs' boxes whose distance from the box low..high is at most the root of radius2, in order, into out
+ *   [all boxes of the runs], and a block more; returns how many. Looks at up to a block of boxes more. */
 struct gd_cluster_kernels {
     void (*forces)(const struct gd_cluster_job *job);
-    void (*prune)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius2,
+    void (*sift)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius2, double sure2,
+                 struct gd_cluster_entry *spare, struct gd_cluster_list *sifted);
+    void (*prune)(const struct gd_cluster_list *found, const double (*shift)[3], const void *place, double radius,
                   struct gd_cluster_list *kept);
-    int32_t (*near)(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2, int32_t from, int32_t to,
-                    int32_t *out);
+    int32_t (*near)(const struct gd_cluster_boxes *boxes, const float low[3], const float high[3], float radius2,
+                    const struct gd_cluster_run *run, size_t runs, int32_t *out);
 };
 extern const struct gd_cluster_kernels gd_cluster_kernels_f32, gd_cluster_kernels_f64;
 extern const struct gd_cluster_kernels gd_cluster_kernels_f32_avx2, gd_cluster_kernels_f64_avx2;
@@ -94,14 +107,17 @@ struct gd_cluster_extent {
 struct gd_cluster_thread {
     size_t begin, end; /* clusters */
     struct gd_cluster_list found, kept;
-    struct gd_cluster_entry *waiting[GD_CLUSTER_KINDS]; /* [clusters] of the present row, of kinds but the first */
+    struct gd_cluster_entry *waiting[GD_CLUSTER_KINDS]; /* [clusters, and a block more] of the present row, of kinds but the first */
     int32_t num_waiting[GD_CLUSTER_KINDS];
-    int32_t *near, *near_column; /* [clusters], [columns], and a block more */
-    uint16_t *allowed;           /* [clusters] mask of the present cluster with each, without excluded pairs */
-    void *force;                 /* [clusters][4][4] of the kernel's precision */
+    int32_t *near, *near_column;       /* [clusters], [columns], and a block more */
+    struct gd_cluster_run *run;        /* [columns] */
+    struct gd_cluster_entry *entry_of; /* [clusters] the entry of each: its own atoms of the common type, and the pairs with the
+                                      * present cluster that are not excluded */
+    void *force;                       /* [clusters][4][4] of the kernel's precision */
     double shift_force[GD_CLUSTER_SHIFTS][4];
-    double *lj, *crf;         /* [groups * groups] row: the group of the row's atom */
-    double way2, pruned_way2; /* nm^2: the longest way of an atom since the list was found, and since it was pruned */
+    double *lj, *crf; /* [groups * groups] row: the group of the row's atom */
+    double way2;      /* nm^2: the longest way of an atom since the list was found */
+    int astray;       /* an atom is farther from where it was expected when the list was pruned than was taken into account */
     double prune_seconds;
     int failed;
 };
@@ -133,7 +149,7 @@ struct gd_cluster_pairs {
     int32_t *cluster_group;                 /* [clusters] or -1 */
     uint8_t *cluster_kind, *cluster_common; /* [clusters] the highest kind; bit a: atom a is of the common type */
     void *place, *c6, *c12;                 /* as in the job */
-    void *pruned_place;                     /* as place, when the list was pruned */
+    void *expected;                         /* as place: where atoms are to be half-way through the pruned list's life; reach */
     double pruned_shift[GD_CLUSTER_SHIFTS][3];
     int pruned, prune_now;
     int32_t *partner_start, *partner; /* of solute atoms: all that is left out, both ways */

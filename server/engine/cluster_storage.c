@@ -140,7 +140,9 @@ static int create_threads(struct gd_cluster_pairs *p, size_t clusters, size_t gr
         if (rc == 0)
             rc = gd_md_allocate((void **)&th->near_column, (size_t)p->column_capacity + GD_CLUSTER_BLOCK, sizeof *th->near_column, err);
         if (rc == 0)
-            rc = gd_md_allocate((void **)&th->allowed, clusters, sizeof *th->allowed, err);
+            rc = gd_md_allocate((void **)&th->run, (size_t)p->column_capacity, sizeof *th->run, err);
+        if (rc == 0)
+            rc = gd_md_allocate((void **)&th->entry_of, clusters, sizeof *th->entry_of, err);
         if (rc == 0)
             rc = allocate_lines(&th->force, clusters, p->real_size, err);
         if (rc == 0)
@@ -148,9 +150,7 @@ static int create_threads(struct gd_cluster_pairs *p, size_t clusters, size_t gr
         if (rc == 0)
             rc = gd_md_allocate((void **)&th->crf, groups * groups, sizeof *th->crf, err);
         for (int kind = 1; kind < GD_CLUSTER_KINDS && rc == 0; kind++)
-            rc = gd_md_allocate((void **)&th->waiting[kind], clusters, sizeof *th->waiting[kind], err);
-        for (size_t c = 0; c < clusters && rc == 0; c++)
-            th->allowed[c] = GD_CLUSTER_ALL;
+            rc = gd_md_allocate((void **)&th->waiting[kind], clusters + GD_CLUSTER_BLOCK, sizeof *th->waiting[kind], err);
     }
     return rc;
 }
@@ -186,7 +186,7 @@ static int create_slots(const struct gd_md *md, struct gd_cluster_pairs *p, stru
     if (rc == 0)
         rc = allocate_lines(&p->place, clusters, p->real_size, err);
     if (rc == 0)
-        rc = allocate_lines(&p->pruned_place, clusters, p->real_size, err);
+        rc = allocate_lines(&p->expected, clusters, p->real_size, err);
     for (int k = 0; k < 12 && rc == 0; k++) {
         struct gd_cluster_boxes *boxes = k < 6 ? &p->boxes : &p->column_boxes;
         float **side = k % 2 ? &boxes->high[k / 2 % 3] : &boxes->low[k / 2 % 3];
@@ -217,9 +217,9 @@ void gd_cluster_pairs_destroy(struct gd_cluster_pairs **pairs)
     struct gd_cluster_pairs *p = *pairs;
     if (p == NULL)
         return;
-    void *arrays[] = {p->column_start, p->column_of,     p->slot,         p->part,           p->atom,   p->home,         p->type, p->group,
-                      p->extent,       p->cluster_group, p->cluster_kind, p->cluster_common, p->place,  p->pruned_place, p->c6,   p->c12,
-                      p->local_type,   p->local_number,  p->type_kind,    p->partner_start,  p->partner};
+    void *arrays[] = {p->column_start, p->column_of, p->slot,          p->part,         p->atom,           p->home,          p->type,
+                      p->group,        p->extent,    p->cluster_group, p->cluster_kind, p->cluster_common, p->place,         p->expected,
+                      p->c6,           p->c12,       p->local_type,    p->local_number, p->type_kind,      p->partner_start, p->partner};
     for (size_t k = 0; k < sizeof arrays / sizeof arrays[0]; k++)
         free(arrays[k]);
     for (int d = 0; d < 3; d++) {
@@ -230,8 +230,8 @@ void gd_cluster_pairs_destroy(struct gd_cluster_pairs **pairs)
     }
     for (size_t t = 0; p->thread != NULL && t < p->num_threads; t++) {
         struct gd_cluster_thread *th = &p->thread[t];
-        void *of_thread[] = {th->found.row,   th->found.entry, th->kept.row, th->kept.entry, th->near,
-                             th->near_column, th->allowed,     th->force,    th->lj,         th->crf};
+        void *of_thread[] = {th->found.row, th->found.entry, th->kept.row, th->kept.entry, th->near, th->near_column,
+                             th->run,       th->entry_of,    th->force,    th->lj,         th->crf};
         for (size_t k = 0; k < sizeof of_thread / sizeof of_thread[0]; k++)
             free(of_thread[k]);
         for (int kind = 0; kind < GD_CLUSTER_KINDS; kind++)

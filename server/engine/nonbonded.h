@@ -77,7 +77,7 @@ struct gd_nonbonded {
     int verlet;       /* scheme verlet: one cutoff, a list with a buffer (nonbonded_verlet.c) */
     int use_clusters; /* by cluster pairs; 0: by the reference rows */
     struct gd_cluster_pairs *clusters;
-    double cutoff, list_radius, prune_radius;
+    double cutoff, list_radius, prune_room;
     double shift_r6, shift_r12; /* cutoff^-6, cutoff^-12 */
 
     size_t num_points; /* what the list is built from: charge groups, or atoms */

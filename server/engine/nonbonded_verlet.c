@@ -5,9 +5,9 @@
  * which do the work otherwise. Source: Verlet 1967; Chialvo and Debenedetti 1990 (the test). */
 #include "engine/nonbonded.h"
 
-/* nm; with 2 fs and water at 300 K the list holds for some 25 steps, its pruned part for some four (cluster_pairs.h) */
+/* nm; with 2 fs and water at 300 K the list holds for some 25 steps, its pruned part for some five (cluster_pairs.h) */
 #define DEFAULT_BUFFER 0.36
-#define PRUNE_BUFFER 0.075
+#define PRUNE_ROOM 0.009 /* for each atom, besides what it is expected to move */
 
 int gd_verlet_check(const struct gd_md *md, struct gd_err *err)
 {
@@ -37,7 +37,7 @@ void gd_verlet_prepare(struct gd_md *md)
     nb->cutoff = cutoff;
     buffer = buffer < 0.0 ? DEFAULT_BUFFER : buffer;
     nb->list_radius = cutoff + (buffer < cutoff ? buffer : cutoff); /* images one box away are all that is looked at */
-    nb->prune_radius = nb->list_radius < cutoff + PRUNE_BUFFER ? nb->list_radius : cutoff + PRUNE_BUFFER;
+    nb->prune_room = buffer < PRUNE_ROOM ? buffer : PRUNE_ROOM;
     nb->cutoff_short2 = nb->cutoff_long2 = nb->list_radius * nb->list_radius;
     double r6i = pow(cutoff, -6.0);
     nb->shift_r6 = r6i;

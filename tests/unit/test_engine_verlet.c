@@ -174,6 +174,45 @@ Test(engine_verlet, refuses_two_ranges)
     test_system_destroy(&s);
 }
 
+/* Forces from lists that age, over hot water that has just left its lattice, are those of the reference rows from a fresh one. Without a
+ * reaction field a pair that is lost at the cutoff takes a force of 30 kJ/(mol nm) and more with it. */
+static void compare_aging(double buffer, const char *kernel)
+{
+    struct test_system s;
+    struct gd_err err = {0};
+    setenv("GROMOSD_CPU", kernel, 1);
+    test_water_create(&s, 5, 8);
+    use_verlet(&s, 0.7);
+    s.par.nonbonded.epsrf = 1.0;
+    s.par.pairlist.buffer = buffer;
+    struct gd_md *md = test_run(&s, 2), *rows = test_run(&s, 1);
+    gd_nonbonded_use_reference(rows);
+    for (int step = 0; step < 120; step++) {
+        test_steps(md, 1);
+        cr_assert_eq(gd_md_set_state(rows, gd_md_previous_positions(md), NULL, NULL, &err), 0, "%s", err.text);
+        cr_assert_eq(gd_md_single_point(rows, &err), 0, "%s", err.text);
+        double worst = 0.0;
+        for (size_t i = 0; i < gd_md_num_atoms(md); i++)
+            for (int d = 0; d < 3; d++)
+                worst = fmax(worst, fabs(gd_md_forces(md)[i][d] - gd_md_forces(rows)[i][d]));
+        cr_assert_lt(worst, 1e-6, "%s, buffer %g, step %d: %g", kernel, buffer, step, worst);
+    }
+    gd_md_destroy(&md);
+    gd_md_destroy(&rows);
+    test_system_destroy(&s);
+    unsetenv("GROMOSD_CPU");
+}
+
+Test(engine_verlet, lists_that_age_lose_no_pair)
+{
+    const char *kernels[] = {"scalar", "avx2", "avx512"};
+    for (int k = 0; k < 3; k++) {
+        compare_aging(-1.0, kernels[k]);
+        compare_aging(0.1, kernels[k]);
+        compare_aging(0.003, kernels[k]);
+    }
+}
+
 /* A step by cluster pairs against the same step by the reference rows; bounds relative to the largest number of the kind. */
 static void compare_with_reference(struct test_system *s, enum gd_precision precision, double bound)
 {
