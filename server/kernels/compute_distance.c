@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "kernels/compute.h"
+#include "kernels/split.h"
 #include "kernels/dispatch.h"
 
 int gd_compute_pair_distances(const struct gd_kernels *k, struct gd_view x, const int32_t (*pairs)[2], size_t count,
@@ -32,6 +33,27 @@ static const void *packed(const struct gd_kernels *k, struct gd_view x, void **o
     return *owned;
 }
 
+#define ARRAY_PIECE 65536 /* distances a thread takes at a time */
+#define ARRAY_ROWS 4      /* and whole rows, which kernels take several of at once */
+
+struct array_work {
+    const struct gd_kernels *k;
+    enum gd_dtype dtype;
+    const void *a, *b;
+    size_t num_b;
+    const struct gd_min_image *image;
+    void *out;
+};
+
+static void array_piece(void *context, size_t begin, size_t end, int thread)
+{
+    const struct array_work *w = context;
+    const char *a = (const char *)w->a + 3 * begin * (size_t)w->dtype;
+    char *out = (char *)w->out + begin * w->num_b * (size_t)w->dtype;
+    (void)thread;
+    GD_CALL(w->k, w->dtype, distance_array, (const void *)a, end - begin, w->b, w->num_b, w->image, (void *)out);
+}
+
 int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box, void *out,
                               struct gd_err *err)
 {
@@ -47,10 +69,9 @@ int gd_compute_distance_array(const struct gd_kernels *k, struct gd_view a, stru
     const void *rows_b = packed(k, b, &owned_b);
     if ((rows_a == NULL && a.count > 0) || (rows_b == NULL && b.count > 0))
         failed = gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory to gather %zu and %zu atoms", a.count, b.count);
-    else if (a.dtype == GD_FLOAT32)
-        k->f32.distance_array(rows_a, a.count, rows_b, b.count, &image, out);
     else
-        k->f64.distance_array(rows_a, a.count, rows_b, b.count, &image, out);
+        gd_split(k, a.count, ARRAY_PIECE / (b.count + 1) / ARRAY_ROWS * ARRAY_ROWS + ARRAY_ROWS, array_piece,
+                 &(struct array_work){k, a.dtype, rows_a, rows_b, b.count, &image, out});
     free(owned_a);
     free(owned_b);
     return failed;

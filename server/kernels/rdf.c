@@ -6,8 +6,10 @@
 #include "core/box.h"
 #include "kernels/compute.h"
 #include "kernels/grid_build.h"
+#include "kernels/split.h"
 
 #define MAX_BINS (1u << 24) /* the bin number must be exact in float */
+#define HOME_PIECE 512      /* atoms a thread takes at a time */
 
 static int same_selection(struct gd_view a, struct gd_view b)
 {
@@ -28,21 +30,48 @@ static size_t most_neighbors(const struct gd_grid *grid)
     return start[nx * ny * nz];
 }
 
+/* What a thread has of its own: distances of a row, and counts. */
+struct histogram_work {
+    const struct gd_kernels *k;
+    const struct gd_grid *grid;
+    double bins_per_nm;
+    size_t bins, room;
+    char *row_d;      /* (threads, room) */
+    uint64_t *counts; /* (threads, bins) */
+};
+
+static void histogram_piece(void *context, size_t begin, size_t end, int thread)
+{
+    const struct histogram_work *w = context;
+    void *row_d = w->row_d + (size_t)thread * w->room * (size_t)w->grid->dtype;
+    uint64_t *counts = w->counts + (size_t)thread * w->bins;
+    if (w->grid->dtype == GD_FLOAT32)
+        w->k->f32.grid_histogram(&w->grid->of.f32, begin, end, (float)w->bins_per_nm, w->bins, row_d, counts);
+    else
+        w->k->f64.grid_histogram(&w->grid->of.f64, begin, end, w->bins_per_nm, w->bins, row_d, counts);
+}
+
 static int count_pairs(const struct gd_kernels *k, const struct gd_grid *grid, double r_max, size_t bins, uint64_t *counts,
                        struct gd_err *err)
 {
-    size_t room = most_neighbors(grid) + GD_GRID_PADDING;
-    void *row_d = malloc(room * (size_t)grid->dtype);
-    if (row_d == NULL)
-        return gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %zu distances", room);
-    double bins_per_nm = (double)bins / r_max;
-    memset(counts, 0, bins * sizeof *counts);
-    if (grid->dtype == GD_FLOAT32)
-        k->f32.grid_histogram(&grid->of.f32, 0, grid->of.f32.num_home, (float)bins_per_nm, bins, row_d, counts);
+    size_t threads = (size_t)gd_split_threads(k), room = most_neighbors(grid) + GD_GRID_PADDING;
+    size_t num_home = grid->dtype == GD_FLOAT32 ? grid->of.f32.num_home : grid->of.f64.num_home;
+    struct histogram_work w = {k, grid, (double)bins / r_max, bins, room, NULL, NULL};
+    w.row_d = malloc(threads * room * (size_t)grid->dtype);
+    w.counts = calloc(threads * bins, sizeof *w.counts);
+    int failed = 0;
+    if (w.row_d != NULL && w.counts != NULL)
+        gd_split(k, num_home, HOME_PIECE, histogram_piece, &w);
     else
-        k->f64.grid_histogram(&grid->of.f64, 0, grid->of.f64.num_home, bins_per_nm, bins, row_d, counts);
-    free(row_d);
-    return 0;
+        failed = gd_err_set(err, GD_E_OUT_OF_MEMORY, "no memory for %zu distances and %zu bins, by %zu threads", room, bins, threads);
+    for (size_t bin = 0; !failed && bin < bins; bin++) {
+        counts[bin] = 0;
+        for (size_t t = 0; t < threads; t++)
+            counts[bin] += w.counts[t * bins + bin];
+    }
+    free(w.counts);
+    free(w.row_d);
+    return failed;
 }
 
 int gd_compute_rdf_counts(const struct gd_kernels *k, struct gd_view a, struct gd_view b, const struct gd_box *box, double r_max,

@@ -18,6 +18,19 @@ static const struct gd_kernels *kernels(const struct gd_request *request)
     return &request->service->kernels;
 }
 
+#define LEAST_TO_SHARE 8192u /* atoms a pair search goes through, from which on several threads are worth their wake-up */
+
+/* The table for one computation, with the daemon's team of threads if the work is long; to be given back. */
+static struct gd_kernels take_team(struct gd_request *request, int is_long)
+{
+    return gd_team_take(&request->service->team, kernels(request), is_long ? request->threads : 1);
+}
+
+static void give_back_team(struct gd_request *request, struct gd_kernels *table)
+{
+    gd_team_give_back(&request->service->team, table);
+}
+
 static struct gd_box box_of(const struct gd_request *request)
 {
     struct gd_small small;
@@ -443,7 +456,9 @@ int gd_cmd_state_distance_array(struct gd_request *request, struct gd_err *err)
         code = gd_result_allocate(&buffer, request, bytes, err);
     if (code != 0)
         return code;
-    code = gd_compute_distance_array(kernels(request), a, b, &box, buffer.data, err);
+    struct gd_kernels table = take_team(request, 1);
+    code = gd_compute_distance_array(&table, a, b, &box, buffer.data, err);
+    give_back_team(request, &table);
     if (code != 0) {
         gd_result_drop(&buffer);
         return code;
@@ -460,15 +475,17 @@ int gd_cmd_state_neighbor_pairs(struct gd_request *request, struct gd_err *err)
     struct gd_pairs *pairs = NULL;
     struct gd_result_buffer buffer = GD_RESULT_NONE;
     int code = select_rows(request, GD_POSITIONS, gd_arg(request, GD_STATE_NEIGHBOR_PAIRS_ATOMS), "atoms", &x, err);
-    if (code == 0)
-        code = gd_pairs_create(&pairs, kernels(request), x, &box, gd_arg(request, GD_STATE_NEIGHBOR_PAIRS_CUTOFF)->real, err);
     if (code != 0)
         return code;
-    size_t count = gd_pairs_count(pairs), offset = (count * 8 + 63) / 64 * 64;
-    code = gd_result_allocate(&buffer, request, offset + count * (size_t)x.dtype, err);
+    struct gd_kernels table = take_team(request, x.count >= LEAST_TO_SHARE);
+    code = gd_pairs_create(&pairs, &table, x, &box, gd_arg(request, GD_STATE_NEIGHBOR_PAIRS_CUTOFF)->real, err);
+    size_t count = code == 0 ? gd_pairs_count(pairs) : 0, offset = (count * 8 + 63) / 64 * 64;
+    if (code == 0)
+        code = gd_result_allocate(&buffer, request, offset + count * (size_t)x.dtype, err);
     if (code == 0)
         code = gd_pairs_fill(pairs, GD_PAIRS_SORTED, buffer.data, (char *)buffer.data + offset, err);
     gd_pairs_destroy(&pairs);
+    give_back_team(request, &table);
     if (code != 0) {
         gd_result_drop(&buffer);
         return code;
@@ -537,7 +554,9 @@ int gd_cmd_state_rdf(struct gd_request *request, struct gd_err *err)
         return code;
     double *r = buffer.data, *g = r + bins;
     uint64_t *counts = (uint64_t *)(void *)(g + bins);
-    code = gd_compute_rdf_counts(kernels(request), a, b, &box, r_max, bins, counts, err);
+    struct gd_kernels table = take_team(request, a.count >= LEAST_TO_SHARE);
+    code = gd_compute_rdf_counts(&table, a, b, &box, r_max, bins, counts, err);
+    give_back_team(request, &table);
     if (code == 0)
         code = gd_compute_rdf_normalize(counts, bins, r_max, a.count, b.count, shared, &box, r, g, err);
     if (code != 0) {

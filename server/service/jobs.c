@@ -211,7 +211,7 @@ static void on_async(uv_async_t *async)
 
 /* ---- starting ---- */
 
-static int threads_taken(const struct gd_jobs *jobs)
+int gd_jobs_threads(const struct gd_jobs *jobs)
 {
     int taken = 0;
     for (const struct gd_job *job = jobs->first; job != NULL; job = job->next)
@@ -253,7 +253,7 @@ static void schedule(struct gd_jobs *jobs)
 {
     struct gd_job *job;
     while (!jobs->stopping && (job = oldest_queued(jobs)) != NULL) {
-        int taken = threads_taken(jobs);
+        int taken = gd_jobs_threads(jobs);
         if (taken > 0 && taken + job->spec.threads > jobs->service->threads)
             return;
         job->status = GD_JOB_RUNNING;

@@ -45,6 +45,8 @@ void gd_jobs_count_from(struct gd_jobs *jobs, uint64_t number);
 
 struct gd_job *gd_jobs_find(struct gd_jobs *jobs, uint64_t number, struct gd_err *err);
 size_t gd_jobs_active(const struct gd_jobs *jobs);
+/* Threads that running jobs have now. */
+int gd_jobs_threads(const struct gd_jobs *jobs);
 
 int gd_job_pause(struct gd_job *job, struct gd_err *err);
 int gd_job_resume(struct gd_job *job, struct gd_err *err);

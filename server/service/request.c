@@ -273,6 +273,7 @@ static int prepare_write(struct gd_request *request)
 static void run(struct gd_request *request)
 {
     enum gd_run where = request->command->run;
+    request->threads = 1;
     request->code = prepare_write(request);
     if (request->code != 0) {
         handled(request);
@@ -280,8 +281,10 @@ static void run(struct gd_request *request)
     }
     if (where == GD_RUN_WORKER || (where == GD_RUN_SIZE && is_large(request))) {
         request->work.data = request;
+        request->threads = request->service->threads - gd_jobs_threads(request->service->jobs);
         if (uv_queue_work(request->service->loop, &request->work, work_on_worker, worked_on_worker) == 0)
             return;
+        request->threads = 1;
     }
     call_handler(request);
     handled(request);

@@ -66,6 +66,7 @@ struct gd_request {
     struct gd_edit_owner owner; /* hears of the lease */
     struct gd_publish publish_job;
     uv_work_t work;
+    int threads; /* that the handler may use: those no job has; 1 on the loop thread */
     uint64_t deadline_ns, started_ns;
     int64_t wait_after;         /* state.wait */
     struct gd_frame_view frame; /* state.get: answered from this, without the lease, if has_frame */

@@ -167,6 +167,7 @@ static int choose_kernels(struct gd_service *service, struct gd_err *err)
     gd_kernels_init(&service->kernels, gd_cpu_detect() & mask);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     service->threads = service->settings.threads > 0 ? (int)service->settings.threads : cores > 0 ? (int)cores : 1;
+    gd_team_init(&service->team, service->threads);
     char count[16];
     snprintf(count, sizeof count, "%d", service->threads < 2 ? 2 : service->threads);
     setenv("UV_THREADPOOL_SIZE", count, 1); /* read by libuv at the first piece of work */
@@ -333,6 +334,7 @@ void gd_service_destroy(struct gd_service **pointer)
         gd_charge_end(service, state);
     gd_registry_free(&service->registry);
     gd_checkpoints_free(&service->checkpoints);
+    gd_team_free(&service->team);
     gd_request_free_all(service);
     gd_door_free(&service->door);
     for (int i = 0; i < GD_MAX_ROUTERS; i++)

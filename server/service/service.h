@@ -13,6 +13,7 @@
 #include "core/registry.h"
 #include "service/running.h"
 #include "service/settings.h"
+#include "service/team.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@ struct gd_service {
     uv_loop_t *loop;
     void *zmq; /* context */
     struct gd_kernels kernels;
+    struct gd_team team;
     struct gd_instance instance;
     uint8_t instance_id[16]; /* new at every start */
     uint64_t started_ns;

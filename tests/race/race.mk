@@ -6,11 +6,12 @@
 RACE_CORE := $(addprefix server/core/,ring.c pins.c frames.c segment.c memory.c descriptors.c accepting.c lease.c err.c check.c)
 RACE_HEADERS := $(wildcard server/core/*.h) proto/gd_shm.h tests/race/reader.h
 RACE_FLAGS := -std=c17 -g -Wall -Wextra -Wshadow -Wno-format-truncation -pthread $(CPPFLAGS)
-RACE_PROGRAMS := $(addprefix $(B)/race/,race_ring race_lease race_wake)
+RACE_PROGRAMS := $(addprefix $(B)/race/,race_ring race_lease race_wake race_split)
+$(B)/race/race_split: RACE_MORE := server/core/thread_pool.c server/kernels/split.c
 
 $(B)/race/race_%: tests/race/race_%.c $(RACE_CORE) $(RACE_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(RACE_FLAGS) -O1 -fsanitize=thread $< $(RACE_CORE) -o $@
+	$(CC) $(RACE_FLAGS) -O1 -fsanitize=thread $< $(RACE_CORE) $(RACE_MORE) -o $@
 
 .PHONY: race race-threads
 race: race-threads torture-short torture-faults undo-kills undo-faults

@@ -4,6 +4,8 @@ Tolerances: inputs are rounded to the State's dtype first, sums are in double on
 (1e-12 relative); arrays in float32 agree to a few units of float32 (1e-6 of the size of the coordinates).
 """
 
+import threading
+
 import gromos
 import numpy as np
 import pytest
@@ -470,3 +472,40 @@ def test_reading_in_the_middle_of_an_own_edit_sees_it(session):
             e.positions()[:] = 2
             assert s.center_of_geometry().tolist() == [2, 2, 2]
         assert s.center_of_geometry().tolist() == [2, 2, 2]
+
+
+def test_threads_change_no_bit(make_daemon):
+    """Long pair computations by one thread and by several, and by several clients at once."""
+    alone, several = make_daemon("--threads", "1"), make_daemon("--threads", "4")
+    rng = np.random.default_rng(8)
+    positions = rng.random((20_000, 3), dtype=np.float32) * 6
+    some, most = np.arange(0, 20_000, 7), np.arange(0, 20_000, 2)
+    with alone.connect() as one, several.connect() as many:
+        expected = None
+        for session in (one, many):
+            state = session.create(20_000, name="w")
+            state.set_positions(positions)
+            state.box = gromos.Box.rectangular(6, 6, 6)
+            results = [state.distance_array(some, most), *state.neighbor_pairs(0.5), *state.rdf(most, r_max=0.9, bins=80)]
+            if expected is None:
+                expected = results
+            for result, right in zip(results, expected, strict=True):
+                np.testing.assert_array_equal(result, right)
+        failures = []
+
+        def work():
+            try:
+                with several.connect() as own:
+                    there = own.attach("w")
+                    for _ in range(5):
+                        np.testing.assert_array_equal(there.neighbor_pairs(0.5)[1], expected[2])
+                        np.testing.assert_array_equal(there.rdf(most, r_max=0.9, bins=80)[1], expected[4])
+            except Exception as error:  # shown below
+                failures.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(200)
+        assert not failures

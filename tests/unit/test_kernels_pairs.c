@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/box.h"
+#include "core/thread_pool.h"
 
 /* Shortest |r + n1 a + n2 b + n3 c| by trying them all; the ranges cover the skewed boxes here: their c has to be made up
  * for by a few b, and those by many a. */
@@ -443,4 +444,69 @@ Test(kernels_pairs, rdf_of_a_gas_is_one)
     uint64_t one = 1;
     cr_assert_eq(gd_compute_rdf_normalize(&one, 1, 1.0, 1, 1, 1, &box, &r, &g, NULL), GD_E_INVALID_ARGUMENT);
     free(x);
+}
+
+/* ---- threads ---- */
+
+enum { MANY = 3000, ROWS = 100, ROW_BINS = 50 };
+
+/* All that is divided among threads, by one and by three: the same bits. */
+static void compare_threads(const struct gd_kernels *k, struct gd_thread_pool *team, const struct gd_box *box, struct gd_view v)
+{
+    struct gd_kernels shared = *k;
+    shared.team = team;
+    shared.threads = 3;
+    int32_t first[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        first[i] = 7 * i;
+    struct gd_view some = gd_view_of(v.dtype, v.data, v.num_atoms, first, ROWS);
+    size_t bytes = (size_t)ROWS * MANY * (size_t)v.dtype;
+    void *results[2] = {malloc(bytes), malloc(bytes)};
+    uint64_t counts[2][ROW_BINS];
+    struct gd_pairs *p[2] = {NULL, NULL};
+    const struct gd_kernels *tables[2] = {k, &shared};
+    for (int t = 0; t < 2; t++) {
+        cr_assert_eq(gd_compute_distance_array(tables[t], some, v, box, results[t], NULL), 0);
+        cr_assert_eq(gd_compute_rdf_counts(tables[t], v, v, box, 0.7, ROW_BINS, counts[t], NULL), 0);
+        cr_assert_eq(gd_pairs_create(&p[t], tables[t], v, box, 0.5, NULL), 0);
+    }
+    cr_assert_eq(memcmp(results[0], results[1], bytes), 0);
+    cr_assert_eq(memcmp(counts[0], counts[1], sizeof counts[0]), 0);
+    size_t found = gd_pairs_count(p[0]);
+    cr_assert(found > 10000 && gd_pairs_count(p[1]) == found);
+    int32_t(*pairs[2])[2];
+    for (int t = 0; t < 2; t++) {
+        pairs[t] = malloc(found * sizeof *pairs[t]);
+        results[t] = realloc(results[t], found * (size_t)v.dtype);
+        cr_assert_eq(gd_pairs_fill(p[t], GD_PAIRS_SORTED, pairs[t], results[t], NULL), 0);
+        gd_pairs_destroy(&p[t]);
+    }
+    cr_assert_eq(memcmp(pairs[0], pairs[1], found * sizeof *pairs[0]), 0);
+    cr_assert_eq(memcmp(results[0], results[1], found * (size_t)v.dtype), 0);
+    for (int t = 0; t < 2; t++) {
+        free(pairs[t]);
+        free(results[t]);
+    }
+}
+
+Test(kernels_pairs, threads_change_no_bit)
+{
+    struct gd_thread_pool *team = NULL;
+    struct gd_err err = {0};
+    uint64_t state = 71;
+    cr_assert_eq(gd_thread_pool_create(&team, 4, &err), 0, "%s", err.text);
+    double *xd = malloc(3 * MANY * sizeof *xd);
+    float *xf = malloc(3 * MANY * sizeof *xf);
+    for (int i = 0; i < 3 * MANY; i++)
+        xf[i] = (float)(xd[i] = 3.0 * next_uniform(&state));
+    FOR_EACH_VARIANT(k)
+    for (int b = 0; b < NUM_BOXES; b++) {
+        if (b == BOX_SKEWED)
+            continue; /* too thin for the reach asked for */
+        compare_threads(k, team, &BOXES[b], gd_view_all(GD_FLOAT32, xf, MANY));
+        compare_threads(k, team, &BOXES[b], gd_view_all(GD_FLOAT64, xd, MANY));
+    }
+    gd_thread_pool_destroy(&team);
+    free(xf);
+    free(xd);
 }
