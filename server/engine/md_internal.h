@@ -9,7 +9,7 @@
 #include "engine/md.h"
 #include "engine/periodicity.h"
 #include "engine/random.h"
-#include "core/thread_pool.h"
+#include "engine/thread_pool.h"
 #include "engine/vec3.h"
 
 #define GD_MD_MAGIC 0x67644d44u

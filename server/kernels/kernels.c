@@ -5,7 +5,7 @@
 
 void gd_kernels_init(struct gd_kernels *table, unsigned cpu_flags)
 {
-    table->team = NULL;
+    table->crew = NULL;
     table->threads = 0;
     gd_kernels_scalar_common(table);
     gd_kernels_scalar_f32(&table->f32);

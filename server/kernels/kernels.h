@@ -67,14 +67,14 @@ struct gd_grid_f64;
 #undef GD_KERNEL_SET
 #undef GD_GRID
 
-struct gd_thread_pool;
+struct gd_crew;
 
 struct gd_kernels {
     const char *name; /* "scalar", "avx2", "avx512" */
 
-    /* Threads that what takes long may be divided among (split.h); NULL: none. A copy of the table that has a team is for one caller. */
-    struct gd_thread_pool *team;
-    int threads; /* of the team to use at most */
+    /* Threads that what takes long may be divided among (split.h); NULL: none. A copy of the table that has a crew is for one caller. */
+    struct gd_crew *crew;
+    int threads; /* of the crew to use at most */
 
     /* The first k with indices[k] outside 0 .. limit - 1, or count when all are good. */
     size_t (*check_indices)(const int32_t *indices, size_t count, size_t limit);

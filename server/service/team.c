@@ -1,6 +1,6 @@
 #include "service/team.h"
 
-#include "core/thread_pool.h"
+#include "core/crew.h"
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -9,13 +9,13 @@
 void gd_team_init(struct gd_team *team, int threads)
 {
     team->size = threads;
-    team->pool = NULL;
+    team->crew = NULL;
     atomic_init(&team->taken, 0);
 }
 
 void gd_team_free(struct gd_team *team)
 {
-    gd_thread_pool_destroy(&team->pool);
+    gd_crew_destroy(&team->crew);
 }
 
 /* Asked each time: somebody may have moved the daemon to fewer. */
@@ -32,18 +32,18 @@ struct gd_kernels gd_team_take(struct gd_team *team, const struct gd_kernels *ke
     threads = threads < present ? threads : present;
     if (threads < 2 || atomic_exchange(&team->taken, 1))
         return mine;
-    if (team->pool == NULL)
-        gd_thread_pool_create(&team->pool, team->size, NULL); /* without it one goes on alone */
-    if (team->pool == NULL)
+    if (team->crew == NULL)
+        gd_crew_create(&team->crew, team->size, NULL); /* without it one goes on alone */
+    if (team->crew == NULL)
         atomic_store(&team->taken, 0);
-    mine.team = team->pool;
+    mine.crew = team->crew;
     mine.threads = threads;
     return mine;
 }
 
 void gd_team_give_back(struct gd_team *team, struct gd_kernels *kernels)
 {
-    if (kernels->team != NULL)
+    if (kernels->crew != NULL)
         atomic_store(&team->taken, 0);
-    kernels->team = NULL;
+    kernels->crew = NULL;
 }

@@ -7,7 +7,7 @@
 
 struct gd_team {
     int size; /* threads it may have; 1: none */
-    struct gd_thread_pool *pool;
+    struct gd_crew *crew;
     _Atomic int taken;
 };
 

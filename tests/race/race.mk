@@ -7,7 +7,7 @@ RACE_CORE := $(addprefix server/core/,ring.c pins.c frames.c segment.c memory.c 
 RACE_HEADERS := $(wildcard server/core/*.h) proto/gd_shm.h tests/race/reader.h
 RACE_FLAGS := -std=c17 -g -Wall -Wextra -Wshadow -Wno-format-truncation -pthread $(CPPFLAGS)
 RACE_PROGRAMS := $(addprefix $(B)/race/,race_ring race_lease race_wake race_split)
-$(B)/race/race_split: RACE_MORE := server/core/thread_pool.c server/kernels/split.c
+$(B)/race/race_split: RACE_MORE := server/core/crew.c server/kernels/split.c
 
 $(B)/race/race_%: tests/race/race_%.c $(RACE_CORE) $(RACE_HEADERS)
 	@mkdir -p $(@D)

@@ -1,6 +1,6 @@
 /* Work divided among threads: every piece is done once, what threads sum by themselves is complete when gd_split returns, and what one
  * round writes the next one sees, whichever thread does it. */
-#include "core/thread_pool.h"
+#include "core/crew.h"
 #include "kernels/split.h"
 
 #include <stdint.h>
@@ -30,7 +30,7 @@ static int run(struct work *w, int threads)
     struct gd_err err = {0};
     uint64_t expected = 0;
     int wrong = 0;
-    if (gd_thread_pool_create(&table.team, THREADS, &err) != 0)
+    if (gd_crew_create(&table.crew, THREADS, &err) != 0)
         return 2;
     for (uint64_t round = 1; round <= ROUNDS; round++) {
         gd_split(&table, COUNT, STEP, piece, w);
@@ -42,7 +42,7 @@ static int run(struct work *w, int threads)
     }
     for (int t = threads; t < THREADS; t++)
         wrong += w->sums[t] != 0; /* one more than were allowed */
-    gd_thread_pool_destroy(&table.team);
+    gd_crew_destroy(&table.crew);
     return wrong != 0 || w->outside != 0;
 }
 

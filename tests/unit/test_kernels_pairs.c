@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/box.h"
-#include "core/thread_pool.h"
+#include "core/crew.h"
 
 /* Shortest |r + n1 a + n2 b + n3 c| by trying them all; the ranges cover the skewed boxes here: their c has to be made up
  * for by a few b, and those by many a. */
@@ -451,10 +451,10 @@ Test(kernels_pairs, rdf_of_a_gas_is_one)
 enum { MANY = 3000, ROWS = 100, ROW_BINS = 50 };
 
 /* All that is divided among threads, by one and by three: the same bits. */
-static void compare_threads(const struct gd_kernels *k, struct gd_thread_pool *team, const struct gd_box *box, struct gd_view v)
+static void compare_threads(const struct gd_kernels *k, struct gd_crew *crew, const struct gd_box *box, struct gd_view v)
 {
     struct gd_kernels shared = *k;
-    shared.team = team;
+    shared.crew = crew;
     shared.threads = 3;
     int32_t first[ROWS];
     for (int i = 0; i < ROWS; i++)
@@ -491,10 +491,10 @@ static void compare_threads(const struct gd_kernels *k, struct gd_thread_pool *t
 
 Test(kernels_pairs, threads_change_no_bit)
 {
-    struct gd_thread_pool *team = NULL;
+    struct gd_crew *crew = NULL;
     struct gd_err err = {0};
     uint64_t state = 71;
-    cr_assert_eq(gd_thread_pool_create(&team, 4, &err), 0, "%s", err.text);
+    cr_assert_eq(gd_crew_create(&crew, 4, &err), 0, "%s", err.text);
     double *xd = malloc(3 * MANY * sizeof *xd);
     float *xf = malloc(3 * MANY * sizeof *xf);
     for (int i = 0; i < 3 * MANY; i++)
@@ -503,10 +503,10 @@ Test(kernels_pairs, threads_change_no_bit)
     for (int b = 0; b < NUM_BOXES; b++) {
         if (b == BOX_SKEWED)
             continue; /* too thin for the reach asked for */
-        compare_threads(k, team, &BOXES[b], gd_view_all(GD_FLOAT32, xf, MANY));
-        compare_threads(k, team, &BOXES[b], gd_view_all(GD_FLOAT64, xd, MANY));
+        compare_threads(k, crew, &BOXES[b], gd_view_all(GD_FLOAT32, xf, MANY));
+        compare_threads(k, crew, &BOXES[b], gd_view_all(GD_FLOAT64, xd, MANY));
     }
-    gd_thread_pool_destroy(&team);
+    gd_crew_destroy(&crew);
     free(xf);
     free(xd);
 }

@@ -1,7 +1,7 @@
 /* A fixed team of threads that all run the same function on their own number, then meet. Work is divided by the caller from
  * the number alone, so that results depend on the size of the team and on nothing else. One caller at a time. */
-#ifndef GD_CORE_THREAD_POOL_H
-#define GD_CORE_THREAD_POOL_H
+#ifndef GD_ENGINE_THREAD_POOL_H
+#define GD_ENGINE_THREAD_POOL_H
 
 #include "core/err.h"
 

@@ -1,6 +1,6 @@
 /* Contract: thread_pool.h. Workers spin briefly on the generation before they sleep: within a step the next phase follows
  * at once. */
-#include "core/thread_pool.h"
+#include "engine/thread_pool.h"
 
 #include <pthread.h>
 #include <signal.h>
