@@ -132,8 +132,10 @@ static int check_checkpoint_dir(const char *value, struct gd_err *err)
 }
 
 static int (*const text_checks[GD_SETTING_COUNT])(const char *value, struct gd_err *err) = {
-    [GD_SETTING_log_level] = check_log_level, [GD_SETTING_cpu] = check_cpu,
-    [GD_SETTING_instance] = check_instance,   [GD_SETTING_listen] = check_listen,
+    [GD_SETTING_log_level] = check_log_level,
+    [GD_SETTING_cpu] = check_cpu,
+    [GD_SETTING_instance] = check_instance,
+    [GD_SETTING_listen] = check_listen,
     [GD_SETTING_checkpoint_dir] = check_checkpoint_dir,
 };
 

@@ -27,8 +27,8 @@ struct gd_settings {
 #undef GD_SETTING
     int given[GD_SETTING_COUNT]; /* where: 0 nowhere, the line of the configuration file, or GD_GIVEN_IN_COMMAND */
     const char *config;          /* that file, of argv */
-    int ready_fd; /* where the starter waits for one line: "ready", or "error: why"; -1: nobody waits */
-    int keep;     /* run as the small parent that keeps the segments */
+    int ready_fd;                /* where the starter waits for one line: "ready", or "error: why"; -1: nobody waits */
+    int keep;                    /* run as the small parent that keeps the segments */
 };
 
 enum gd_setting_type { GD_SETTING_STR, GD_SETTING_INT, GD_SETTING_REAL, GD_SETTING_BOOL };

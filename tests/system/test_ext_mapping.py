@@ -3,9 +3,11 @@ misbehaves. The same calls against the real daemon are tested through the packag
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -17,7 +19,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_door import COMMIT, CONTENDED, DELETED, FLAGS, HELLO, LEASE_WORD, NEWEST, OPEN, SEQUENCES, UNSET, FakeDoor, State
+from fake_door import (
+    CLOSE,
+    COMMIT,
+    CONTENDED,
+    DELETED,
+    FLAGS,
+    HELLO,
+    LEASE_WORD,
+    MAGIC,
+    NEWEST,
+    OPEN,
+    REQUEST,
+    SEQUENCES,
+    UNSET,
+    FakeDoor,
+    State,
+)
 import gromos
 from conftest import wait_until
 from gromos import _ext
@@ -1319,3 +1337,83 @@ def test_nothing_leaks(fake: FakeDoor) -> None:
     tracemalloc.stop()
     assert (open_files(), maps()) == (files, mapped)
     assert after - before < 40 * 600  # threads of the door leave a little; one leaked object per turn would be more
+
+
+# ---- a door that takes nothing for a while
+
+
+@contextlib.contextmanager
+def standstill(fake: FakeDoor) -> Iterator[threading.Event]:
+    """While the daemon reads nothing, until the event is set."""
+    holds, goes_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with fake.lock:
+            holds.set()
+            goes_on.wait(60)
+
+    thread = in_thread(hold)
+    assert holds.wait(60)
+    try:
+        yield goes_on
+    finally:
+        goes_on.set()
+        thread.join(60)
+
+
+def fill(fake: FakeDoor) -> None:
+    """Until the sockets that this process has to the door take nothing any more: the daemon's thread, too, takes one packet yet."""
+    while send_closes(fake) > 0:
+        time.sleep(0.1)
+
+
+def send_closes(fake: FakeDoor) -> int:
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                continue
+            end = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue  # closed while it was looked at
+        with end:
+            with contextlib.suppress(OSError):
+                if end.getpeername() != fake.path:
+                    continue
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+                while True:
+                    end.send(REQUEST.pack(MAGIC, CLOSE, 1, 0, bytes(16), b"", 0, 0, 0, 0), socket.MSG_DONTWAIT)
+                    count += 1
+    return count
+
+
+def contended(fake: FakeDoor, timeout: float) -> tuple[State, _ext.Door, _ext.Mapping]:
+    state, door = fake.add(10, name="water"), connect(fake, timeout)
+    return state, door, door.open(name="water", flags=2)
+
+
+def test_a_lease_that_cannot_be_given_back_ends_the_connection(fake: FakeDoor) -> None:
+    state, door, mapping = contended(fake, 0.3)
+    with standstill(fake), mapping.edit(publish=False):
+        state.live.set_u32(LEASE_WORD, state.live.u32(LEASE_WORD) | CONTENDED)
+        fill(fake)
+    assert door.closed
+
+
+def test_a_lease_is_given_back_through_signals(fake: FakeDoor) -> None:
+    state, door, mapping = contended(fake, 60.0)
+    seen: list[int] = []
+    old = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
+    try:
+        with standstill(fake) as goes_on:
+            for k in range(5):
+                threading.Timer(0.05 * (k + 1), os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            threading.Timer(0.5, goes_on.set).start()
+            with mapping.edit(publish=False):
+                state.live.set_u32(LEASE_WORD, state.live.u32(LEASE_WORD) | CONTENDED)
+                fill(fake)
+        wait_until(lambda: state.holder() == 0, what="the lease given back")
+        wait_until(lambda: len(seen) > 0, what="the signals")
+        assert not door.closed
+    finally:
+        signal.signal(signal.SIGUSR1, old)

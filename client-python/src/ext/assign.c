@@ -226,7 +226,8 @@ static void raise_written(const struct gd_mapping *mapping, int which, size_t co
 
 int gd_assign_check(const struct gd_mapping *mapping, int which)
 {
-    const size_t bytes = gd_array_bytes(&mapping->head, which), count = bytes / (is_double(mapping, which) ? sizeof(double) : sizeof(float));
+    const size_t bytes = gd_array_bytes(&mapping->head, which),
+                 count = bytes / (is_double(mapping, which) ? sizeof(double) : sizeof(float));
     bool good;
     if (bytes < GD_LONG_COPY) {
         good = all_fit(mapping, which, count);

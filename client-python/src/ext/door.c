@@ -258,9 +258,19 @@ bool gd_door_tell(struct gd_door *door, uint32_t op, const uint8_t *uuid, uint64
     int fd = door->fd;
     ssize_t sent = send(fd, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && patience && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        int64_t deadline = gd_now_ns() + door->timeout_ns;
         door->users++;
-        Py_BEGIN_ALLOW_THREADS sent = send(fd, &request, sizeof(request), MSG_NOSIGNAL);
+        Py_BEGIN_ALLOW_THREADS do
+        {
+            sent = send(fd, &request, sizeof(request), MSG_NOSIGNAL);
+        }
+        while (sent < 0 && errno == EINTR && gd_now_ns() < deadline)
+            ;
         Py_END_ALLOW_THREADS door->users--;
+        if (sent != (ssize_t)sizeof(request))
+            door->dead = true; /* a hang-up tells the daemon as well */
+        if (door->dead && door->users == 0)
+            drop_socket(door);
     }
     return sent == (ssize_t)sizeof(request);
 }

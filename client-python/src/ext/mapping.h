@@ -243,9 +243,9 @@ int gd_mapping_need_masses(struct gd_mapping *mapping); /* before anything looks
 /* A fresh array; mode 'r' or 'c'; base and data as given. */
 PyObject *gd_mapping_view(struct gd_mapping *mapping, int which, void *data, bool writable, PyObject *base);
 PyObject *gd_mapping_array(struct gd_mapping *mapping, int which, int mode);
-int gd_mode_parse(PyObject *object); /* 'r', 'c', '+', or -1 with an exception set */
+int gd_mode_parse(PyObject *object);               /* 'r', 'c', '+', or -1 with an exception set */
 int gd_publish_parse(PyObject *object, void *out); /* True or False into a bool: 1, or 0 with an exception set; as PyArg_Parse wants it */
-int gd_which_check(long which);      /* 0, or -1 with an exception set */
+int gd_which_check(long which);                    /* 0, or -1 with an exception set */
 const char *gd_array_name(int which);
 PyObject *gd_box_tuple(const struct gd_box *box);
 
