@@ -236,18 +236,22 @@ static void *array_of(const struct gd_state *state, enum gd_array array)
 
 /* A fresh State's pages are allocated and were never touched, which the first write to each would change: so nobody writes masses that nobody
  * looks at. The bit is cleared last and by the daemon alone; whoever writes masses has asked for them before, and finds it cleared. */
-static void need_masses(const struct gd_state *state)
+void gd_state_set_masses(const struct gd_state *state)
 {
-    struct gd_live_header *live = gd_state_header(state);
     pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&state->first_masses;
-    if ((atomic_load(&live->unset) & GD_ARRAY_BIT(GD_MASSES)) == 0)
-        return;
     pthread_mutex_lock(mutex);
+    struct gd_live_header *live = gd_state_header(state);
     if (atomic_load(&live->unset) & GD_ARRAY_BIT(GD_MASSES)) {
         gd_segment_fill(&state->live, gd_state_array_offset(&state->spec, GD_MASSES), 1.0, state->spec.num_atoms);
         atomic_fetch_and(&live->unset, ~GD_ARRAY_BIT(GD_MASSES));
     }
     pthread_mutex_unlock(mutex);
+}
+
+static void need_masses(const struct gd_state *state)
+{
+    if (atomic_load(&gd_state_header(state)->unset) & GD_ARRAY_BIT(GD_MASSES))
+        gd_state_set_masses(state);
 }
 
 void *gd_state_array(const struct gd_state *state, enum gd_array array)
@@ -413,7 +417,9 @@ int gd_state_new_generation(struct gd_state *state, const struct gd_frame_view *
     }
     state->generation++;
     state->version = version;
+    pthread_mutex_lock(&state->first_masses); /* somebody may be in gd_state_set_masses, without the lease */
     state->live = fresh;
+    pthread_mutex_unlock(&state->first_masses);
     state->ring_id = ring_id;
     fill_head(&live->head, state, GD_SEGMENT_LIVE, fresh.bytes);
     atomic_store(&live->version, version);

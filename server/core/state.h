@@ -111,6 +111,8 @@ struct gd_live_header *gd_state_header(const struct gd_state *state);
 /* First byte of an array in the live segment, by the daemon's own layout, not by what the segment says. Masses that nobody has asked
  * for before get their first value. */
 void *gd_state_array(const struct gd_state *state, enum gd_array array);
+/* That first value. Any thread, and without the State's lease: it keeps a new generation waiting until it is done. */
+void gd_state_set_masses(const struct gd_state *state);
 size_t gd_state_array_offset(const struct gd_state_spec *spec, enum gd_array array);
 size_t gd_state_array_bytes(const struct gd_state_spec *spec, enum gd_array array); /* without padding */
 const char *gd_array_name(enum gd_array array);

@@ -54,7 +54,7 @@ static void reply_segments(struct gd_door_peer *peer, const struct gd_state *sta
 static void masses_on_worker(uv_work_t *work)
 {
     struct gd_door_peer *peer = work->data;
-    gd_state_array(peer->masses_of, GD_MASSES);
+    gd_state_set_masses(peer->masses_of);
 }
 
 static void masses_are_set(uv_work_t *work, int status)

@@ -482,3 +482,11 @@ def test_a_lease_word_scribbled_over_during_a_commit(own_daemon):
         with state.edit() as e:
             e.positions()[:] = 1
         assert session.ping() < 60 and (state.positions() == 1).all()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\udc80", "half \ud83d"])
+def test_what_is_no_text_for_a_name_is_no_name(own_daemon, name):
+    with own_daemon.connect() as session:
+        for use in (session.attach, lambda text: session.create(5, name=text), session.create(5).rename):
+            with pytest.raises(gromos.InvalidArgumentError):
+                use(name)

@@ -116,6 +116,9 @@ def test_small_arguments():
         (lambda: _wire.box("v", [1, 2, 3]), gromos.InvalidArgumentError),
         (lambda: _wire.state("v", 7), gromos.InvalidArgumentError),
         (lambda: _wire.state("v", b"short"), gromos.InvalidArgumentError),
+        (lambda: _wire.state("v", ""), gromos.InvalidArgumentError),
+        (lambda: _wire.state("v", "a\0b"), gromos.InvalidArgumentError),
+        (lambda: _wire.state("v", "\udc80"), gromos.InvalidArgumentError),
     ],
 )
 def test_small_arguments_that_are_refused(call, error):

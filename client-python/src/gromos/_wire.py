@@ -87,6 +87,8 @@ def state(name: str, value: Any) -> str | bytes:
     if isinstance(value, str):
         if not value:
             raise InvalidArgumentError(f"'{name}' is empty; a State without a name has a uuid")
+        if "\0" in value or (not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)):
+            raise InvalidArgumentError(f"'{name}' is {value!r}; a State's name has no NUL and no half of a surrogate pair in it")
         return value
     if isinstance(value, uuid.UUID):
         return value.bytes
