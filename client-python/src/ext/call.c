@@ -1,9 +1,8 @@
 /* class CallLine: a connection of the session's own for commands at the door (proto/gd_call.h), each used by one thread at a time.
  *
  * Arrays of some size are put into the session's argument memory, a packet goes out and the wait for the answer begins in one call, with
- * the GIL released once. A wait comes back every SLICE_MS,
- * and at a signal, so that Ctrl-C and time limits work. What is not a packet is an error; the line is then closed by who owns it, since
- * what follows could be the answer to something else. */
+ * the GIL released once. A wait comes back every SLICE_MS, and at a signal, so that Ctrl-C and time limits work. What is not a packet is
+ * an error; the line is then closed by who owns it, since what follows could be the answer to something else. */
 #include "mapping.h"
 
 #include "proto/gd_call.h"
@@ -14,8 +13,7 @@
 #include <unistd.h>
 
 #define SLICE_MS 50
-
-#define LEAST_IN_MEMORY 4096 /* bytes of arrays from which on they are put into shared memory; fewer are faster in the packet */
+#define LEAST_IN_MEMORY 4096 /* bytes of arrays from which on they are put into shared memory; fewer are faster in the message */
 
 struct gd_call_line {
     PyObject_HEAD struct gd_link link;
@@ -296,8 +294,7 @@ static PyObject *line_close_method(PyObject *self, PyObject *ignored)
 static PyMethodDef methods[] = {
     {"ask", (PyCFunction)(void (*)(void))line_ask, METH_FASTCALL,
      "ask(request, number)\n--\n\nSend a request and begin to wait: the answer's map and its further parts, or None when it is not there "
-     "yet. "
-     "BrokenPipeError: nothing was sent; ConnectionResetError: it was; OSError of EMSGSIZE: it is too long for this way."},
+     "yet. BrokenPipeError: nothing was sent; ConnectionResetError: it was; OSError of EMSGSIZE: it is too long for this way."},
     {"wait", line_wait, METH_NOARGS, "wait()\n--\n\nGo on waiting, as ask() does."},
     {"close", line_close_method, METH_NOARGS, "Close the connection; twice is fine."},
     {NULL, NULL, 0, NULL},
@@ -315,5 +312,7 @@ PyTypeObject gd_call_line_type = {
 int gromos_add_call(PyObject *module)
 {
     no_parts = PyTuple_New(0);
-    return no_parts == NULL ? -1 : PyModule_AddType(module, &gd_call_line_type);
+    if (no_parts == NULL || PyModule_AddIntMacro(module, LEAST_IN_MEMORY) < 0)
+        return -1;
+    return PyModule_AddType(module, &gd_call_line_type);
 }

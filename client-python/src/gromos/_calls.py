@@ -11,15 +11,12 @@ import errno
 import itertools
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from . import _ext, _progress, _wire
 from ._errors import GromosError, NoDaemonError, TimeoutExpired
 from ._protocol import COMMANDS
 from ._transport import ConnectionLost, Lane, ZmqTransport
-
-LEAST_IN_MEMORY: Final = 4096
-"""Bytes of arrays from which on they are put into shared memory; fewer are faster in the message."""
 
 Answer = tuple[dict[str, Any], Sequence[Any]]
 
@@ -68,7 +65,7 @@ class DoorTransport:
 
     def _over_zmq(self, request: _wire.Request, timeout: float | None) -> Answer:
         """Arrays of some size go through shared memory, if it is free; small ones are faster in the message."""
-        where = self._door.put(request.parts) if sum(part.nbytes for part in request.parts) >= LEAST_IN_MEMORY else None
+        where = self._door.put(request.parts) if sum(part.nbytes for part in request.parts) >= _ext.LEAST_IN_MEMORY else None
         if where is None:
             return self._zmq.roundtrip(request, timeout)
         answered = False

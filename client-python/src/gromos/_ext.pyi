@@ -194,6 +194,9 @@ def configure(
     """Set what the extension makes: the exception for (code, text); the classes of edits and frames (subclasses of
     Edit and Frame whose __init__ is not called). A keyword left out stays as it is; None puts the default back."""
 
+LEAST_IN_MEMORY: int
+"""Bytes of a request's arrays from which on they are put into shared memory; fewer are faster in the message."""
+
 @final
 class CallLine:
     """A connection for commands at the door. Not for two threads at once."""
